@@ -1,0 +1,122 @@
+"""What every connector is to the server: the Protocol that the conformance suite runs against."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A typed value to bind.
+
+    Attributes:
+        type_name: ``pg_type.typname`` of the value's type (``int8``, ``_text``, ``timestamptz``).
+        value: None, bool, int, float, Decimal, str, bytes, date, time, datetime, timedelta-like
+            interval as its PostgreSQL text, UUID, or a list of these for an array. JSON and
+            interval values are their PostgreSQL text.
+    """
+
+    type_name: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedColumn:
+    """A column of a probed statement: its name, and the PostgreSQL type that stands for it."""
+
+    name: str
+    type_name: str
+    modifier: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a warehouse can do beyond the Protocol.
+
+    Attributes:
+        encoded_rows: ``stream_rows`` yields PostgreSQL DataRow bodies without decoding.
+    """
+
+    encoded_rows: bool = False
+
+
+class BatchStream(Protocol):
+    """A running statement. The statement has started and its schema is known."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of every batch."""
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        """Batches in order, none empty. The next is fetched only when asked for (back-pressure)."""
+
+    async def close(self) -> None:
+        """Stop the work in the warehouse and free its resources. Idempotent, never raises."""
+
+
+class RowStream(Protocol):
+    """A running statement whose rows arrive as PostgreSQL DataRow bodies (int16 count, then
+    int32 length and bytes per column), without the message header."""
+
+    def __aiter__(self) -> AsyncIterator[list[bytes]]:
+        """Lists of row bodies, none empty."""
+
+    async def close(self) -> None:
+        """Stop the work in the warehouse and free its resources. Idempotent, never raises."""
+
+
+class Connector(Protocol):
+    """One warehouse. Safe for concurrent use from one event loop."""
+
+    @property
+    def dialect(self) -> str:
+        """sqlglot's name of the warehouse's dialect."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do beyond this Protocol."""
+
+    async def start(self) -> None:
+        """Open pools. Raises WarehouseError where the warehouse cannot be reached."""
+
+    async def close(self) -> None:
+        """Stop running statements and close everything. Idempotent."""
+
+    async def execute(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> BatchStream:
+        """Start one statement; return when its schema is known.
+
+        Cancelling the awaiting task stops the work in the warehouse, here and while iterating.
+        ``timeout`` (seconds) spans the whole life of the stream: past it, iteration raises
+        WarehouseError 57014. Raises WarehouseError with the SQLSTATE of the fault.
+        """
+
+    async def stream_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> RowStream:
+        """As ``execute``, with rows as DataRow bodies, each column in format 0 (text) or 1 (binary).
+
+        Only where ``capabilities.encoded_rows``.
+        """
+
+    async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
+        """Column names and types of a SELECT without running it for rows (rule R4)."""
+
+    async def health(self) -> None:
+        """One cheap round trip. Raises WarehouseError where the warehouse does not answer."""

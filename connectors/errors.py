@@ -1,0 +1,32 @@
+"""The one error root of the connectors."""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """A statement failed in the warehouse, or the warehouse could not be reached.
+
+    Attributes:
+        sqlstate: PostgreSQL's code for it (a DuckDB error is mapped to one).
+        message: the warehouse's first line, fit to be shown to the caller.
+        detail: the rest, which may carry row values.
+        hint: what to do about it.
+        reached: whether the statement may have reached the warehouse; only what never did is retried.
+    """
+
+    def __init__(
+        self,
+        sqlstate: str,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        reached: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+        self.reached = reached
+        self.position: int | None = None

@@ -1,0 +1,1 @@
+"""The server: wire protocol, rows, catalog, sessions and the engine that joins them."""

@@ -1,0 +1,1 @@
+"""The rows package of the server."""

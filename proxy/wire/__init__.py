@@ -1,0 +1,1 @@
+"""The wire package of the server."""

@@ -1,0 +1,1 @@
+"""The compiler: parse, bind, plan, rewrite, emit."""

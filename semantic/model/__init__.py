@@ -1,0 +1,1 @@
+"""The model: YAML files parsed, validated, frozen and indexed."""

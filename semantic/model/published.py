@@ -1,0 +1,50 @@
+"""What a model looks like from outside: the relations that a PostgreSQL client is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from semantic.model.types import PostgresType
+
+ColumnKind = Literal["dimension", "measure", "segment"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedColumn:
+    """One member as a column. ``comment`` is the whole text of its COMMENT ON COLUMN."""
+
+    name: str
+    type: PostgresType
+    kind: ColumnKind
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedForeignKey:
+    """A to-one join over plain columns, as a foreign key of the relation that holds it."""
+
+    name: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRelation:
+    """A cube (a table) or a view (a view), columns in the order of rule R3."""
+
+    name: str
+    kind: Literal["cube", "view"]
+    columns: tuple[PublishedColumn, ...]
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[PublishedForeignKey, ...] = ()
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModel:
+    """All relations of one model version. ``version`` is the model's content hash."""
+
+    version: str
+    relations: tuple[PublishedRelation, ...]

@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.oracle import OraclePostgres, start_oracle
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Iterator[OraclePostgres]:
+    """One real PostgreSQL 16 for the whole session (and per xdist worker)."""
+    server = start_oracle(free_port())
+    yield server
+    server.stop()

