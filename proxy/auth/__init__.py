@@ -1,1 +1,4 @@
-"""The auth package of the server."""
+"""Who is asking: password verifiers, the SASL exchange, TLS and the throttle of wrong passwords.
+
+Knows PostgreSQL's authentication messages and nothing of sessions, sockets or statements.
+"""
