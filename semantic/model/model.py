@@ -1,0 +1,326 @@
+"""The whole model: frozen, indexed, and able to say what every reference in it stands for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+
+from semantic.model.members import Dimension, Member
+from semantic.model.relations import Cube, Join, View, ViewMember
+from semantic.model.template import Reference
+from semantic.model.values import STANDARD_UNITS, Location
+
+
+@dataclass(frozen=True, slots=True)
+class JoinStep:
+    """One join of a path: from the cube ``source`` over ``join`` to the cube ``target``."""
+
+    source: str
+    join: Join
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowTarget:
+    """A reference to a row: the cube at the end of ``path``, joined from ``root``.
+
+    Attributes:
+        root: the cube the path starts from.
+        path: names of joins; empty for the root's own row.
+        cube: the cube the path ends at.
+    """
+
+    root: str
+    path: tuple[str, ...]
+    cube: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberTarget:
+    """A reference to a member.
+
+    Attributes:
+        root: the cube the path starts from.
+        path: names of joins; empty for the root itself.
+        cube: the cube (or, for a view's own measure or segment, the view) that holds the member.
+        member: the member.
+        granularity: for a time dimension, the standard or custom granularity that was asked for.
+    """
+
+    root: str
+    path: tuple[str, ...]
+    cube: str
+    member: Member
+    granularity: str | None = None
+
+
+Target = RowTarget | MemberTarget
+
+
+class ResolutionError(LookupError):
+    """A reference that stands for nothing, or for several things.
+
+    Attributes:
+        message: one line.
+        unknown: the name that was not found, None when the fault is another.
+        candidates: names that would have been possible at that point.
+    """
+
+    def __init__(
+        self, message: str, unknown: str | None = None, candidates: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.unknown = unknown
+        self.candidates = candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Cubes and views of one folder.
+
+    Attributes:
+        cubes: in order of name.
+        views: in order of name.
+        version: hash of the content; layout of files, comments and order of cubes do not enter.
+    """
+
+    cubes: tuple[Cube, ...]
+    views: tuple[View, ...] = ()
+    version: str = field(init=False, compare=False)
+    _cubes: Mapping[str, Cube] = field(init=False, compare=False, repr=False)
+    _views: Mapping[str, View] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cubes", tuple(sorted(self.cubes, key=lambda item: item.name)))
+        object.__setattr__(self, "views", tuple(sorted(self.views, key=lambda item: item.name)))
+        object.__setattr__(self, "_cubes", {c.name: c for c in self.cubes})
+        object.__setattr__(self, "_views", {v.name: v for v in self.views})
+        object.__setattr__(self, "version", content_hash((self.cubes, self.views)))
+
+    @property
+    def cubes_by_name(self) -> Mapping[str, Cube]:
+        """Cubes by name."""
+        return self._cubes
+
+    @property
+    def views_by_name(self) -> Mapping[str, View]:
+        """Views by name."""
+        return self._views
+
+    def relation(self, name: str) -> Cube | View | None:
+        """The cube or view of that exact name."""
+        return self._cubes.get(name) or self._views.get(name)
+
+    def walk(self, root: str, path: tuple[str, ...]) -> tuple[JoinStep, ...]:
+        """The joins that a path of join names goes through.
+
+        Raises:
+            ResolutionError: a name is not a join of the cube reached so far.
+        """
+        steps: list[JoinStep] = []
+        cube = self._cubes[root]
+        for name in path:
+            join = self._join(cube, name)
+            steps.append(JoinStep(cube.name, join, join.target))
+            cube = self._cubes[join.target]
+        return tuple(steps)
+
+    def paths(self, source: str, target: str, limit: int = 5) -> tuple[tuple[str, ...], ...]:
+        """Up to ``limit`` ways from one cube to another along the declared joins, shortest first.
+
+        Each is a tuple of join names that meets no cube twice. Several: ambiguous (rule J4).
+        """
+        found: list[tuple[str, ...]] = []
+        reaching = self._cubes_reaching(target)
+        queue: list[tuple[str, tuple[str, ...], frozenset[str]]] = [
+            (source, (), frozenset((source,)))
+        ]
+        while queue and len(found) < limit:
+            following: list[tuple[str, tuple[str, ...], frozenset[str]]] = []
+            for name, path, seen in queue:
+                for join in self._cubes[name].joins:
+                    if join.target == target:
+                        found.append((*path, join.name))
+                    elif join.target not in seen and join.target in reaching:
+                        step = (join.target, (*path, join.name), seen | {join.target})
+                        following.append(step)
+            # A dense graph has exponentially many paths: as long as none or a few are wanted, a
+            # bounded frontier finds the shortest ones.
+            queue = following[:1000]
+        return tuple(found[:limit])
+
+    def resolve(self, home: str, reference: Reference) -> Target:
+        """What a reference in a member or join of the cube or view ``home`` stands for.
+
+        Raises:
+            ResolutionError: nothing, or several things.
+        """
+        view = self._views.get(home)
+        if view is not None and home not in self._cubes:
+            return self._resolve_in_view(view, reference)
+        return self._resolve_in_cube(self._cubes[home], reference)
+
+    def view_target(self, member: ViewMember) -> MemberTarget:
+        """The cube member behind a view's column."""
+        found = self._cubes[member.cube].members[member.member]
+        return MemberTarget(member.root, member.join_path, member.cube, found)
+
+    def _resolve_in_cube(self, home: Cube, reference: Reference) -> Target:
+        names = list(reference.path)
+        cube, path = home, list[str]()
+        if names[0] == "CUBE" or (names[0] == home.name and home.name not in home.members):
+            names.pop(0)
+        while names and not _means_member(cube, names, row=reference.row):
+            steps = self._first_steps(cube, names[0])
+            if steps is None:
+                break
+            path.extend(join.name for join in steps)
+            cube = self._cubes[steps[-1].target] if steps else cube
+            names.pop(0)
+        if not names:
+            return RowTarget(home.name, tuple(path), cube.name)
+        member = cube.members.get(names[0])
+        if member is None:
+            raise _unknown_member(cube, names[0], self._possible_names(cube, home, path))
+        granularity = _granularity(member, names[1:], cube.name)
+        return MemberTarget(home.name, tuple(path), cube.name, member, granularity)
+
+    def _first_steps(self, cube: Cube, name: str) -> tuple[Join, ...] | None:
+        """The joins that ``name`` stands for, seen from ``cube``; None: it is no join or cube."""
+        if name in cube.joins_by_name:
+            return (cube.joins_by_name[name],)
+        if name == cube.name:
+            return ()
+        if name not in self._cubes:
+            return None
+        ways = self.paths(cube.name, name)
+        if not ways:
+            raise ResolutionError(f"cube {cube.name} has no join path to cube {name}")
+        if len(ways) > 1:
+            listed = ", ".join(".".join(way) for way in ways)
+            raise ResolutionError(f"{name} is reached from {cube.name} by several paths: {listed}")
+        return tuple(step.join for step in self.walk(cube.name, ways[0]))
+
+    def _join(self, cube: Cube, name: str) -> Join:
+        join = cube.joins_by_name.get(name)
+        if join is not None:
+            return join
+        aliased = [item for item in cube.joins if item.target == name]
+        if len(aliased) == 1:
+            return aliased[0]
+        if aliased:
+            listed = ", ".join(item.name for item in aliased)
+            raise ResolutionError(f"{name} is joined to {cube.name} several times: {listed}")
+        known = tuple(cube.joins_by_name)
+        raise ResolutionError(f"cube {cube.name} has no join {name}", name, known)
+
+    def _resolve_in_view(self, view: View, reference: Reference) -> Target:
+        names = list(reference.path)
+        if names[0] in {"CUBE", view.name} and len(names) > 1:
+            names.pop(0)
+        column = view.columns.get(names[0])
+        if column is None:
+            raise ResolutionError(
+                f"view {view.name} has no member {names[0]}", names[0], tuple(view.columns)
+            )
+        if isinstance(column, ViewMember):
+            target = self.view_target(column)
+            granularity = _granularity(target.member, names[1:], view.name)
+            return MemberTarget(target.root, target.path, target.cube, target.member, granularity)
+        _granularity(column, names[1:], view.name)
+        return MemberTarget(view.name, (), view.name, column)
+
+    def _possible_names(self, cube: Cube, home: Cube, path: list[str]) -> tuple[str, ...]:
+        others = () if path or cube is not home else tuple(self._cubes)
+        return (*cube.members, *cube.joins_by_name, *others)
+
+    def _cubes_reaching(self, target: str) -> frozenset[str]:
+        """Cubes from which the target can be reached."""
+        incoming: dict[str, list[str]] = {}
+        for cube in self.cubes:
+            for join in cube.joins:
+                incoming.setdefault(join.target, []).append(cube.name)
+        reached: set[str] = set()
+        waiting = [target]
+        while waiting:
+            for name in incoming.get(waiting.pop(), ()):
+                if name not in reached:
+                    reached.add(name)
+                    waiting.append(name)
+        return frozenset(reached)
+
+
+def _means_member(cube: Cube, names: list[str], *, row: bool) -> bool:
+    """Whether the first name is a member of the cube, not a join (``origin`` may be both).
+
+    More names, or a dot after the braces, choose the join.
+    """
+    if names[0] not in cube.members:
+        return False
+    return not ((row or len(names) > 1) and names[0] in cube.joins_by_name)
+
+
+def _unknown_member(cube: Cube, name: str, candidates: tuple[str, ...]) -> ResolutionError:
+    return ResolutionError(f"cube {cube.name} has no member {name}", name, candidates)
+
+
+def _granularity(member: Member, rest: list[str], relation: str) -> str | None:
+    if not rest:
+        return None
+    if not isinstance(member, Dimension) or member.type != "time":
+        raise ResolutionError(f"{relation}.{member.name} has no part {'.'.join(rest)}")
+    known = (*STANDARD_UNITS, *(item.name for item in member.granularities))
+    if len(rest) > 1 or rest[0] not in known:
+        raise ResolutionError(
+            f"{relation}.{member.name} has no granularity {'.'.join(rest)}", rest[0], known
+        )
+    return rest[0]
+
+
+def content_hash(value: object) -> str:
+    """A stable hash of frozen dataclasses, tuples and scalars: 32 hexadecimal digits.
+
+    Fields that do not take part in comparison (places in files, indexes) do not enter.
+    """
+    digest = hashlib.sha256()
+    for token in _tokens(value):
+        digest.update(token.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]
+
+
+_COMPARED: dict[type, tuple[str, ...]] = {}
+
+
+def _tokens(value: object) -> Iterator[str]:
+    kind = type(value)
+    if isinstance(value, tuple):
+        yield f"({len(value)}"
+        for item in value:
+            yield from _tokens(item)
+    elif hasattr(kind, "__dataclass_fields__"):
+        names = _COMPARED.get(kind)
+        if names is None:
+            compared = fields(value)  # type: ignore[arg-type]
+            names = _COMPARED[kind] = tuple(item.name for item in compared if item.compare)
+        yield f"<{kind.__name__}"
+        for name in names:
+            yield name
+            yield from _tokens(getattr(value, name))
+        yield ">"
+    else:
+        yield f"{kind.__name__}:{value!r}"
+
+
+__all__ = [
+    "JoinStep",
+    "Location",
+    "MemberTarget",
+    "Model",
+    "ResolutionError",
+    "RowTarget",
+    "Target",
+    "content_hash",
+]
