@@ -1,0 +1,337 @@
+"""Every key of ``cubewire.yml``. The descriptions here are the reference in the README."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from proxy.auth.verifier import Verifier, VerifierError
+from proxy.config.units import Bytes, Seconds
+
+_HIGHEST_CLEARTEXT_ITERATIONS = 100_000
+"""Checking a cleartext password costs the server these many rounds: about 40 ms at this bound."""
+_MIB = 1024 * 1024
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+MeasureAggregates = Literal["strict", "defined"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and without room for unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ServerConfig(Section):
+    """The listening socket, and how long and how much a client may take."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on; `0.0.0.0` or `::` for all."
+    )
+    port: Port = Field(default=15432, description="Port to listen on; 0 picks a free one.")
+    admin_host: str = Field(default="127.0.0.1", description="Address of the admin port.")
+    admin_port: Port = Field(
+        default=0, description="Port of `/metrics`, `/healthz` and `/readyz`; 0 turns them off."
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="Processes that share the port.")
+    max_connections: int = Field(
+        default=1000, ge=1, description="Clients per worker; the next is refused with 53300."
+    )
+    authentication_timeout: Seconds = Field(
+        default=60.0, description="From connecting to logged in."
+    )
+    idle_timeout: Seconds = Field(
+        default=0.0,
+        description="A session that sends nothing outside a transaction ends; 0 is never.",
+    )
+    idle_in_transaction_timeout: Seconds = Field(
+        default=0.0,
+        description="A session that sends nothing inside a transaction ends; 0 is never.",
+    )
+    statement_timeout: Seconds = Field(
+        default=0.0, description="A statement that runs longer is cancelled (57014); 0 is never."
+    )
+    shutdown_grace: Seconds = Field(
+        default=30.0, description="How long SIGTERM lets running statements finish."
+    )
+    write_timeout: Seconds = Field(
+        default=300.0,
+        description="A client that reads nothing for this long is dropped; 0 is never.",
+    )
+    tcp_keepalive_idle: int = Field(
+        default=60,
+        ge=0,
+        description="Seconds of silence before the peer is probed; 0 is the system's.",
+    )
+    tcp_keepalive_interval: int = Field(
+        default=10, ge=0, description="Seconds between probes; 0 is the system's."
+    )
+    tcp_keepalive_count: int = Field(
+        default=6,
+        ge=0,
+        description="Unanswered probes after which the peer is gone; 0 is the system's.",
+    )
+    max_message_bytes: Bytes = Field(
+        default=64 * _MIB, ge=1024, description="Longest message a client may send (54000)."
+    )
+    max_prepared_statements: int = Field(
+        default=1000, ge=1, description="Named statements per session (54000)."
+    )
+    max_portals: int = Field(
+        default=1000, ge=1, description="Named portals and cursors per session (54000)."
+    )
+    max_cursor_bytes: Bytes = Field(
+        default=64 * _MIB,
+        description="Memory for the rows a SCROLL or WITH HOLD cursor keeps per session (53200).",
+    )
+
+
+class TlsConfig(Section):
+    """Encryption of client connections."""
+
+    mode: Literal["off", "allow", "require"] = Field(
+        default="allow",
+        description="`off`, `allow` or `require`; the last refuses plaintext (28000).",
+    )
+    certificate: Path | None = Field(
+        default=None, description="PEM file with the chain; without one, a self-signed one is made."
+    )
+    key: Path | None = Field(
+        default=None, description="PEM file with the certificate's private key."
+    )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> TlsConfig:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("tls.certificate and tls.key are given together")
+        return self
+
+
+class UserConfig(Section):
+    """One login: a password or its verifier."""
+
+    password: SecretStr | None = Field(
+        default=None, description="Password in the clear; turned into a verifier at start."
+    )
+    verifier: SecretStr | None = Field(
+        default=None, description="`SCRAM-SHA-256$...` as in PostgreSQL's `pg_authid.rolpassword`."
+    )
+
+    @field_validator("verifier")
+    @classmethod
+    def _readable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Verifier.parse(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> UserConfig:
+        if (self.password is None) == (self.verifier is None):
+            raise ValueError("a user has either a password or a verifier")
+        if self.password is not None and not self.password.get_secret_value():
+            raise ValueError("a password is empty")
+        return self
+
+
+class AuthConfig(Section):
+    """Who may connect, and what a wrong password costs."""
+
+    method: Literal["scram", "password", "trust"] = Field(
+        default="scram",
+        description="`scram`; `password` (cleartext, needs `tls.mode: require`); `trust` (no "
+        "password, loopback only).",
+    )
+    users: dict[str, UserConfig] = Field(
+        default_factory=dict, description="Logins by name, each with `password` or `verifier`."
+    )
+    failure_delay: Seconds = Field(
+        default=0.5,
+        description="Wait before the second refusal of a user from one address; doubles each time.",
+    )
+    failure_delay_max: Seconds = Field(default=8.0, description="Longest such wait.")
+    failure_limit: int = Field(
+        default=20, ge=1, description="Failures after which a user is locked out from that address."
+    )
+    failure_window: Seconds = Field(
+        default=300.0, description="Time without attempts after which failures are forgotten."
+    )
+
+
+class DuckdbSource(Section):
+    """A DuckDB database file, inside this process."""
+
+    type: Literal["duckdb"] = Field(description="`duckdb`")
+    path: str = Field(description="Database file, or `:memory:`.")
+    read_only: bool = Field(default=True, description="Open the file read-only.")
+    threads: int | None = Field(default=None, ge=1, description="Threads; all cores where absent.")
+    memory_limit: Bytes | None = Field(
+        default=None, description="Memory; DuckDB's default where absent."
+    )
+    max_queries: int = Field(
+        default=8, ge=1, description="Statements running at once; others wait."
+    )
+
+
+class PostgresSource(Section):
+    """A PostgreSQL database."""
+
+    type: Literal["postgres"] = Field(description="`postgres`")
+    dsn: str = Field(repr=False, description="Connection URI of a role that can read the tables.")
+    pool_size: int = Field(default=8, ge=1, description="Connections at most.")
+    connect_timeout: Seconds = Field(default=10.0, description="Time to reach the server (08006).")
+    queue_timeout: Seconds = Field(
+        default=30.0, description="Time a statement waits for a free connection (53300)."
+    )
+
+
+DataSource = Annotated[DuckdbSource | PostgresSource, Field(discriminator="type")]
+
+
+class CatalogConfig(Section):
+    """The PostgreSQL that answers introspection and gives statements their types."""
+
+    dsn: str | None = Field(
+        default=None,
+        repr=False,
+        description="An external PostgreSQL 16 (superuser, dedicated to Cubewire) to use instead "
+        "of a child process.",
+    )
+    directory: Path | None = Field(
+        default=None, description="Data directory of the child; `catalog` in the state directory."
+    )
+    postgres: Path | None = Field(
+        default=None, description="Folder of the PostgreSQL 16 binaries; found where absent."
+    )
+    max_backends: int = Field(
+        default=20, ge=2, description="Connections to it at once; other sessions wait."
+    )
+
+
+class ParserConfig(Section):
+    """What a statement's text may cost before it is understood."""
+
+    max_sql_bytes: Bytes = Field(
+        default=_MIB, ge=1024, description="Longest statement on cubes (54000)."
+    )
+    inline_sql_bytes: Bytes = Field(
+        default=16 * 1024, description="Longer ones are parsed in a process of their own."
+    )
+    max_depth: int = Field(
+        default=100, ge=10, description="Deepest nesting of a statement (54001)."
+    )
+    parse_deadline: Seconds = Field(
+        default=1.0, gt=0, description="Time for parsing a long statement (54000)."
+    )
+    cached_statements: int = Field(
+        default=2000, ge=0, description="Compiled statements kept per worker."
+    )
+
+
+class LogConfig(Section):
+    """One line per statement and per event of the server."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="`debug`, `info`, `warning` or `error`."
+    )
+    format: Literal["json", "text"] = Field(
+        default="text", description="`text` (logfmt) or `json`."
+    )
+    sql: bool = Field(
+        default=False, description="Write the statements' text, which may hold values."
+    )
+    file: Path | None = Field(
+        default=None, description="Append to this file instead of standard error."
+    )
+
+
+class MeasureAggregatesConfig(Section):
+    """What an aggregate that does not fit a measure means (`SET cubewire.measure_aggregates`)."""
+
+    default: MeasureAggregates = Field(
+        default="strict",
+        description="`strict` refuses it (42804); `defined` evaluates the measure.",
+    )
+    by_user: dict[str, MeasureAggregates] = Field(
+        default_factory=dict, description="By login name; goes before the application's."
+    )
+    by_application: dict[str, MeasureAggregates] = Field(
+        default_factory=dict, description="By `application_name` of the startup packet."
+    )
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    database: str = Field(
+        default="cubewire",
+        min_length=1,
+        max_length=63,
+        description="Database name clients connect to.",
+    )
+    models: Path = Field(
+        default=Path("cube_models"), description="Folder of the model's YAML files."
+    )
+    state_directory: Path = Field(
+        default=Path(".cubewire"),
+        description="Folder for what a restart keeps: certificate, login secret, demo data.",
+    )
+    server: ServerConfig = Field(default_factory=ServerConfig, description="")
+    tls: TlsConfig = Field(default_factory=TlsConfig, description="")
+    auth: AuthConfig = Field(default_factory=AuthConfig, description="")
+    data_sources: dict[str, DataSource] = Field(
+        default_factory=dict, description="Warehouses by the name that cubes give as `data_source`."
+    )
+    catalog: CatalogConfig = Field(default_factory=CatalogConfig, description="")
+    parser: ParserConfig = Field(default_factory=ParserConfig, description="")
+    log: LogConfig = Field(default_factory=LogConfig, description="")
+    measure_aggregates: MeasureAggregatesConfig = Field(
+        default_factory=MeasureAggregatesConfig, description=""
+    )
+
+    @model_validator(mode="after")
+    def _safe_logins(self) -> Config:
+        if self.auth.method == "trust" and not is_loopback(self.server.host):
+            raise ValueError(
+                "auth.method trust asks for no password, so server.host must be a loopback address"
+            )
+        if self.auth.method == "password":
+            if self.tls.mode != "require":
+                raise ValueError("auth.method password needs tls.mode require")
+            for name, user in self.auth.users.items():
+                _check_cleartext_cost(name, user)
+        return self
+
+    def catalog_directory(self) -> Path:
+        """Where the child's data directory is."""
+        return self.catalog.directory or self.state_directory / "catalog"
+
+    def measure_aggregates_for(self, user: str, application: str) -> MeasureAggregates:
+        """The setting a session starts with."""
+        chosen = self.measure_aggregates
+        by_application = chosen.by_application.get(application, chosen.default)
+        return chosen.by_user.get(user, by_application)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can connect to the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_cleartext_cost(name: str, user: UserConfig) -> None:
+    if user.verifier is None:
+        return
+    try:
+        iterations = Verifier.parse(user.verifier.get_secret_value()).iterations
+    except VerifierError:
+        return
+    if iterations > _HIGHEST_CLEARTEXT_ITERATIONS:
+        raise ValueError(
+            f"auth.users.{name}.verifier has {iterations} iterations; with auth.method password "
+            f"at most {_HIGHEST_CLEARTEXT_ITERATIONS} are accepted"
+        )
