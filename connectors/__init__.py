@@ -1,1 +1,1 @@
-"""Connectors: SQL text and parameters in, Arrow batches out. They know no cubes and no wire messages."""
+"""Connectors: SQL text and parameters in, Arrow batches out. No cubes, no wire messages."""

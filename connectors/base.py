@@ -59,8 +59,11 @@ class BatchStream(Protocol):
 
 
 class RowStream(Protocol):
-    """A running statement whose rows arrive as PostgreSQL DataRow bodies (int16 count, then
-    int32 length and bytes per column), without the message header."""
+    """A running statement whose rows arrive as bodies of PostgreSQL DataRow messages.
+
+    A body is an int16 count of columns, then an int32 length (-1 for NULL) and the bytes of each.
+    The message's header is not part of it.
+    """
 
     def __aiter__(self) -> AsyncIterator[list[bytes]]:
         """Lists of row bodies, none empty."""
@@ -74,7 +77,7 @@ class Connector(Protocol):
 
     @property
     def dialect(self) -> str:
-        """sqlglot's name of the warehouse's dialect."""
+        """The name sqlglot has for the warehouse's dialect."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -110,7 +113,7 @@ class Connector(Protocol):
         time_zone: str = "UTC",
         timeout: float | None = None,
     ) -> RowStream:
-        """As ``execute``, with rows as DataRow bodies, each column in format 0 (text) or 1 (binary).
+        """As ``execute``, with rows as DataRow bodies; a column's format is 0 (text) or 1 (binary).
 
         Only where ``capabilities.encoded_rows``.
         """

@@ -11,7 +11,8 @@ class WarehouseError(Exception):
         message: the warehouse's first line, fit to be shown to the caller.
         detail: the rest, which may carry row values.
         hint: what to do about it.
-        reached: whether the statement may have reached the warehouse; only what never did is retried.
+        reached: whether the statement may have reached the warehouse; only what never did may be
+            tried again.
     """
 
     def __init__(

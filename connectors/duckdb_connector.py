@@ -1,0 +1,280 @@
+"""DuckDB in this process: the default warehouse.
+
+Every statement has a connection of its own to one shared database and runs in worker threads
+(DuckDB's driver blocks and releases the interpreter lock). The database is opened hardened: no
+files but its own, no network, no extensions, configuration locked; only single SELECT statements
+run, in read-only transactions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
+from connectors.duckdb_errors import warehouse_error
+from connectors.duckdb_reader import Chunk, DuckDBReader
+from connectors.duckdb_stream import DuckDBBatchStream, DuckDBStatement, stop_error
+from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
+from connectors.errors import WarehouseError
+from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+IDLE_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBOptions:
+    """Options of a ``duckdb`` data source.
+
+    Attributes:
+        path: the database file, or ``:memory:``.
+        read_only: open the file read-only, so that several processes can.
+        threads: threads of the engine, 0 for one per processor.
+        memory_limit: such as ``4GB``; empty for DuckDB's own (80 % of the machine).
+        temp_directory: where results too big for memory spill; a private directory is made in it
+            and removed at the end. Empty for the system's directory, ``none`` for no spilling.
+        max_temp_size: what may be spilled at most.
+        allowed_directories: directories that views of the database may read.
+        setup: statements run once at start, before the database is locked.
+        quick_threads: statements that run at once in their first moment.
+        slow_threads: statements that run at once after it.
+        queue_seconds: how long a statement may wait for a thread before 53300.
+        batch_rows: rows of a batch, after the first one.
+        nice: nice value (0 to 19) of the threads of statements that take longer, and of the engine.
+    """
+
+    path: str = MEMORY
+    read_only: bool = True
+    threads: int = 0
+    memory_limit: str = ""
+    temp_directory: str = ""
+    max_temp_size: str = "20GB"
+    allowed_directories: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    quick_threads: int = 8
+    slow_threads: int = 16
+    queue_seconds: float = 30.0
+    batch_rows: int = 16384
+    nice: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.quick_threads, self.slow_threads, self.batch_rows) < 1:
+            raise ValueError("quick_threads, slow_threads and batch_rows must be at least 1")
+        if self.threads < 0 or self.queue_seconds < 0 or not 0 <= self.nice <= 19:
+            raise ValueError("threads, queue_seconds and nice (0 to 19) cannot be negative")
+
+
+class DuckDBConnector:
+    """A DuckDB database as a Connector."""
+
+    dialect = "duckdb"
+    capabilities = Capabilities(encoded_rows=False)
+
+    def __init__(self, options: DuckDBOptions) -> None:
+        self._options = options
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._workers: Workers | None = None
+        self._spill: Path | None = None
+        self._idle: list[DuckDBReader] = []
+        self._statements: set[DuckDBStatement] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Open the database. A second call does nothing."""
+        if self._database is not None:
+            return
+        options = self._options
+        self._workers = Workers(
+            "duckdb",
+            Lanes(options.quick_threads, options.slow_threads, options.queue_seconds, options.nice),
+        )
+        try:
+            self._database = await _in_own_thread(self._open)
+        except (duckdb.Error, OSError) as error:
+            self._remove_spill()
+            fault = warehouse_error(error, reached=False)
+            raise WarehouseError(
+                "08001",
+                f"cannot open the DuckDB database: {fault.message}",
+                detail=fault.detail,
+                reached=False,
+            ) from error
+
+    async def close(self) -> None:
+        """Stop running statements and close the database."""
+        self._closed = True
+        statements = list(self._statements)
+        for statement in statements:
+            statement.stop("shutdown")
+        for statement in statements:
+            await statement.closed()
+        if self._workers is not None:
+            await self._workers.close()
+        while self._idle:
+            self._idle.pop().close()
+        database, self._database = self._database, None
+        if database is not None:
+            await _in_own_thread(database.close)
+        self._remove_spill()
+
+    async def execute(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> BatchStream:
+        """Start one statement; return when its schema is known."""
+        zone = duckdb_time_zone(time_zone)
+        values = bound_values(parameters)
+        statement = self._new_statement()
+        statement.arm(timeout)
+        first = await statement.step(lambda reader: reader.open(sql, values, zone))
+        return DuckDBBatchStream(statement, first, self._options.batch_rows)
+
+    async def stream_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> RowStream:
+        """Not offered: DuckDB's rows are Arrow batches."""
+        raise WarehouseError("0A000", "DuckDB does not encode rows", reached=False)
+
+    async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
+        """Column names and types of a SELECT, by binding it."""
+        columns: list[ProbedColumn] = []
+
+        def bind(reader: DuckDBReader) -> Chunk:
+            relation = reader.prepare(sql, (), "UTC")
+            for name, kind in zip(relation.columns, relation.types, strict=True):
+                columns.append(ProbedColumn(name, *postgres_type(str(kind))))
+            reader.end()
+            return Chunk(None, None, finished=True)
+
+        await self._new_statement().step(bind)
+        return tuple(columns)
+
+    async def health(self) -> None:
+        """Run a constant query, past any queue."""
+        database, workers = self._open_parts()
+        try:
+            await workers.submit(
+                lambda: database.cursor().execute("SELECT 1").fetchall(), urgent=True
+            ).future
+        except WorkersClosedError:
+            raise stop_error("shutdown") from None
+        except duckdb.Error as error:
+            raise warehouse_error(error) from error
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        # The engine's own threads inherit how nice the thread is that opens the database.
+        be_nice(self._options.nice)
+        options = self._options
+        memory = options.path == MEMORY
+        database = duckdb.connect(
+            options.path,
+            read_only=options.read_only and not memory,
+            config={
+                "threads": str(options.threads or len(os.sched_getaffinity(0))),
+                "python_enable_replacements": "false",
+                "allow_community_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        )
+        try:
+            for statement in options.setup:
+                database.execute(statement)
+            self._harden(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _harden(self, database: duckdb.DuckDBPyConnection) -> None:
+        options = self._options
+        if options.memory_limit:
+            database.execute("SET memory_limit = ?", [options.memory_limit])
+        if options.temp_directory != "none":
+            parent = options.temp_directory or None
+            self._spill = Path(tempfile.mkdtemp(prefix="cubewire-duckdb-", dir=parent))
+        database.execute("SET temp_directory = ?", [str(self._spill or "")])
+        if self._spill is not None:
+            database.execute("SET max_temp_directory_size = ?", [options.max_temp_size])
+        if options.allowed_directories:
+            database.execute("SET allowed_directories = ?", [list(options.allowed_directories)])
+        for setting in (
+            "allow_persistent_secrets = false",
+            "allow_extension_repositories = 'forbidden'",
+            "enable_external_access = false",
+            # The one setting that statements differ in.
+            "allowed_configs = ['TimeZone']",
+            "lock_configuration = true",
+        ):
+            database.execute(f"SET {setting}")
+
+    def _open_parts(self) -> tuple[duckdb.DuckDBPyConnection, Workers]:
+        if self._closed:
+            raise stop_error("shutdown")
+        if self._database is None or self._workers is None:
+            raise WarehouseError("08003", "the data source is not open", reached=False)
+        return self._database, self._workers
+
+    def _new_statement(self) -> DuckDBStatement:
+        database, workers = self._open_parts()
+        if self._idle:
+            reader = self._idle.pop()
+        else:
+            options = self._options
+            reader = DuckDBReader(
+                database.cursor(), read_only_file=options.path != MEMORY and options.read_only
+            )
+        statement = DuckDBStatement(reader, workers, self._take_back)
+        self._statements.add(statement)
+        return statement
+
+    def _take_back(self, statement: DuckDBStatement, reusable: bool) -> None:
+        self._statements.discard(statement)
+        if reusable and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
+            self._idle.append(statement.reader)
+        elif reusable:
+            statement.reader.close()
+
+    def _remove_spill(self) -> None:
+        spill, self._spill = self._spill, None
+        if spill is not None:
+            shutil.rmtree(spill, ignore_errors=True)
+
+
+async def _in_own_thread(function: Callable[[], T]) -> T:
+    """Run ``function`` in a new thread that ends with it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            loop.call_soon_threadsafe(future.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(future.set_result, result)
+
+    threading.Thread(target=work, name="duckdb-open", daemon=True).start()
+    return await future

@@ -1,0 +1,135 @@
+"""One DuckDB statement as seen from a worker thread: open, next chunk, close.
+
+Nothing here awaits. One thread at a time uses a reader; ``stopping`` may be set from another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from connectors.errors import WarehouseError
+
+# DuckDB's vector size: the smallest piece it hands out without cutting.
+VECTOR_ROWS = 2048
+
+# A chunk is handed over when it is full, big, or when making it has taken this long: rows that come
+# slowly are not held back, and rows that come quickly are few hops between threads.
+CHUNK_BYTES = 2 * 1024 * 1024
+CHUNK_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one step of reading gave."""
+
+    schema: pa.Schema
+    batch: pa.RecordBatch | None
+    finished: bool
+
+
+class StoppedError(Exception):
+    """The statement was told to stop between two steps."""
+
+
+class DuckDBReader:
+    """A connection to the database with at most one open result."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, read_only_file: bool) -> None:
+        self.connection = connection
+        self.stopping = False
+        self._in_transaction = False
+        self._needs_transaction = not read_only_file
+        self._time_zone = ""
+        self._reader: pa.RecordBatchReader | None = None
+        self._schema: pa.Schema | None = None
+
+    def prepare(
+        self, sql: str, values: Sequence[object], time_zone: str
+    ) -> duckdb.DuckDBPyRelation:
+        """Bind one SELECT; anything else is refused, a second lock behind the allow-list."""
+        if time_zone != self._time_zone:
+            self.connection.execute(f"SET TimeZone = '{time_zone.replace(chr(39), chr(39) * 2)}'")
+            self._time_zone = time_zone
+        statements = self.connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
+            raise WarehouseError(
+                "42501", "only a single SELECT statement may be run", reached=False
+            )
+        if self._needs_transaction:
+            self.connection.execute("BEGIN TRANSACTION READ ONLY")
+            self._in_transaction = True
+        self._check()
+        return self.connection.sql(statements[0], params=list(values) or None)
+
+    def open(self, sql: str, values: Sequence[object], time_zone: str) -> Chunk:
+        """Start the statement and read its first rows, so that a small result needs one step."""
+        relation = self.prepare(sql, values, time_zone)
+        self._check()
+        self._reader = relation.to_arrow_reader(VECTOR_ROWS)
+        self._schema = self._reader.schema
+        chunk = self.next(1)
+        if chunk.batch is not None and chunk.batch.num_rows < VECTOR_ROWS:
+            # A batch that is not full is the last one; asking again is quick and makes it sure.
+            rest = self.next(1)
+            if rest.finished and rest.batch is None:
+                return Chunk(chunk.schema, chunk.batch, finished=True)
+            return Chunk(chunk.schema, _joined([chunk.batch, rest.batch]), rest.finished)
+        return chunk
+
+    def next(self, rows: int) -> Chunk:
+        """Read about ``rows`` more rows."""
+        if self._reader is None or self._schema is None:
+            raise WarehouseError("XX000", "the result is not open")
+        parts: list[pa.RecordBatch] = []
+        got = size = 0
+        deadline = time.perf_counter() + CHUNK_SECONDS
+        finished = False
+        while got < rows and size < CHUNK_BYTES:
+            self._check()
+            try:
+                part = self._reader.read_next_batch()
+            except StopIteration:
+                finished = True
+                break
+            if part.num_rows:
+                parts.append(part)
+                got += part.num_rows
+                size += part.nbytes
+            if parts and time.perf_counter() > deadline:
+                break
+        if finished:
+            self.end()
+        return Chunk(self._schema, _joined(parts), finished)
+
+    def end(self) -> None:
+        """Close the open result and leave the connection as it was before it."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+        if self._in_transaction:
+            self._in_transaction = False
+            self.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the result and the connection. Never raises."""
+        with contextlib.suppress(Exception):
+            self.end()
+        with contextlib.suppress(Exception):
+            self.connection.close()
+
+    def _check(self) -> None:
+        if self.stopping:
+            raise StoppedError
+
+
+def _joined(parts: Sequence[pa.RecordBatch | None]) -> pa.RecordBatch | None:
+    batches = [part for part in parts if part is not None]
+    if not batches:
+        return None
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)

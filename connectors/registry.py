@@ -1,0 +1,52 @@
+"""The kinds of data source: from a kind and its options to a Connector that is not started yet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.base import Connector
+from connectors.options import ConnectorOptionsError, nearest, read_options
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Where a connector lives. Its module imports a driver, so it is imported on use."""
+
+    module: str
+    connector: str
+    options: str
+    extra: str
+
+
+_KINDS = {
+    "duckdb": _Kind("connectors.duckdb_connector", "DuckDBConnector", "DuckDBOptions", "duckdb"),
+    "postgres": _Kind(
+        "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"
+    ),
+}
+
+KINDS: tuple[str, ...] = tuple(_KINDS)
+
+
+def open_connector(kind: str, options: Mapping[str, object]) -> Connector:
+    """The connector of a data source; ``start`` opens it.
+
+    Raises ConnectorOptionsError for an unknown kind, an unknown or wrong option, a missing driver.
+    """
+    known = _KINDS.get(kind)
+    if known is None:
+        raise ConnectorOptionsError(f"unknown kind of data source {kind!r}; {nearest(kind, KINDS)}")
+    try:
+        module = importlib.import_module(known.module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "connectors":
+            raise
+        raise ConnectorOptionsError(
+            f"a {kind} data source needs the Python package {error.name!r}: "
+            f"pip install 'cubewire[{known.extra}]'"
+        ) from error
+    checked = read_options(kind, options, getattr(module, known.options))
+    connector: Connector = getattr(module, known.connector)(checked)
+    return connector
