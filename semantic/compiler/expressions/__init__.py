@@ -1,0 +1,1 @@
+"""Scalar expressions: their PostgreSQL types, and their meaning in each warehouse's dialect."""

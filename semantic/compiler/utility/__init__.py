@@ -1,0 +1,1 @@
+"""Our own grammar of the statements that are not queries: transactions, settings, cursors, COPY."""
