@@ -1,0 +1,233 @@
+"""Columns as pieces of bytes, and the one place where pieces are put side by side.
+
+A column's values are one or more *pieces* per row. A fixed piece is a numpy array whose items are
+the bytes (any dtype: its memory is what is sent); a variable piece is an Arrow binary array. Fixed
+pieces that stand next to each other are written into one structured array, so that a row of fixed
+pieces only needs no join at all; the rest is joined by Arrow, outside Python's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Array: TypeAlias = npt.NDArray[Any]
+Piece: TypeAlias = Any  # Array, pa.Array or bytes
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+# Arrow's binary arrays address their bytes with int32.
+OFFSET_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column of values as bytes.
+
+    Attributes:
+        pieces: what stands side by side in each value; bytes are the same in each row.
+        lengths: bytes per value (int64), or one number if all values have the same length. What it
+            says of a NULL is of no meaning.
+        valid: False where NULL; None if nothing is NULL.
+    """
+
+    pieces: tuple[Piece, ...]
+    lengths: Array | int
+    valid: Mask | None = None
+
+
+def raw(array: pa.Array, dtype: npt.DTypeLike) -> Array:
+    """The values of a fixed-width Arrow array as stored, without copying."""
+    kind = np.dtype(dtype)
+    buffer = array.buffers()[1]
+    if buffer is None:
+        return np.zeros(len(array), kind)
+    return np.frombuffer(buffer, kind, len(array), array.offset * kind.itemsize)
+
+
+def validity(array: pa.Array) -> Mask | None:
+    """False where NULL; None if nothing is."""
+    if not array.null_count:
+        return None
+    mask: Mask = array.is_valid().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def raw_filled(array: pa.Array, dtype: npt.DTypeLike) -> tuple[Array, Mask | None]:
+    """Values with zero where NULL (what lies under a NULL is undefined), and the validity."""
+    values, valid = raw(array, dtype), validity(array)
+    if valid is not None:
+        values = np.where(valid, values, np.zeros((), values.dtype))
+    return values, valid
+
+
+def variable_lengths(array: pa.Array) -> Array:
+    """Bytes per value of a binary or string array; meaningless where NULL."""
+    large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
+    buffer = array.buffers()[1]
+    if buffer is None or not len(array):
+        return np.zeros(len(array), np.int64)
+    size = 8 if large else 4
+    offsets = np.frombuffer(buffer, f"<i{size}", len(array) + 1, array.offset * size)
+    return np.diff(offsets).astype(np.int64, copy=False)
+
+
+def variable_cells(array: pa.Array) -> Cells:
+    """Cells of an Arrow binary or string array, byte for byte."""
+    return Cells((array,), variable_lengths(array), validity(array))
+
+
+def fixed_cells(values: Array, valid: Mask | None) -> Cells:
+    """Cells whose bytes are the memory of ``values``."""
+    return Cells((values,), values.dtype.itemsize, valid)
+
+
+def bitmap(valid: Mask | None) -> pa.Buffer | None:
+    """Arrow's validity bitmap."""
+    return None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+
+
+def ragged(data: Array, lengths: Array, valid: Mask | None = None) -> pa.Array:
+    """A binary array over ``data``, cut into ``lengths``."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    large = int(offsets[-1]) > OFFSET_LIMIT
+    kind = pa.large_binary() if large else pa.binary()
+    stored = offsets if large else offsets.astype(np.int32)
+    buffers = [bitmap(valid), pa.py_buffer(stored), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.Array.from_buffers(kind, len(lengths), buffers)
+
+
+def _as_binary(piece: Array, valid: Mask | None, large: bool) -> pa.Array:
+    """A fixed piece as an Arrow binary array, NULL where not valid."""
+    size, rows = piece.dtype.itemsize, len(piece)
+    offsets: Array = np.arange(rows + 1, dtype=np.int64 if large else np.int32) * size
+    kind = pa.large_binary() if large else pa.binary()
+    buffers = [bitmap(valid), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(piece))]
+    return pa.Array.from_buffers(kind, rows, buffers)
+
+
+def _merge(pieces: Sequence[Array | bytes], rows: int) -> Array:
+    """Fixed pieces side by side as one structured array."""
+    if len(pieces) == 1 and not isinstance(pieces[0], bytes):
+        return pieces[0]
+    fields = [
+        (f"f{i}", f"S{len(piece)}" if isinstance(piece, bytes) else piece.dtype)
+        for i, piece in enumerate(pieces)
+    ]
+    out = np.empty(rows, np.dtype(fields))
+    template = np.zeros((), out.dtype)
+    for (name, _), piece in zip(fields, pieces, strict=True):
+        if isinstance(piece, bytes):
+            template[name] = piece
+    if any(isinstance(piece, bytes) for piece in pieces):
+        out[:] = template
+    for (name, _), piece in zip(fields, pieces, strict=True):
+        if not isinstance(piece, bytes):
+            out[name] = piece
+    return out
+
+
+class Rows:
+    """Gathers the pieces of a row and joins them."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._parts: list[pa.Array | list[Array | bytes]] = []
+        self._nulls: dict[int, Mask] = {}
+
+    def constant(self, value: bytes) -> None:
+        """The same bytes in each row."""
+        self._fixed(value)
+
+    def fixed(self, values: Array) -> None:
+        """Bytes of fixed size that differ by row."""
+        self._fixed(values)
+
+    def cells(self, cells: Cells) -> None:
+        """A column's values, nothing where NULL."""
+        for piece in cells.pieces:
+            if isinstance(piece, pa.Array):
+                self._parts.append(piece)
+            elif cells.valid is None:
+                self._fixed(piece)
+            else:
+                self._nulls[len(self._parts)] = cells.valid
+                self._parts.append([piece])
+                # What follows must not be merged into a part that has NULLs.
+                self._parts.append([])
+
+    def _fixed(self, piece: Array | bytes) -> None:
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, list) and len(self._parts) - 1 not in self._nulls:
+            last.append(piece)
+        else:
+            self._parts.append([piece])
+
+    def join(self, size: int) -> memoryview:
+        """All rows' bytes; ``size`` is their number."""
+        large = size > OFFSET_LIMIT
+        arguments: list[pa.Array] = []
+        merged: list[Array] = []
+        for index, part in enumerate(self._parts):
+            if isinstance(part, pa.Array):
+                arguments.append(part.cast(pa.large_binary() if large else pa.binary()))
+            elif part:
+                piece = _merge(part, self._rows)
+                merged.append(piece)
+                arguments.append(_as_binary(piece, self._nulls.get(index), large))
+        if len(merged) == 1 == len(arguments) and not self._nulls:
+            return memoryview(np.ascontiguousarray(merged[0]).view(np.uint8).data)
+        joined = self._joined(arguments, large)
+        data = memoryview(joined.buffers()[2] or b"").cast("B")
+        return data[:size]
+
+    def array(self, size: int) -> pa.Array:
+        """As ``join``, as an Arrow binary array with one value per row."""
+        large = size > OFFSET_LIMIT
+        arguments = []
+        for index, part in enumerate(self._parts):
+            if isinstance(part, pa.Array):
+                arguments.append(part.cast(pa.large_binary() if large else pa.binary()))
+            elif part:
+                piece = _merge(part, self._rows)
+                arguments.append(_as_binary(piece, self._nulls.get(index), large))
+        if len(arguments) == 1 and not arguments[0].null_count:
+            return arguments[0]
+        return self._joined(arguments, large)
+
+    def _joined(self, arguments: list[pa.Array], large: bool) -> pa.Array:
+        separator = pa.scalar(b"", pa.large_binary() if large else pa.binary())
+        return pc.binary_join_element_wise(*arguments, separator, null_handling="replace")
+
+
+def sizes(cells: Cells, rows: int) -> Array:
+    """Bytes per row that the values take, zero where NULL."""
+    lengths = cells.lengths
+    if isinstance(lengths, int):
+        lengths = np.full(rows, lengths, np.int64)
+    return lengths if cells.valid is None else np.where(cells.valid, lengths, 0)
+
+
+def flat(cells: Cells, rows: int) -> pa.Array:
+    """A column as one binary array without NULLs (nothing where NULL)."""
+    gathered = Rows(rows)
+    gathered.cells(cells)
+    return gathered.array(int(sizes(cells, rows).sum()))
+
+
+def patched(cells: Cells, rows: int, odd: Mask, text: Callable[[int], bytes]) -> Cells:
+    """``cells`` with the values at ``odd`` replaced by ``text`` of their row number."""
+    if cells.valid is not None:
+        odd = odd & cells.valid
+    if not odd.any():
+        return cells
+    replacements = [text(int(row)) for row in np.nonzero(odd)[0]]
+    array = flat(cells, rows)
+    array = pc.replace_with_mask(array, pa.array(odd), pa.array(replacements, array.type))
+    return Cells((array,), variable_lengths(array), cells.valid)

@@ -1,0 +1,76 @@
+"""Arrow record batches to DataRow messages."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from proxy.rows.cells import Cells, Rows, sizes
+from proxy.rows.codecs import codec, conform
+from proxy.rows.encoded import EncodedRows, rows_from_lengths
+from proxy.rows.errors import RowsError
+from proxy.rows.settings import TextSettings
+
+_DEFAULTS = TextSettings()
+
+
+def column_formats(formats: Sequence[int], columns: int) -> tuple[int, ...]:
+    """One format per column from Bind's list: none means text, one means the same for all."""
+    if len(formats) <= 1:
+        return tuple(formats or (0,)) * columns
+    if len(formats) != columns:
+        raise RowsError(
+            "08P01",
+            f"bind message has {len(formats)} result formats but query has {columns} columns",
+        )
+    return tuple(formats)
+
+
+class RowEncoder:
+    """Encodes the batches of one result.
+
+    Args:
+        type_names: ``pg_type.typname`` of each column (``int4``, ``_text``).
+        formats: 0 (text) or 1 (binary) of each column, or a list as Bind has it.
+        settings: the session's settings that change the text of values.
+    """
+
+    def __init__(
+        self, type_names: Sequence[str], formats: Sequence[int], settings: TextSettings = _DEFAULTS
+    ) -> None:
+        forms = column_formats(formats, len(type_names))
+        self._codecs = tuple(
+            codec(name, form, settings) for name, form in zip(type_names, forms, strict=True)
+        )
+
+    def encode(self, batch: pa.RecordBatch) -> EncodedRows:
+        """All rows of a batch as DataRow messages. Raises EncodeError."""
+        cells = [
+            one.vector(conform(batch.column(index), one.type_name))
+            for index, one in enumerate(self._codecs)
+        ]
+        return data_rows(cells, batch.num_rows)
+
+
+def data_rows(columns: Sequence[Cells], rows: int) -> EncodedRows:
+    """DataRow messages: Byte1('D'), Int32, Int16, and per column Int32 and bytes."""
+    fixed = 7 + 4 * len(columns)
+    totals = np.full(rows, fixed, np.int64)
+    for cells in columns:
+        totals += cells.lengths if cells.valid is None else sizes(cells, rows)
+    gathered = Rows(rows)
+    gathered.constant(b"D")
+    gathered.fixed((totals - 1).astype(">i4"))
+    gathered.constant(struct.pack("!h", len(columns)))
+    for cells in columns:
+        if cells.valid is not None:
+            gathered.fixed(np.where(cells.valid, cells.lengths, -1).astype(">i4"))
+        elif isinstance(cells.lengths, int):
+            gathered.constant(struct.pack("!i", cells.lengths))
+        else:
+            gathered.fixed(cells.lengths.astype(">i4"))
+        gathered.cells(cells)
+    return rows_from_lengths(gathered.join(int(totals.sum())), totals)
