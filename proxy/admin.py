@@ -1,0 +1,147 @@
+"""The admin port: ``/metrics``, ``/healthz`` and ``/readyz`` over HTTP/1.1, one request at a time.
+
+Small on purpose. It answers GET and HEAD without a body, closes after each answer, and bounds what
+a peer can make it hold: bytes of the request, time, and connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from proxy.observability.metrics import CONTENT_TYPE, Metrics
+
+_LONGEST_REQUEST = 8192
+_SECONDS = 5.0
+_MOST_CONNECTIONS = 64
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+logger = logging.getLogger("cubewire.admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether new sessions are taken, and what stands in the way.
+
+    Attributes:
+        problems: one short sentence each; none means ready.
+    """
+
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class AdminServer:
+    """The listening admin port.
+
+    Attributes:
+        metrics: what ``/metrics`` shows.
+        readiness: asked at each ``/readyz``; must be quick.
+    """
+
+    metrics: Metrics
+    readiness: Callable[[], Readiness]
+    _server: asyncio.Server | None = None
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port, which matters where 0 was asked for."""
+        self._server = await asyncio.start_server(
+            self._serve, host, port, limit=_LONGEST_REQUEST, start_serving=True
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and drop what is open."""
+        if self._server is None:
+            return
+        self._server.close()
+        for task in tuple(self._open):
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server.wait_closed(), _SECONDS)
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._open) >= _MOST_CONNECTIONS:
+            writer.close()
+            return
+        task.set_name("admin-request")
+        self._open.add(task)
+        try:
+            async with asyncio.timeout(_SECONDS):
+                answer, with_body = await self._answer(reader)
+                writer.write(_encode(answer, with_body=with_body))
+                await writer.drain()
+        except (TimeoutError, ConnectionError) as error:
+            logger.debug("admin request given up: %s", type(error).__name__)
+        finally:
+            self._open.discard(task)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[_Answer, bool]:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return _Answer(431, b"request header too long\n"), True
+        except asyncio.IncompleteReadError:
+            return _Answer(400, b"incomplete request\n"), True
+        parts = head.split(b"\r\n", 1)[0].split(b" ")
+        if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
+            return _Answer(400, b"malformed request line\n"), True
+        method, target = parts[0], parts[1].split(b"?", 1)[0]
+        if method not in {b"GET", b"HEAD"}:
+            return _Answer(405, b"only GET and HEAD\n", headers=("Allow: GET, HEAD",)), True
+        return self._route(target), method == b"GET"
+
+    def _route(self, target: bytes) -> _Answer:
+        if target == b"/healthz":
+            return _Answer(200, b"ok\n")
+        if target == b"/readyz":
+            state = self.readiness()
+            body = json.dumps({"ready": state.ready, "problems": list(state.problems)}) + "\n"
+            return _Answer(200 if state.ready else 503, body.encode(), "application/json")
+        if target == b"/metrics":
+            self.metrics.ready = self.readiness().ready
+            return _Answer(200, self.metrics.text(), CONTENT_TYPE)
+        return _Answer(404, b"known are /metrics, /healthz and /readyz\n")
+
+
+def _encode(answer: _Answer, *, with_body: bool) -> bytes:
+    lines = [
+        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(answer.body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
+        *answer.headers,
+    ]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return head + answer.body if with_body else head

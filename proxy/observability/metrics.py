@@ -1,0 +1,202 @@
+"""Counters and histograms, read by Prometheus.
+
+Counting happens on the event loop alone, so plain integers do: no lock, well under a microsecond
+each. The prometheus-client types are made when somebody asks for ``/metrics``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from proxy.observability.record import StatementRecord
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Upper bounds in seconds: from a cached answer to a slow warehouse."""
+_MOST_SERIES = 1000
+"""Label combinations per metric; beyond it they are counted under ``other``."""
+
+HELP = {
+    "cubewire_build_info": "Version of the server; always 1.",
+    "cubewire_ready": "1 where the server takes new sessions.",
+    "cubewire_connections": "Client connections open now.",
+    "cubewire_connections_total": "Client connections by result (accepted, refused).",
+    "cubewire_logins_total": "Logins by result (ok, failed).",
+    "cubewire_statements_total": "Statements by kind and class of SQLSTATE.",
+    "cubewire_statement_seconds": "Time of a statement by kind.",
+    "cubewire_statement_stage_seconds": "Time of a statement's stages.",
+    "cubewire_rows_total": "Rows sent to clients.",
+    "cubewire_bytes_total": "Bytes sent to clients before encryption.",
+    "cubewire_statement_cache_total": "Look-ups of compiled statements by result (hit, miss).",
+    "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
+    "cubewire_log_lines_dropped_total": "Log lines lost because the log file took none.",
+}
+"""Every metric of ours, with what it counts."""
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts per bucket, and the sum."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Prometheus' buckets: each counts everything up to its bound."""
+        running = 0
+        buckets: list[tuple[str, float]] = []
+        bounds = [str(float(bound)) for bound in BUCKETS]
+        for bound, count in zip([*bounds, "+Inf"], self.counts, strict=True):
+            running += count
+            buckets.append((bound, running))
+        return buckets
+
+
+Labels = tuple[str, ...]
+
+
+class Metrics(Collector):
+    """All of a worker's metrics.
+
+    Attributes:
+        connections: open now.
+        ready: whether new sessions are taken.
+        dropped_lines: log lines lost, set by whoever reads the metrics.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self.connections = 0
+        self.ready = False
+        self.dropped_lines = 0
+        self._connections: dict[Labels, int] = {}
+        self._logins: dict[Labels, int] = {}
+        self._statements: dict[Labels, int] = {}
+        self._cache: dict[Labels, int] = {}
+        self._errors: dict[Labels, int] = {}
+        self._durations: dict[Labels, Histogram] = {}
+        self._stages: dict[Labels, Histogram] = {}
+        self._rows = 0
+        self._bytes = 0
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def connection_opened(self) -> None:
+        """A client connected and was let in."""
+        self.connections += 1
+        _count(self._connections, ("accepted",))
+
+    def connection_closed(self) -> None:
+        """A client that was let in has gone."""
+        self.connections -= 1
+
+    def connection_refused(self) -> None:
+        """A client was turned away at the limit, or while stopping."""
+        _count(self._connections, ("refused",))
+
+    def login(self, *, success: bool) -> None:
+        """A client logged in, or failed to."""
+        _count(self._logins, ("ok" if success else "failed",))
+
+    def statement(self, record: StatementRecord) -> None:
+        """A statement ended."""
+        _count(self._statements, (record.kind, record.sqlstate[:2]))
+        _histogram(self._durations, (record.kind,)).observe(record.milliseconds / 1000)
+        for stage, milliseconds in record.stages.items():
+            _histogram(self._stages, (stage,)).observe(milliseconds / 1000)
+        self._rows += record.rows
+        self._bytes += record.bytes
+
+    def statement_cache(self, *, hit: bool) -> None:
+        """A compiled statement was looked up."""
+        _count(self._cache, ("hit" if hit else "miss",))
+
+    def warehouse_error(self, data_source: str, sqlstate: str) -> None:
+        """A warehouse refused or failed."""
+        _count(self._errors, (data_source, sqlstate[:2]))
+
+    def text(self) -> bytes:
+        """The exposition format (version 0.0.4)."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client asks for."""
+        yield _gauge("cubewire_build_info", [((self._version,), 1)], ("version",))
+        yield _gauge("cubewire_ready", [((), int(self.ready))])
+        yield _gauge("cubewire_connections", [((), self.connections)])
+        yield _counter("cubewire_connections_total", self._connections.items(), ("result",))
+        yield _counter("cubewire_logins_total", self._logins.items(), ("result",))
+        yield _counter(
+            "cubewire_statements_total", self._statements.items(), ("kind", "sqlstate_class")
+        )
+        yield _histograms("cubewire_statement_seconds", self._durations, ("kind",))
+        yield _histograms("cubewire_statement_stage_seconds", self._stages, ("stage",))
+        yield _counter("cubewire_rows_total", [((), self._rows)])
+        yield _counter("cubewire_bytes_total", [((), self._bytes)])
+        yield _counter("cubewire_statement_cache_total", self._cache.items(), ("result",))
+        yield _counter(
+            "cubewire_warehouse_errors_total",
+            self._errors.items(),
+            ("data_source", "sqlstate_class"),
+        )
+        yield _counter("cubewire_log_lines_dropped_total", [((), self.dropped_lines)])
+
+
+def _count(series: dict[Labels, int], labels: Labels) -> None:
+    known = series.get(labels)
+    if known is None:
+        if len(series) >= _MOST_SERIES:
+            labels = ("other",) * len(labels)
+        known = series.get(labels, 0)
+    series[labels] = known + 1
+
+
+def _histogram(series: dict[Labels, Histogram], labels: Labels) -> Histogram:
+    known = series.get(labels)
+    if known is None:
+        if len(series) >= _MOST_SERIES:
+            labels = ("other",) * len(labels)
+        known = series.setdefault(labels, Histogram())
+    return known
+
+
+def _gauge(
+    name: str, samples: Iterable[tuple[Labels, float]], labels: Sequence[str] = ()
+) -> Metric:
+    family = GaugeMetricFamily(name, HELP[name], labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(
+    name: str, samples: Iterable[tuple[Labels, float]], labels: Sequence[str] = ()
+) -> Metric:
+    family = CounterMetricFamily(name.removesuffix("_total"), HELP[name], labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _histograms(name: str, series: dict[Labels, Histogram], labels: Sequence[str]) -> Metric:
+    family = HistogramMetricFamily(name, HELP[name], labels=labels)
+    for values, histogram in series.items():
+        family.add_metric(values, histogram.cumulative(), histogram.total)
+    return family

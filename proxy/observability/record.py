@@ -1,0 +1,33 @@
+"""One statement, as its log line and the metrics see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRecord:
+    """A statement that has ended, well or not.
+
+    Attributes:
+        statement: id, unique within the server's life.
+        kind: ``cube``, ``catalog``, ``utility``: few values, since it labels metrics.
+        milliseconds: from the first byte understood to the last byte handed to the socket.
+        stages: milliseconds per stage, in the order they ended.
+        bytes: sent to the client, before encryption.
+        sqlstate: ``00000`` for success.
+        sql: the text; written only where the configuration asks for it.
+    """
+
+    user: str
+    database: str
+    application: str
+    statement: str
+    kind: str
+    milliseconds: float
+    rows: int = 0
+    bytes: int = 0
+    sqlstate: str = "00000"
+    stages: Mapping[str, float] = field(default_factory=dict)
+    sql: str | None = None
