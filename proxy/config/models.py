@@ -164,14 +164,35 @@ class DuckdbSource(Section):
     """A DuckDB database file, inside this process."""
 
     type: Literal["duckdb"] = Field(description="`duckdb`")
-    path: str = Field(description="Database file, or `:memory:`.")
-    read_only: bool = Field(default=True, description="Open the file read-only.")
-    threads: int | None = Field(default=None, ge=1, description="Threads; all cores where absent.")
-    memory_limit: Bytes | None = Field(
-        default=None, description="Memory; DuckDB's default where absent."
+    path: str = Field(default=":memory:", description="Database file, or `:memory:`.")
+    read_only: bool = Field(
+        default=True, description="Open the file read-only, so that several processes can."
     )
-    max_queries: int = Field(
-        default=8, ge=1, description="Statements running at once; others wait."
+    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 is one per core.")
+    memory_limit: str = Field(
+        default="", description="Such as `4GB`; empty is DuckDB's own (80 % of the machine)."
+    )
+    temp_directory: str = Field(
+        default="",
+        description="Where large results spill; empty is the system's, `none` is nowhere.",
+    )
+    max_temp_size: str = Field(default="20GB", description="What may be spilled at most.")
+    allowed_directories: tuple[str, ...] = Field(
+        default=(), description="Folders that views of the database may read."
+    )
+    setup: tuple[str, ...] = Field(
+        default=(), description="Statements run once at start, before the database is locked."
+    )
+    quick_threads: int = Field(
+        default=8, ge=1, description="Statements running at once in their first moment."
+    )
+    slow_threads: int = Field(default=16, ge=1, description="Statements running at once after it.")
+    queue_seconds: Seconds = Field(
+        default=30.0, description="Time a statement waits for its turn (53300)."
+    )
+    batch_rows: int = Field(default=16384, ge=1, description="Rows of a batch, after the first.")
+    nice: int = Field(
+        default=10, ge=0, le=19, description="Nice value of threads with long statements."
     )
 
 
@@ -187,6 +208,11 @@ class PostgresSource(Section):
     )
 
 
+def options_of(source: DuckdbSource | PostgresSource) -> dict[str, object]:
+    """A data source's options without its kind, as the connectors take them."""
+    return source.model_dump(exclude={"type"})
+
+
 DataSource = Annotated[DuckdbSource | PostgresSource, Field(discriminator="type")]
 
 
@@ -200,13 +226,29 @@ class CatalogConfig(Section):
         "of a child process.",
     )
     directory: Path | None = Field(
-        default=None, description="Data directory of the child; `catalog` in the state directory."
+        default=None,
+        description="Folder of the child's data, a short path; the system's temporary one if absent.",
+    )
+    template_directory: Path | None = Field(
+        default=None, description="Where an initialised cluster is kept between starts."
+    )
+    run_as: str = Field(
+        default="nobody", description="System user of the child where the server runs as root."
     )
     postgres: Path | None = Field(
         default=None, description="Folder of the PostgreSQL 16 binaries; found where absent."
     )
     max_backends: int = Field(
-        default=20, ge=2, description="Connections to it at once; other sessions wait."
+        default=50, ge=2, description="Connections for introspection at once; others wait."
+    )
+    lease_timeout: Seconds = Field(
+        default=10.0, description="Time a session waits for such a connection (53300)."
+    )
+    deadline: Seconds = Field(
+        default=60.0, description="Time one introspection statement may take, whatever it sets."
+    )
+    memory_limit_mb: int = Field(
+        default=1024, ge=0, description="Address space of each of its processes in MiB; 0 is any."
     )
 
 
@@ -303,10 +345,6 @@ class Config(Section):
             for name, user in self.auth.users.items():
                 _check_cleartext_cost(name, user)
         return self
-
-    def catalog_directory(self) -> Path:
-        """Where the child's data directory is."""
-        return self.catalog.directory or self.state_directory / "catalog"
 
     def measure_aggregates_for(self, user: str, application: str) -> MeasureAggregates:
         """The setting a session starts with."""

@@ -18,6 +18,7 @@ PATH_KEYS = (
     "tls.certificate",
     "tls.key",
     "catalog.directory",
+    "catalog.template_directory",
     "catalog.postgres",
     "log.file",
     "data_sources.*.path",
