@@ -38,7 +38,7 @@ class Capabilities:
     """What a warehouse can do beyond the Protocol.
 
     Attributes:
-        encoded_rows: ``stream_rows`` yields PostgreSQL DataRow bodies without decoding.
+        encoded_rows: ``stream_rows`` yields PostgreSQL DataRow messages without decoding.
     """
 
     encoded_rows: bool = False
@@ -59,14 +59,17 @@ class BatchStream(Protocol):
 
 
 class RowStream(Protocol):
-    """A running statement whose rows arrive as bodies of PostgreSQL DataRow messages.
+    """A running statement whose rows arrive as PostgreSQL's DataRow messages, as they were sent."""
 
-    A body is an int16 count of columns, then an int32 length (-1 for NULL) and the bytes of each.
-    The message's header is not part of it.
-    """
+    @property
+    def type_oids(self) -> tuple[int, ...]:
+        """The ``pg_type.oid`` of each column, as the warehouse describes it."""
 
-    def __aiter__(self) -> AsyncIterator[list[bytes]]:
-        """Lists of row bodies, none empty."""
+    def __aiter__(self) -> AsyncIterator[tuple[bytes, int]]:
+        """Runs of whole DataRow messages with their number, none empty.
+
+        The next is read only when asked for (back-pressure).
+        """
 
     async def close(self) -> None:
         """Stop the work in the warehouse and free its resources. Idempotent, never raises."""
@@ -113,9 +116,10 @@ class Connector(Protocol):
         time_zone: str = "UTC",
         timeout: float | None = None,
     ) -> RowStream:
-        """As ``execute``, with rows as DataRow bodies; a column's format is 0 (text) or 1 (binary).
+        """As ``execute``, with rows as DataRow messages, columns in format 0 (text) or 1 (binary).
 
-        Only where ``capabilities.encoded_rows``.
+        Only where ``capabilities.encoded_rows``. Text is that of DateStyle ISO, IntervalStyle
+        postgres, extra_float_digits 1 and bytea_output hex.
         """
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:

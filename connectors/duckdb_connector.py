@@ -23,9 +23,9 @@ import duckdb
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_reader import Chunk, DuckDBReader
-from connectors.duckdb_stream import DuckDBBatchStream, DuckDBStatement, stop_error
+from connectors.duckdb_stream import DuckDBBatchStream, DuckDBStatement
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
-from connectors.errors import WarehouseError
+from connectors.errors import WarehouseError, stop_error
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
 T = TypeVar("T")

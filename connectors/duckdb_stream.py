@@ -9,20 +9,11 @@ import pyarrow as pa
 
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_reader import VECTOR_ROWS, Chunk, DuckDBReader
-from connectors.errors import WarehouseError
+from connectors.errors import WarehouseError, stop_error
 from connectors.workers import Call, Workers, WorkersBusyError, WorkersClosedError
 
 # DuckDB forgets an interrupt that arrives while it plans, so it is sent again until it has worked.
 INTERRUPT_EVERY_SECONDS = 0.02
-
-
-def stop_error(reason: str) -> WarehouseError:
-    """The error of a statement that was stopped: "user", "timeout" or "shutdown"."""
-    if reason == "timeout":
-        return WarehouseError("57014", "canceling statement due to statement timeout")
-    if reason == "shutdown":
-        return WarehouseError("57P01", "terminating connection due to administrator command")
-    return WarehouseError("57014", "canceling statement due to user request")
 
 
 class DuckDBStatement:

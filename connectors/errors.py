@@ -31,3 +31,12 @@ class WarehouseError(Exception):
         self.hint = hint
         self.reached = reached
         self.position: int | None = None
+
+
+def stop_error(reason: str) -> WarehouseError:
+    """The error of a statement that was stopped: by "user", "timeout" or "shutdown"."""
+    if reason == "timeout":
+        return WarehouseError("57014", "canceling statement due to statement timeout")
+    if reason == "shutdown":
+        return WarehouseError("57P01", "terminating connection due to administrator command")
+    return WarehouseError("57014", "canceling statement due to user request")
