@@ -1,0 +1,349 @@
+"""The engine: where the model, the compiler, the catalog and the warehouses meet.
+
+It answers two questions of a session: what is this statement (``prepare``), and where do its rows
+come from (``open_cube``, ``open_catalog``). It knows no messages and no session state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from semantic.compiler.guard import GuardLimits, Verdict, inspect
+
+from connectors.base import BatchStream, Connector, Parameter
+from proxy.catalog import Catalog
+from proxy.catalog.backend import CatalogBackend, CatalogResult
+from proxy.catalog.errors import CatalogError
+from proxy.errors import SessionError
+from proxy.generation import Generation
+from proxy.parse_worker import ParseWorker
+from proxy.queries import Caller, CatalogQuery, CubeQuery, field_of, type_of
+from proxy.rows import (
+    CopyEncoder,
+    CopyOptions,
+    NeedsServer,
+    RowEncoder,
+    TextSettings,
+    decode_parameter,
+)
+from proxy.sources import BatchSource, CatalogSource, EncodedSource, RowSource, WarehouseSource
+from proxy.statement_cache import StatementCache
+from proxy.wire.backend import DataRow, FieldDescription
+from proxy.wire.oids import TYPES
+from semantic.compiler.api import Analysis, ResultColumn
+from semantic.compiler.parse import UnparsableStatement
+
+logger = logging.getLogger("cubewire.engine")
+
+SettingsObserver = Callable[[dict[str, str]], None]
+
+
+class Engine:
+    """Prepares and opens queries for all sessions of a process."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        catalog: Catalog,
+        connectors: dict[str, Connector],
+        worker: ParseWorker,
+        limits: GuardLimits,
+        cache_bytes: int,
+    ) -> None:
+        self.generation = generation
+        self.catalog = catalog
+        self.connectors = connectors
+        self._worker = worker
+        self._limits = limits
+        self.statements = StatementCache(cache_bytes)
+
+    async def prepare(
+        self, sql: str, parameter_oids: Sequence[int], caller: Caller
+    ) -> CubeQuery | CatalogQuery:
+        """Analyse one SELECT: who answers it, its parameter types and its columns.
+
+        Raises SemanticError or CatalogError with the position in ``sql``.
+        """
+        generation = self.generation
+        if not generation.may_touch(sql):
+            return await self.prepare_catalog(sql, parameter_oids, caller)
+        key = (generation.model.version, sql, tuple(parameter_oids), caller.fingerprint())
+        cached = self.statements.get(key)
+        if cached is None:
+            cached = await self._analyse(generation, sql, parameter_oids, caller)
+            self.statements.put(key, cached, len(sql))
+        return cached
+
+    async def _analyse(
+        self, generation: Generation, sql: str, parameter_oids: Sequence[int], caller: Caller
+    ) -> CubeQuery | CatalogQuery:
+        verdict = inspect(sql, self._limits)
+        compiler = generation.compiler
+        try:
+            if verdict is Verdict.WORKER:
+                bound = await self._worker.bind(generation.worker_key, sql, caller.semantic)
+            else:
+                bound = compiler.bind(sql, caller.semantic)
+        except UnparsableStatement as problem:
+            # What sqlglot cannot read may be PostgreSQL's own dialect over its own catalog. The
+            # catalog reports genuine syntax errors; a cube read there fails on its poisoned row.
+            logger.debug("left to the catalog: %s", problem)
+            return await self.prepare_catalog(sql, parameter_oids, caller)
+        if bound is None:
+            return await self.prepare_catalog(sql, parameter_oids, caller)
+        try:
+            answer = await self.catalog.analyse(
+                bound.analysis_sql, parameter_oids, caller.overlay, caller.user
+            )
+        except CatalogError as error:
+            if error.position is not None:
+                error.position = bound.client_position(error.position)
+            raise
+        analysis = Analysis(
+            tuple(type_of(oid) for oid in answer.parameter_oids),
+            tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
+        )
+        if verdict is Verdict.WORKER:
+            compiled = await self._worker.compile(
+                generation.worker_key, sql, analysis, caller.semantic
+            )
+        else:
+            compiled = compiler.compile(bound, analysis, caller.semantic)
+        return CubeQuery(
+            sql,
+            analysis,
+            compiled,
+            tuple(field_of(column.name, column.type) for column in analysis.columns),
+            tuple(answer.parameter_oids),
+            caller.fingerprint(),
+        )
+
+    async def prepare_catalog(
+        self, sql: str, parameter_oids: Sequence[int], caller: Caller
+    ) -> CatalogQuery:
+        """Analyse one statement that the catalog answers."""
+        answer = await self.catalog.analyse(sql, parameter_oids, caller.overlay, caller.user)
+        fields = tuple(
+            _relayed_field(name, oid, modifier) for name, oid, modifier in answer.columns
+        )
+        return CatalogQuery(sql, fields, tuple(answer.parameter_oids))
+
+    async def check_syntax(self, sql: str, caller: Caller) -> None:
+        """Raise the catalog's error if it finds the text's syntax wrong (42601), nothing else."""
+        try:
+            await self.catalog.analyse(sql, (), caller.overlay, caller.user)
+        except CatalogError as error:
+            if error.sqlstate == "42601" and not self.generation.may_touch(sql):
+                raise
+
+    async def apply_setting(self, text: str, caller: Caller, *, local: bool) -> dict[str, str]:
+        """Run a SET in a backend with the caller's settings; all its settings afterwards."""
+        async with self.catalog.lease(caller.user, caller.overlay) as backend:
+            if local:
+                await (await backend.run_simple("BEGIN")).drain()
+            try:
+                await (await backend.run_simple(text)).drain()
+                return await backend.session_settings()
+            finally:
+                if local:
+                    await (await backend.run_simple("ROLLBACK")).drain()
+
+    async def effective_settings(self, caller: Caller) -> dict[str, str]:
+        """The caller's overlay as the catalog keeps it: canonical names and values."""
+        async with self.catalog.lease(caller.user, caller.overlay) as backend:
+            return await backend.session_settings()
+
+    async def evaluate(self, sql: str, caller: Caller) -> tuple[bytes | None, ...]:
+        """The one row of a constant query, in text format."""
+        source = await self.open_catalog(sql, caller)
+        try:
+            return await self._only_row(source)
+        finally:
+            await source.close()
+
+    async def _only_row(self, source: CatalogSource) -> tuple[bytes | None, ...]:
+        rows = await source.next_rows()
+        if rows is None:
+            raise SessionError("XX000", "a constant query returned no row")
+        return DataRow.decode(bytes(memoryview(rows.data))[5:]).values
+
+    async def decode_parameters(
+        self,
+        oids: Sequence[int],
+        values: Sequence[bytes | None],
+        formats: Sequence[int],
+        caller: Caller,
+    ) -> tuple[object, ...]:
+        """Bind's values as Python values, raising PostgreSQL's SQLSTATE for what is malformed.
+
+        Text in a form that only PostgreSQL reads (``'yesterday'``) is put to the catalog.
+        """
+        decoded: list[object] = []
+        for oid, value, code in zip(oids, values, formats, strict=True):
+            name = type_of(oid).name
+            try:
+                decoded.append(decode_parameter(value, name, code))
+            except NeedsServer:
+                text = await self._normalise(oid, value, code, caller)
+                decoded.append(decode_parameter(text, name, 0))
+        return tuple(decoded)
+
+    async def _normalise(
+        self, oid: int, value: bytes | None, code: int, caller: Caller
+    ) -> bytes | None:
+        overlay = {**caller.overlay, "DateStyle": "ISO", "IntervalStyle": "postgres"}
+        source = await self.open_catalog(
+            "SELECT $1",
+            replace(caller, overlay=overlay),
+            parameter_oids=(oid,),
+            parameter_formats=(code,),
+            parameters=(value,),
+        )
+        try:
+            return (await self._only_row(source))[0]
+        finally:
+            await source.close()
+
+    async def open_cube(
+        self,
+        query: CubeQuery,
+        values: Sequence[object],
+        result_formats: Sequence[int],
+        caller: Caller,
+    ) -> RowSource:
+        """Start a compiled query on its warehouse."""
+        compiled = query.compiled
+        connector = self.connectors[compiled.data_source]
+        settings = text_settings(caller)
+        if connector.capabilities.encoded_rows and settings == TextSettings(settings.time_zone):
+            stream = await connector.stream_rows(
+                compiled.sql,
+                _bound(query, values),
+                result_formats,
+                time_zone=settings.time_zone,
+                timeout=caller.statement_timeout,
+            )
+            return EncodedSource(stream)
+        types = [column.type.name for column in compiled.columns]
+        encoder = RowEncoder(types, result_formats, settings)
+        return WarehouseSource(await self._execute(query, values, caller), encoder)
+
+    async def open_batches(
+        self, query: CubeQuery, values: Sequence[object], caller: Caller
+    ) -> BatchSource:
+        """Start a compiled query on its warehouse, its rows as Arrow batches."""
+        return BatchSource(await self._execute(query, values, caller))
+
+    async def _execute(
+        self, query: CubeQuery, values: Sequence[object], caller: Caller
+    ) -> BatchStream:
+        compiled = query.compiled
+        return await self.connectors[compiled.data_source].execute(
+            compiled.sql,
+            _bound(query, values),
+            time_zone=caller.semantic.time_zone,
+            timeout=caller.statement_timeout,
+        )
+
+    def copy_encoder(self, query: CubeQuery, options: CopyOptions, caller: Caller) -> CopyEncoder:
+        """What writes a query's batches as COPY data."""
+        return CopyEncoder(
+            [column.type.name for column in query.compiled.columns],
+            [column.name for column in query.compiled.columns],
+            options,
+            text_settings(caller),
+        )
+
+    async def open_catalog(
+        self,
+        sql: str,
+        caller: Caller,
+        *,
+        parameter_oids: Sequence[int] = (),
+        parameter_formats: Sequence[int] = (),
+        parameters: Sequence[bytes | None] = (),
+        result_formats: Sequence[int] = (),
+        on_settings: SettingsObserver | None = None,
+    ) -> CatalogSource:
+        """Start a query on the catalog PostgreSQL.
+
+        Args:
+            on_settings: called with the backend's session settings once the rows have been read,
+                where the statement calls set_config.
+        """
+
+        async def start(backend: CatalogBackend) -> CatalogResult:
+            return await backend.run(
+                sql, parameter_oids, parameter_formats, parameters, result_formats
+            )
+
+        return await self._open_catalog(sql, caller, start, on_settings)
+
+    async def open_catalog_simple(
+        self, sql: str, caller: Caller, on_settings: SettingsObserver | None = None
+    ) -> CatalogSource:
+        """Start one statement of any kind on the catalog PostgreSQL by the simple protocol."""
+
+        async def start(backend: CatalogBackend) -> CatalogResult:
+            return await backend.run_simple(sql)
+
+        return await self._open_catalog(sql, caller, start, on_settings)
+
+    async def _open_catalog(
+        self,
+        sql: str,
+        caller: Caller,
+        start: Callable[[CatalogBackend], Awaitable[CatalogResult]],
+        on_settings: SettingsObserver | None,
+    ) -> CatalogSource:
+        lowered = sql.lower()
+        extra = {}
+        if "pg_backend_pid" in lowered:
+            extra["cubewire.backend_pid"] = str(caller.backend_pid)
+        async with AsyncExitStack() as stack:
+            lease = self.catalog.lease(caller.user, caller.overlay, extra)
+            backend = await stack.enter_async_context(lease)
+            result = await start(backend)
+            if on_settings is not None and "set_config" in lowered:
+                stack.push_async_callback(_observe_settings, backend, on_settings)
+            return CatalogSource(result, stack.pop_all())
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Stop warehouses, worker and catalog."""
+        await self._worker.close()
+        for connector in self.connectors.values():
+            await connector.close()
+        await self.catalog.close()
+
+
+def _bound(query: CubeQuery, values: Sequence[object]) -> list[Parameter]:
+    return [Parameter(use.type.name, values[use.index]) for use in query.compiled.parameters]
+
+
+async def _observe_settings(backend: CatalogBackend, observer: SettingsObserver) -> None:
+    observer(await backend.session_settings())
+
+
+def text_settings(caller: Caller) -> TextSettings:
+    """How the session wants values written."""
+    overlay = caller.overlay
+    defaults = TextSettings()
+    return replace(
+        defaults,
+        time_zone=caller.semantic.time_zone,
+        date_style=overlay.get("DateStyle", defaults.date_style),
+        interval_style=overlay.get("IntervalStyle", defaults.interval_style),
+        extra_float_digits=int(overlay.get("extra_float_digits", defaults.extra_float_digits)),
+        bytea_output=overlay.get("bytea_output", defaults.bytea_output),
+    )
+
+
+def _relayed_field(name: str, oid: int, modifier: int) -> FieldDescription:
+    kind = type_of(oid, modifier)
+    if kind.name in TYPES:
+        return field_of(name, kind)
+    return FieldDescription(name, 0, 0, oid, -1, modifier, 0)

@@ -1,0 +1,109 @@
+"""The server's own errors, and the one place where any error becomes what a client is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from connectors.errors import WarehouseError
+from proxy.catalog.errors import CatalogError
+from proxy.rows.errors import ParameterError, UnsupportedSetting
+from proxy.wire.errors import ProtocolViolation
+from semantic.errors import SemanticError
+
+Severity = Literal["ERROR", "FATAL", "PANIC"]
+
+
+class SessionError(Exception):
+    """A statement or message that the server itself refuses.
+
+    Attributes:
+        sqlstate: five characters of PostgreSQL's Appendix A.
+        message: one line as PostgreSQL writes them.
+        severity: FATAL ends the connection.
+    """
+
+    def __init__(
+        self,
+        sqlstate: str,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        position: int | None = None,
+        severity: Severity = "ERROR",
+    ) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+        self.position = position
+        self.severity: Severity = severity
+
+
+def error_fields(
+    sqlstate: str,
+    message: str,
+    *,
+    detail: str | None = None,
+    hint: str | None = None,
+    position: int | None = None,
+    severity: str = "ERROR",
+) -> dict[str, str]:
+    """The fields of an ErrorResponse or NoticeResponse (protocol manual, section 55.8)."""
+    fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
+    if detail:
+        fields["D"] = detail
+    if hint:
+        fields["H"] = hint
+    if position is not None:
+        fields["P"] = str(position)
+    return fields
+
+
+def flatten(error: BaseException, offset: int = 0) -> dict[str, str]:
+    """Turn any error into ErrorResponse fields.
+
+    Args:
+        error: what was raised, by whichever layer.
+        offset: characters of the client's text before the statement that failed, so that the
+            position counts from the start of what the client sent.
+
+    Returns:
+        Fields by their one-letter code. What is not a known kind of error is a fault of ours
+        (XX000) and says nothing of its inside.
+    """
+    if isinstance(error, CatalogError):
+        fields = dict(error.fields)
+        fields.setdefault("S", "ERROR")
+        fields.setdefault("V", fields["S"])
+        fields.setdefault("C", error.sqlstate)
+        fields.setdefault("M", error.message)
+        if error.position is not None:
+            fields["P"] = str(error.position + offset)
+        return fields
+    if isinstance(error, ProtocolViolation):
+        severity = "FATAL" if error.fatal else "ERROR"
+        return error_fields(error.sqlstate, error.message, severity=severity)
+    if isinstance(error, SessionError | SemanticError | WarehouseError):
+        position = error.position + offset if error.position is not None else None
+        return error_fields(
+            error.sqlstate,
+            error.message,
+            detail=error.detail,
+            hint=error.hint,
+            position=position,
+            severity=error.severity if isinstance(error, SessionError) else "ERROR",
+        )
+    if isinstance(error, ParameterError | UnsupportedSetting):
+        return error_fields(error.sqlstate, error.message)
+    if isinstance(error, asyncio.CancelledError):
+        return error_fields("57014", "canceling statement due to user request")
+    if isinstance(error, MemoryError):
+        return error_fields("53200", "out of memory")
+    return error_fields(
+        "XX000",
+        "internal error",
+        hint="The server's log has the details under this connection's process id.",
+    )

@@ -1,0 +1,343 @@
+"""The server: listens, admits, keeps the table of connections, and stops without losing a row."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.admin import AdminServer, Readiness
+from proxy.auth.authenticator import Authenticator
+from proxy.auth.tls import TlsContext
+from proxy.cancellation import CancelRegistry
+from proxy.config import Config
+from proxy.connection import ClientConnection
+from proxy.engine import Engine
+from proxy.errors import error_fields
+from proxy.login import Login, LoginConnection
+from proxy.observability.log import ServerLog
+from proxy.observability.metrics import Metrics
+from proxy.observability.record import StatementRecord
+from proxy.session.backends import BackendFunctions
+from proxy.session.opening import Identity, starting_settings
+from proxy.session.records import StatementRecorder, StatementTimer
+from proxy.session.runner import Runner
+from proxy.session.session import Session
+from proxy.session.state import SessionLimits, SessionState
+from proxy.wire.connection import ServerConnection, WireLimits
+
+logger = logging.getLogger("cubewire.server")
+
+SWEEP_SECONDS = 1.0
+"""How often timeouts of idle connections are checked: their precision, not their length."""
+
+LISTEN_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What a server is built from."""
+
+    config: Config
+    engine: Engine
+    authenticator: Authenticator
+    tls_context: TlsContext | None
+    log: ServerLog
+    metrics: Metrics
+    run_directory: Path | None = None
+    worker: int = 0
+
+
+class Server:
+    """One process's server. Also what connections and logins see of it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        config = parts.config.server
+        self._config = parts.config
+        self._engine = parts.engine
+        self.authenticator = parts.authenticator
+        self.tls_context = parts.tls_context
+        self.tls_required = parts.config.tls.mode == "require"
+        self.database = parts.config.database
+        self.stopping = False
+        self.write_timeout = config.write_timeout
+        self._limits = WireLimits(message_bytes=config.max_message_bytes)
+        self._session_limits = SessionLimits(
+            config.max_prepared_statements, config.max_portals, config.max_cursor_bytes
+        )
+        self._connections: dict[ClientConnection, float] = {}
+        self._process_ids: dict[ClientConnection, int] = {}
+        self._cancels = CancelRegistry(parts.worker, parts.run_directory)
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------------------- life
+
+    async def start(self) -> tuple[str, int]:
+        """Listen. Returns the address, with the port that was picked where 0 was asked for."""
+        config = self._config.server
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: ClientConnection(self, ServerConnection(self._limits)),
+            config.host,
+            config.port,
+            backlog=LISTEN_BACKLOG,
+            reuse_port=config.workers > 1,
+        )
+        self._cancels.listen()
+        self._sweeper = loop.create_task(self._sweep(), name="idle timeouts")
+        address = self._listener.sockets[0].getsockname()
+        self._parts.metrics.ready = True
+        return str(address[0]), int(address[1])
+
+    def readiness(self) -> Readiness:
+        """Whether new sessions are taken."""
+        return Readiness(("stopping",) if self.stopping else ())
+
+    async def stop(self, grace: float) -> None:
+        """Take no more clients, end idle ones, let running statements finish, then end all.
+
+        Args:
+            grace: seconds that running statements get; each client is then sent 57P01.
+        """
+        self.stopping = True
+        self._parts.metrics.ready = False
+        if self._listener is not None:
+            self._listener.close()
+        deadline = time.monotonic() + grace
+        self._end_idle()
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+            self._end_idle()
+        for connection in list(self._connections):
+            connection.fail(_shutdown_fields())
+        await asyncio.sleep(0)
+        for connection in list(self._connections):
+            connection.abort()
+        self._cancels.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+
+    def _end_idle(self) -> None:
+        for connection in list(self._connections):
+            if not connection.working:
+                connection.fail(_shutdown_fields())
+
+    async def _sweep(self) -> None:
+        """End logins, sessions and transactions that have been silent for too long."""
+        config = self._config.server
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            for connection, since in list(self._connections.items()):
+                session = connection.session
+                if session is None:
+                    if now - since > config.authentication_timeout:
+                        connection.abort_after_flush()
+                    continue
+                if connection.working:
+                    continue
+                self._end_if_silent(connection, session.state, now - connection.last_activity)
+
+    def _end_if_silent(
+        self, connection: ClientConnection, state: SessionState, idle: float
+    ) -> None:
+        config = self._config.server
+        if state.transaction.in_block:
+            name, standard = "idle_in_transaction_session_timeout", config.idle_in_transaction_timeout
+            fields = _idle_fields("25P03", "idle-in-transaction")
+        else:
+            name, standard = "idle_session_timeout", config.idle_timeout
+            fields = _idle_fields("57P05", "idle-session")
+        if 0 < (state.seconds(name) or standard) < idle:
+            connection.fail(fields)
+
+    # ------------------------------------------------------------------------- ConnectionHost
+
+    def new_login(self, connection: ClientConnection, wire: ServerConnection) -> Login:
+        """See ConnectionHost."""
+        return Login(self, connection, wire)
+
+    def opened(self, connection: ClientConnection) -> bool:
+        """See ConnectionHost."""
+        admitted = len(self._connections) < self._config.server.max_connections
+        self._connections[connection] = time.monotonic()
+        if admitted:
+            self._parts.metrics.connection_opened()
+        else:
+            self._parts.metrics.connection_refused()
+        return admitted
+
+    def closed(self, connection: ClientConnection) -> None:
+        """See ConnectionHost."""
+        self._connections.pop(connection, None)
+        process_id = self._process_ids.pop(connection, None)
+        if process_id is not None:
+            self._cancels.forget(process_id)
+        if not connection.over_limit:
+            self._parts.metrics.connection_closed()
+
+    def configure_socket(self, sock: socket.socket) -> None:
+        """See ConnectionHost.
+
+        A peer that vanished is noticed by keepalive while idle, and by TCP_USER_TIMEOUT while rows
+        are under way.
+        """
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        config = self._config.server
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        options = (
+            ("TCP_KEEPIDLE", config.tcp_keepalive_idle),
+            ("TCP_KEEPINTVL", config.tcp_keepalive_interval),
+            ("TCP_KEEPCNT", config.tcp_keepalive_count),
+        )
+        for name, value in options:
+            if value and hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        silence = config.tcp_keepalive_idle + (
+            config.tcp_keepalive_interval * config.tcp_keepalive_count
+        )
+        if silence and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence * 1000)
+
+    # ------------------------------------------------------------------------- LoginHost
+
+    def cancel(self, process_id: int, secret_key: bytes) -> None:
+        """See LoginHost."""
+        self._cancels.cancel(process_id, secret_key)
+
+    def new_key(self, connection: LoginConnection, *, long: bool) -> tuple[int, bytes]:
+        """See LoginHost."""
+        assert isinstance(connection, ClientConnection)
+        process_id, secret = self._cancels.register(connection, long=long)
+        self._process_ids[connection] = process_id
+        return process_id, secret
+
+    def logged_in(self, *, success: bool) -> None:
+        """See LoginHost."""
+        self._parts.metrics.login(success=success)
+
+    async def open_session(
+        self, connection: LoginConnection, identity: Identity
+    ) -> tuple[Session, dict[str, str]]:
+        """See LoginHost."""
+        assert isinstance(connection, ClientConnection)
+        settings = await starting_settings(self._engine, self._config, identity)
+        recorder = StatementRecorder(identity.process_id, self._record)
+        state = SessionState(
+            process_id=identity.process_id,
+            user=identity.user,
+            database=identity.database,
+            settings=settings,
+            limits=self._session_limits,
+            recorder=recorder,
+            measure_aggregates=self._measure_aggregates(identity),
+        )
+        runner = Runner(self._engine, state, BackendFunctions(self))
+        session = Session(connection, connection.wire, state, runner)
+        return session, dict(state.changed_settings())
+
+    def _measure_aggregates(self, identity: Identity) -> str:
+        config = self._config.measure_aggregates
+        by_user = config.by_user.get(identity.user)
+        application = identity.parameters.get("application_name", "")
+        return by_user or config.by_application.get(application) or config.default
+
+    # ------------------------------------------------------------------------- Neighbours
+
+    def cancel_backend(self, process_id: int, user: str) -> bool:
+        """See Neighbours."""
+        connection = self._of_user(process_id, user)
+        if connection is None:
+            return False
+        connection.cancel_statement()
+        return True
+
+    def terminate_backend(self, process_id: int, user: str) -> bool:
+        """See Neighbours."""
+        connection = self._of_user(process_id, user)
+        if connection is None:
+            return False
+        connection.fail(
+            error_fields("57P01", "terminating connection due to administrator command")
+        )
+        return True
+
+    def _of_user(self, process_id: int, user: str) -> ClientConnection | None:
+        connection = self._cancels.find(process_id)
+        if not isinstance(connection, ClientConnection) or connection.session is None:
+            return None
+        return connection if connection.session.state.user == user else None
+
+    # ------------------------------------------------------------------------- records
+
+    def _record(self, timer: StatementTimer) -> None:
+        speaker = timer.speaker
+        record = StatementRecord(
+            user=speaker.user,
+            database=speaker.database,
+            application=speaker.application,
+            statement=timer.statement_id,
+            kind=timer.kind,
+            milliseconds=timer.milliseconds,
+            rows=timer.rows,
+            bytes=timer.bytes,
+            sqlstate=timer.sqlstate,
+            stages=timer.stages,
+            sql=timer.text,
+        )
+        self._parts.metrics.statement(record)
+        self._parts.log.statement(record)
+
+
+def _shutdown_fields() -> dict[str, str]:
+    return error_fields("57P01", "terminating connection due to administrator command")
+
+
+def _idle_fields(sqlstate: str, which: str) -> dict[str, str]:
+    return error_fields(sqlstate, f"terminating connection due to {which} timeout")
+
+
+async def run_until_stopped(server: Server, grace: float) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends everything at once."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    stopping: asyncio.Task[None] | None = None
+
+    def on_signal() -> None:
+        if asked.is_set() and stopping is not None:
+            stopping.cancel()
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await asked.wait()
+    logger.info("stopping")
+    stopping = loop.create_task(server.stop(grace), name="graceful stop")
+    with suppress(asyncio.CancelledError):
+        await stopping
+    if stopping.cancelled():
+        await server.stop(0.0)
+
+
+OnReady = Callable[[str], None]
+
+
+async def open_admin(config: Config, server: Server, metrics: Metrics) -> AdminServer | None:
+    """The admin port, where one is configured."""
+    if not config.server.admin_port:
+        return None
+    admin = AdminServer(metrics, server.readiness)
+    await admin.start(config.server.admin_host, config.server.admin_port)
+    return admin

@@ -1,0 +1,31 @@
+"""What a session needs of the connection that carries it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Client(Protocol):
+    """The other end. Bytes sent are buffered until ``flush`` or ``drain``."""
+
+    def send(self, data: bytes) -> None:
+        """Queue whole messages."""
+
+    def flush(self) -> None:
+        """Hand what is queued to the transport."""
+
+    async def drain(self) -> None:
+        """Flush, and wait while the client is not reading.
+
+        Raises ConnectionError when it is gone or has read nothing for the write timeout.
+        """
+
+
+class Neighbours(Protocol):
+    """The other connections of this server, for the functions that act on them."""
+
+    def cancel_backend(self, process_id: int, user: str) -> bool:
+        """Cancel what a connection of the same user runs. False where there is no such one."""
+
+    def terminate_backend(self, process_id: int, user: str) -> bool:
+        """End a connection of the same user. False where there is no such one."""

@@ -1,0 +1,77 @@
+"""COPY (query) TO STDOUT in text, csv and binary."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.engine import Engine
+from proxy.errors import SessionError
+from proxy.queries import CatalogQuery, CubeQuery
+from proxy.rows import CopyEncoder, CopyOptions
+from proxy.session.portal import Portal
+from proxy.session.results import CopyRows
+from proxy.session.state import SessionState
+from proxy.sources import ENCODE_INLINE_ROWS, BatchSource
+from semantic.compiler import statements as sql
+
+
+class _BatchChunks:
+    """Arrow batches as COPY data, with the header before and the trailer after."""
+
+    def __init__(self, source: BatchSource, encoder: CopyEncoder) -> None:
+        self._source = source
+        self._encoder = encoder
+        self._header: bytes | None = encoder.header()
+        self._ended = False
+
+    async def next_chunk(self) -> tuple[bytes, int] | None:
+        if self._header:
+            header, self._header = self._header, None
+            return header, 0
+        if self._ended:
+            return None
+        batch = await self._source.next_batch()
+        if batch is None:
+            self._ended = True
+            trailer = self._encoder.trailer()
+            return (trailer, 0) if trailer else None
+        if batch.num_rows <= ENCODE_INLINE_ROWS:
+            return self._encoder.encode(batch), batch.num_rows
+        return await asyncio.to_thread(self._encoder.encode, batch), batch.num_rows
+
+    async def close(self) -> None:
+        await self._source.close()
+
+
+async def open_copy(
+    engine: Engine, state: SessionState, portal: Portal, statement: sql.CopyOut
+) -> CopyRows:
+    """Start a COPY TO STDOUT.
+
+    Raises 42703 for a FORCE_QUOTE column that the query does not return.
+    """
+    query = portal.prepared.query
+    caller = state.caller()
+    binary = statement.options.format == "binary"
+    if isinstance(query, CatalogQuery):
+        source = await engine.open_catalog_simple(portal.prepared.text, caller)
+        formats = source.result.copy_formats or ()
+        return CopyRows(source, int(binary), len(formats))
+    if not isinstance(query, CubeQuery):
+        raise SessionError("XX000", "a query was not prepared")
+    batches = await engine.open_batches(query, portal.values, caller)
+    encoder = engine.copy_encoder(query, copy_options(statement.options), caller)
+    return CopyRows(_BatchChunks(batches, encoder), int(binary), len(query.fields))
+
+
+def copy_options(options: sql.CopyOptions) -> CopyOptions:
+    """The statement's options as the encoder takes them."""
+    return CopyOptions(
+        format=options.format,
+        delimiter=options.delimiter,
+        null=options.null,
+        header=options.header,
+        quote=options.quote,
+        escape=options.escape,
+        force_quote=options.force_quote,
+    )

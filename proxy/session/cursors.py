@@ -1,0 +1,119 @@
+"""DECLARE, FETCH, MOVE and CLOSE."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from proxy.errors import SessionError
+from proxy.queries import with_formats
+from proxy.rows import EncodedRows
+from proxy.session.cursor import Cursor, Direction
+from proxy.session.portal import Portal, expand_formats
+from proxy.session.prepared import PreparedStatement
+from proxy.session.reader import RowReader
+from proxy.session.results import Done, Outcome, Rows
+from proxy.session.state import SessionState
+from proxy.wire.backend import FieldDescription
+from semantic.compiler import statements as sql
+
+OpenQuery = Callable[[Portal], Awaitable[Rows]]
+
+
+class _FetchSource:
+    """The rows of one FETCH as a row source. Closing it leaves the cursor open."""
+
+    def __init__(self, cursor: Cursor, direction: Direction, count: int | None) -> None:
+        self._rows = cursor.fetch(direction, count)
+
+    async def next_rows(self) -> EncodedRows | None:
+        return await anext(self._rows, None)
+
+    async def close(self) -> None:
+        return
+
+
+class CursorCommands:
+    """The cursors of one session."""
+
+    def __init__(self, state: SessionState, open_query: OpenQuery) -> None:
+        self._state = state
+        self._open_query = open_query
+
+    def fields(self, name: str) -> tuple[FieldDescription, ...] | None:
+        """The columns of a cursor; 34000 for an unknown one."""
+        self._state.find_cursor(name)
+        return self._state.portals[name].prepared.fields
+
+    async def run(
+        self, portal: Portal, statement: sql.Declare | sql.Fetch | sql.CloseCursor
+    ) -> Outcome:
+        """Carry one out."""
+        if isinstance(statement, sql.Declare):
+            self._declare(portal, statement)
+            return Done("DECLARE CURSOR")
+        if isinstance(statement, sql.CloseCursor):
+            return await self._close(statement)
+        cursor = self._state.find_cursor(statement.name)
+        declared = self._state.portals[statement.name]
+        fields = declared.prepared.fields or ()
+        wanted = (1,) if cursor.binary else portal.result_formats
+        formats = expand_formats(wanted, len(fields))
+        await cursor.open(formats)
+        direction = cast("Direction", statement.direction.lower())
+        if statement.move:
+            moved = 0
+            async for rows in cursor.fetch(direction, statement.count):
+                moved += rows.rows
+            return Done(f"MOVE {moved}")
+        source = _FetchSource(cursor, direction, statement.count)
+        return Rows(RowReader(source), with_formats(fields, formats), "FETCH")
+
+    def _declare(self, portal: Portal, statement: sql.Declare) -> None:
+        state = self._state
+        transaction = state.transaction
+        if not statement.hold and not transaction.in_block and not state.several:
+            raise SessionError("25P01", "DECLARE CURSOR can only be used in transaction blocks")
+        state.check_new_portal(statement.name)
+        query = portal.prepared.query
+        fields = query.fields if query is not None else None
+        prepared = PreparedStatement(
+            statement.query,
+            sql.Select(statement.query),
+            portal.prepared.parameter_oids,
+            fields,
+            query,
+        )
+
+        async def opener(formats: tuple[int, ...]) -> RowReader:
+            run = Portal(
+                statement.name,
+                prepared,
+                portal.parameters,
+                portal.parameter_formats,
+                formats,
+                portal.values,
+            )
+            return (await self._open_query(run)).reader
+
+        codes = (1,) if statement.binary else ()
+        state.portals[statement.name] = Portal(
+            statement.name, prepared, result_formats=codes, nesting=transaction.nesting
+        )
+        state.cursors[statement.name] = Cursor(
+            statement.name,
+            opener,
+            statement.scroll,
+            statement.binary,
+            statement.hold,
+            state.limits.max_cursor_bytes,
+        )
+
+    async def _close(self, statement: sql.CloseCursor) -> Done:
+        if statement.name is None:
+            for name in list(self._state.cursors):
+                await self._state.drop_portal(name)
+            return Done("CLOSE CURSOR ALL")
+        self._state.find_cursor(statement.name)
+        await self._state.drop_portal(statement.name)
+        return Done("CLOSE CURSOR")

@@ -1,0 +1,115 @@
+"""The settings a session starts with: the server's defaults and the startup packet's wishes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxy.catalog.errors import CatalogError
+from proxy.config import Config
+from proxy.engine import Engine
+from proxy.errors import SessionError, flatten
+from proxy.queries import Caller
+from proxy.session.settings import Settings, canonical
+from semantic.compiler.api import SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the startup packet and the login say of a client.
+
+    Attributes:
+        parameters: the settings that the startup packet asks for.
+        process_id: what BackendKeyData announces, with ``secret_key``.
+    """
+
+    user: str
+    database: str
+    parameters: dict[str, str]
+    process_id: int
+    secret_key: bytes
+
+
+async def starting_settings(engine: Engine, config: Config, newcomer: Identity) -> Settings:
+    """The settings of a new session.
+
+    What the startup packet asks for is validated by the catalog PostgreSQL, once per set of wishes.
+
+    Raises SessionError of severity FATAL for an unknown setting or a wrong value.
+    """
+    defaults = {
+        **engine.catalog.parameters,
+        "session_authorization": newcomer.user,
+        "is_superuser": "off",
+    }
+    if config.server.statement_timeout:
+        defaults["statement_timeout"] = str(round(config.server.statement_timeout * 1000))
+    settings = Settings(defaults)
+    wishes = dict(newcomer.parameters)
+    wishes.update(_options(wishes.pop("options", "")))
+    plain = {canonical(name): value for name, value in wishes.items()}
+    encoding = plain.pop("client_encoding", "UTF8")
+    if _letters(encoding) not in ("utf8", "unicode", "sqlascii"):
+        raise SessionError(
+            "0A000",
+            f'client_encoding "{encoding}" is not supported',
+            hint="Use UTF8.",
+            severity="FATAL",
+        )
+    application = plain.pop("application_name", None)
+    if plain:
+        settings.startup.update(await _validated(engine, newcomer, plain))
+    if application is not None:
+        settings.startup["application_name"] = _printable(application)
+    return settings
+
+
+async def _validated(
+    engine: Engine, newcomer: Identity, wishes: Mapping[str, str]
+) -> dict[str, str]:
+    caller = Caller(
+        newcomer.user,
+        newcomer.process_id,
+        wishes,
+        SessionSettings(newcomer.user, newcomer.database),
+    )
+    try:
+        return await engine.effective_settings(caller)
+    except CatalogError as error:
+        fields = flatten(error)
+        raise SessionError(
+            fields["C"], fields["M"], hint=fields.get("H"), severity="FATAL"
+        ) from error
+
+
+def _options(text: str) -> dict[str, str]:
+    """``-c name=value`` and ``--name=value`` of the startup packet's ``options``."""
+    found: dict[str, str] = {}
+    words = iter(shlex.split(text.replace("\\ ", "\\ "), posix=True))
+    for word in words:
+        if word == "-c":
+            assignment = next(words, "")
+        elif word.startswith("-c") or word.startswith("--"):
+            assignment = word[2:]
+        else:
+            raise SessionError(
+                "42601",
+                f"invalid command-line argument for server process: {word}",
+                severity="FATAL",
+            )
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise SessionError("42601", f"-c {assignment} requires a value", severity="FATAL")
+        found[name.replace("-", "_")] = value
+    return found
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _printable(text: str) -> str:
+    """As PostgreSQL keeps application names: printable ASCII, at most 63 bytes."""
+    kept = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return kept[:63]

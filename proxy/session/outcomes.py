@@ -1,0 +1,98 @@
+"""Writing the outcome of a statement to the client, with back-pressure."""
+
+from __future__ import annotations
+
+from proxy.session.client import Client
+from proxy.session.portal import Portal
+from proxy.session.records import StatementTimer
+from proxy.session.results import CopyRows, Outcome, Rows
+from proxy.session.state import SessionState
+from proxy.wire.backend import (
+    CommandComplete,
+    CopyDone,
+    CopyOutResponse,
+    NoticeResponse,
+    PortalSuspended,
+)
+
+DRAIN_BYTES = 16_384
+"""Chunks from this size on wait for the client; smaller ones leave with what follows them."""
+
+_SUSPENDED = PortalSuspended().encode()
+_COPY_DONE = CopyDone().encode()
+
+
+class OutcomeWriter:
+    """Sends rows, COPY data and command tags of one session."""
+
+    def __init__(self, client: Client, state: SessionState) -> None:
+        self._client = client
+        self._state = state
+
+    async def write(
+        self,
+        outcome: Outcome,
+        record: StatementTimer,
+        *,
+        limit: int | None = None,
+        portal: Portal | None = None,
+    ) -> None:
+        """Send an outcome and its command tag.
+
+        Args:
+            limit: rows at most in this run of a portal; the rest stays for the next Execute.
+            portal: keeps the outcome when given; else it is closed at the end.
+        """
+        try:
+            if isinstance(outcome, Rows):
+                await self._rows(outcome, record, limit)
+            elif isinstance(outcome, CopyRows):
+                await self._copy(outcome, record)
+            else:
+                self._notices(self._state.notices)
+                self._client.send(CommandComplete(outcome.tag).encode())
+        finally:
+            if portal is None:
+                await outcome.close()
+        record.stage("send")
+
+    async def _rows(self, outcome: Rows, record: StatementTimer, limit: int | None) -> None:
+        sent = 0
+        reader = outcome.reader
+        while limit is None or sent < limit:
+            rows = await reader.read(None if limit is None else limit - sent)
+            if rows is None:
+                break
+            if not sent:
+                record.stage("first_row")
+            size = len(rows)
+            sent += rows.rows
+            record.rows += rows.rows
+            record.bytes += size
+            self._client.send(rows.data)
+            if size >= DRAIN_BYTES:
+                await self._client.drain()
+        else:
+            self._client.send(_SUSPENDED)
+            return
+        self._notices(outcome.notices or [])
+        self._notices(self._state.notices)
+        self._client.send(CommandComplete(outcome.tag(sent)).encode())
+
+    async def _copy(self, outcome: CopyRows, record: StatementTimer) -> None:
+        response = CopyOutResponse(outcome.format, (outcome.format,) * outcome.columns)
+        self._client.send(response.encode())
+        while (chunk := await outcome.chunks.next_chunk()) is not None:
+            data, rows = chunk
+            record.rows += rows
+            record.bytes += len(data)
+            self._client.send(data)
+            if len(data) >= DRAIN_BYTES:
+                await self._client.drain()
+        self._client.send(_COPY_DONE)
+        self._client.send(CommandComplete(f"COPY {record.rows}").encode())
+
+    def _notices(self, notices: list[dict[str, str]]) -> None:
+        for fields in notices:
+            self._client.send(NoticeResponse(fields).encode())
+        notices.clear()

@@ -1,0 +1,28 @@
+"""Prepared statements: a statement whose parameters and columns are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.queries import CatalogQuery, CubeQuery
+from proxy.wire.backend import FieldDescription
+from semantic.compiler.statements import Statement
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedStatement:
+    """One statement after Parse, PREPARE, or the first step of a simple Query.
+
+    Attributes:
+        text: the statement alone, without its neighbours in a Query message.
+        statement: its parsed form; None for the empty statement.
+        parameter_oids: types of $1, $2, ...
+        fields: result columns, None where it returns no rows.
+        query: what to run, None for a utility statement.
+    """
+
+    text: str
+    statement: Statement | None
+    parameter_oids: tuple[int, ...] = ()
+    fields: tuple[FieldDescription, ...] | None = None
+    query: CubeQuery | CatalogQuery | None = None

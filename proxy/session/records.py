@@ -1,0 +1,86 @@
+"""One record per statement: what the log line and the metrics are made from."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.errors import flatten
+
+
+class Speaker(Protocol):
+    """Who runs the statement."""
+
+    process_id: int
+    user: str
+    database: str
+
+    @property
+    def application(self) -> str:
+        """The application's name as the client gave it."""
+
+
+@dataclass(slots=True, eq=False)
+class StatementTimer:
+    """One statement on its way.
+
+    Attributes:
+        statement_id: ``<process id>-<number>``, unique within a server's life.
+        stages: milliseconds per stage, in the order they ended.
+    """
+
+    statement_id: str
+    text: str
+    speaker: Speaker
+    sink: Callable[[StatementTimer], None]
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)
+    kind: str = "utility"
+    rows: int = 0
+    bytes: int = 0
+    sqlstate: str = "00000"
+    _mark: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._mark = self.started
+
+    def stage(self, name: str) -> None:
+        """The stage that began at the previous call ends now."""
+        now = time.perf_counter()
+        self.stages[name] = self.stages.get(name, 0.0) + (now - self._mark) * 1000
+        self._mark = now
+
+    def prepared(self) -> None:
+        """Parsing, analysis and compilation are done."""
+        self.stage("prepare")
+
+    def failed(self, error: BaseException) -> None:
+        """The statement ended in an error."""
+        self.sqlstate = flatten(error)["C"]
+
+    def finish(self) -> None:
+        """Hand the record over."""
+        self.sink(self)
+
+    @property
+    def milliseconds(self) -> float:
+        """Time since the statement began."""
+        return (time.perf_counter() - self.started) * 1000
+
+
+class StatementRecorder:
+    """Makes a timer per statement and numbers them."""
+
+    def __init__(self, process_id: int, sink: Callable[[StatementTimer], None]) -> None:
+        self._process_id = process_id
+        self._numbers = itertools.count(1)
+        self._sink = sink
+
+    def start(self, text: str, speaker: Speaker) -> StatementTimer:
+        """A statement begins now."""
+        return StatementTimer(
+            f"{self._process_id}-{next(self._numbers)}", text, speaker, self._sink
+        )

@@ -1,0 +1,297 @@
+"""Running statements: each kind of statement to what carries it out.
+
+``prepare`` finds out what a statement is and what it returns; ``open`` runs it. The session decides
+when, and writes what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.engine import Engine
+from proxy.errors import SessionError
+from proxy.queries import CatalogQuery, CubeQuery
+from proxy.session.backends import BackendFunctions
+from proxy.session.copying import open_copy
+from proxy.session.cursors import CursorCommands
+from proxy.session.explaining import explain_fields, explain_lines
+from proxy.session.portal import Portal, expand_formats
+from proxy.session.prepared import PreparedStatement
+from proxy.session.reader import RowReader
+from proxy.session.results import Done, Outcome, Rows
+from proxy.session.settings_commands import SettingsCommands
+from proxy.session.state import SessionState
+from proxy.session.statement_commands import StatementCommands
+from proxy.session.transaction_commands import TransactionCommands
+from proxy.sources import StaticSource
+from proxy.wire.backend import FieldDescription
+from proxy.wire.frontend import Bind
+from semantic.compiler import statements as sql
+from semantic.compiler.statements import StatementText, parse_statement
+
+READ_ONLY_VERBS = "cannot execute {} in a read-only transaction"
+
+
+class Runner:
+    """Runs the statements of one session."""
+
+    def __init__(self, engine: Engine, state: SessionState, backends: BackendFunctions) -> None:
+        self._engine = engine
+        self._state = state
+        self._backends = backends
+        self._cursors = CursorCommands(state, self.open_query)
+        self._settings = SettingsCommands(engine, state)
+        self._transactions = TransactionCommands(state)
+        self._named = StatementCommands(engine, state, self)
+
+    # ------------------------------------------------------------------------- prepare
+
+    async def prepare(
+        self, text: str, parameter_oids: Sequence[int], *, describe: bool
+    ) -> PreparedStatement:
+        """Find out what one statement is.
+
+        Args:
+            describe: its parameters and columns must be known now (Parse); a simple Query learns
+                them when it runs.
+        """
+        statement = parse_statement(text)
+        self.check_not_aborted(statement)
+        if isinstance(statement, sql.Select):
+            return await self._prepare_query(text, statement, parameter_oids, describe=describe)
+        if isinstance(statement, sql.Explain):
+            return await self._prepare_explain(text, statement, parameter_oids)
+        if isinstance(statement, sql.Show):
+            return await self._prepare_show(text, statement)
+        if isinstance(statement, sql.Fetch):
+            fields = None if statement.move else self._cursors.fields(statement.name)
+            return PreparedStatement(text, statement, fields=fields)
+        if isinstance(statement, sql.Execute):
+            named = self._state.find_statement(statement.name)
+            return PreparedStatement(text, statement, fields=named.fields)
+        if isinstance(statement, sql.CopyOut | sql.Declare):
+            with self._state.shifted_by(statement.query_offset):
+                query = await self._engine.prepare(
+                    statement.query, parameter_oids, self._state.caller()
+                )
+            return PreparedStatement(text, statement, query.parameter_oids, None, query)
+        if isinstance(statement, sql.Other):
+            await self._refuse(statement, parameter_oids)
+        return PreparedStatement(text, statement)
+
+    async def _prepare_query(
+        self, text: str, statement: sql.Select, oids: Sequence[int], *, describe: bool
+    ) -> PreparedStatement:
+        caller = self._state.caller()
+        replaced = self._backends.answer(text, caller.user)
+        if replaced is not None:
+            text = replaced
+        if not describe and not self._engine.generation.may_touch(text):
+            return PreparedStatement(text, statement, query=CatalogQuery(text, None, ()))
+        query = await self._engine.prepare(text, oids, caller)
+        return PreparedStatement(text, statement, query.parameter_oids, query.fields, query)
+
+    async def _prepare_explain(
+        self, text: str, statement: sql.Explain, oids: Sequence[int]
+    ) -> PreparedStatement:
+        caller = self._state.caller()
+        inner = parse_statement(statement.query)
+        if isinstance(inner, sql.Select) and self._engine.generation.may_touch(statement.query):
+            with self._state.shifted_by(statement.query_offset):
+                query = await self._engine.prepare(statement.query, oids, caller)
+            if isinstance(query, CubeQuery):
+                fields = explain_fields(statement)
+                return PreparedStatement(text, statement, query.parameter_oids, fields, query)
+        whole = await self._engine.prepare_catalog(text, oids, caller)
+        return PreparedStatement(text, statement, whole.parameter_oids, whole.fields, whole)
+
+    async def _prepare_show(self, text: str, statement: sql.Show) -> PreparedStatement:
+        query = await self._engine.prepare_catalog(text, (), self._state.caller())
+        return PreparedStatement(text, statement, (), query.fields, query)
+
+    async def _refuse(self, statement: sql.Other, oids: Sequence[int]) -> None:
+        """Say no the way PostgreSQL would: its syntax error if it is one, else read-only."""
+        if not statement.verb:
+            await self._engine.prepare_catalog(statement.text, oids, self._state.caller())
+        raise SessionError(
+            "25006",
+            READ_ONLY_VERBS.format(statement.verb or "this command"),
+            hint="Cubewire serves cubes for reading; write to the warehouse itself.",
+        )
+
+    async def check_syntax(self, parts: Sequence[StatementText]) -> None:
+        """Refuse a text of several statements where one has a syntax error, before any runs.
+
+        PostgreSQL parses the whole text first.
+        """
+        for part in parts:
+            with self._state.shifted(part.offset):
+                statement = parse_statement(part.text)
+                if isinstance(statement, sql.Select):
+                    await self._engine.check_syntax(part.text, self._state.caller())
+
+    def check_not_aborted(self, statement: sql.Statement | None) -> None:
+        """Raises 25P02 for anything but the end of a failed transaction block."""
+        if self._state.transaction.status != "E" or statement is None:
+            return
+        if isinstance(statement, sql.Commit | sql.Rollback | sql.RollbackTo):
+            return
+        raise SessionError(
+            "25P02",
+            "current transaction is aborted, commands ignored until end of transaction block",
+        )
+
+    def fields_of(self, prepared: PreparedStatement) -> tuple[FieldDescription, ...] | None:
+        """The columns that Describe reports: for FETCH, those the cursor has by now."""
+        if isinstance(prepared.statement, sql.Fetch) and not prepared.statement.move:
+            return self._cursors.fields(prepared.statement.name)
+        return prepared.fields
+
+    # ------------------------------------------------------------------------- bind
+
+    async def bind(self, message: Bind, prepared: PreparedStatement) -> Portal:
+        """A portal of a statement and values.
+
+        Raises 08P01 for counts that do not fit, and the SQLSTATE of a value that cannot be read.
+        """
+        oids = prepared.parameter_oids
+        if len(message.parameters) != len(oids):
+            raise SessionError(
+                "08P01",
+                f"bind message supplies {len(message.parameters)} parameters, but prepared "
+                f'statement "{message.statement}" requires {len(oids)}',
+            )
+        if len(message.parameter_formats) > 1 and len(message.parameter_formats) != len(oids):
+            raise SessionError(
+                "08P01",
+                f"bind message has {len(message.parameter_formats)} parameter formats "
+                f"but {len(oids)} parameters",
+            )
+        columns = len(self.fields_of(prepared) or ())
+        if len(message.result_formats) > 1 and len(message.result_formats) != columns:
+            raise SessionError(
+                "08P01",
+                f"bind message has {len(message.result_formats)} result formats "
+                f"but query has {columns} columns",
+            )
+        formats = expand_formats(message.parameter_formats, len(oids))
+        values: tuple[object, ...] = ()
+        if oids:
+            values = await self._engine.decode_parameters(
+                oids, message.parameters, formats, self._state.caller()
+            )
+        return Portal(
+            message.portal,
+            prepared,
+            message.parameters,
+            formats,
+            message.result_formats,
+            values,
+            self._state.transaction.nesting,
+        )
+
+    # ------------------------------------------------------------------------- open
+
+    async def resume(self, portal: Portal) -> Outcome:
+        """The outcome of a portal, running it the first time.
+
+        Raises 55000 for a finished statement without rows, which cannot be run again.
+        """
+        if portal.outcome is None:
+            portal.outcome = await self.open(portal)
+        elif not isinstance(portal.outcome, Rows):
+            raise SessionError("55000", f'portal "{portal.name}" cannot be run')
+        return portal.outcome
+
+    async def open(self, portal: Portal) -> Outcome:
+        """Carry out a statement; where it returns rows, start them."""
+        statement = portal.prepared.statement
+        if isinstance(statement, sql.Select):
+            return await self.open_query(portal)
+        if isinstance(statement, sql.Explain):
+            return await self._explain(portal, statement)
+        if isinstance(statement, sql.Show):
+            return await self._settings.show(portal, statement)
+        if isinstance(statement, sql.Declare | sql.Fetch | sql.CloseCursor):
+            return await self._cursors.run(portal, statement)
+        if isinstance(statement, sql.Set | sql.SetTransaction | sql.Reset | sql.Discard):
+            return await self._settings.run(statement)
+        if isinstance(statement, sql.Prepare | sql.Execute | sql.Deallocate):
+            return await self._named.run(portal, statement)
+        if isinstance(statement, sql.CopyOut):
+            return await open_copy(self._engine, self._state, portal, statement)
+        if isinstance(statement, TransactionCommands.KINDS):
+            return await self._transactions.run(statement)
+        if isinstance(statement, sql.Unlisten):
+            return Done("UNLISTEN")
+        raise _refusal(statement)
+
+    async def open_query(self, portal: Portal) -> Rows:
+        """Start a SELECT on the warehouse or the catalog."""
+        query = portal.prepared.query
+        caller = self._state.caller()
+        if isinstance(query, CubeQuery):
+            if query.fingerprint != caller.fingerprint():
+                again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
+                query = self._unchanged(query, again)
+            formats = expand_formats(portal.result_formats, len(query.fields))
+            source = await self._engine.open_cube(query, portal.values, formats, caller)
+            return Rows(RowReader(source), query.fields)
+        if query is None:
+            raise SessionError("XX000", "a query was not prepared")
+        return await self._open_catalog(portal, query)
+
+    async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:
+        source = await self._engine.open_catalog(
+            query.sql,
+            self._state.caller(),
+            parameter_oids=query.parameter_oids,
+            parameter_formats=portal.parameter_formats,
+            parameters=portal.parameters,
+            result_formats=portal.result_formats,
+            on_settings=self._settings.observe,
+        )
+        result = source.result
+        return Rows(RowReader(source), result.fields or (), notices=result.notices)
+
+    def _unchanged(self, old: CubeQuery, new: CubeQuery | CatalogQuery) -> CubeQuery:
+        """Check that a statement prepared under other settings or another model still fits.
+
+        PostgreSQL's words for it are kept: "cached plan must not change result type".
+        """
+        if not isinstance(new, CubeQuery) or [f.type_oid for f in old.fields] != [
+            f.type_oid for f in new.fields
+        ]:
+            raise SessionError("0A000", "cached plan must not change result type")
+        return new
+
+    async def _explain(self, portal: Portal, statement: sql.Explain) -> Rows:
+        query = portal.prepared.query
+        if isinstance(query, CatalogQuery):
+            rows = await self._open_catalog(portal, query)
+            rows.command, rows.counted = "EXPLAIN", False
+            return rows
+        if query is None:
+            raise SessionError("XX000", "a query was not prepared")
+        lines = await explain_lines(self._engine, self._state, portal, statement, query)
+        source = StaticSource([(line,) for line in lines])
+        return Rows(RowReader(source), explain_fields(statement), "EXPLAIN", counted=False)
+
+
+def _refusal(statement: sql.Statement | None) -> SessionError:
+    if isinstance(statement, sql.CopyServer):
+        return SessionError(
+            "42501",
+            "permission denied to COPY to or from a file or an external program",
+            hint="Use COPY ... TO STDOUT; psql's \\copy also works for anyone.",
+        )
+    if isinstance(statement, sql.CopyIn):
+        return SessionError("25006", READ_ONLY_VERBS.format("COPY FROM"))
+    if isinstance(statement, sql.Lock):
+        return SessionError("25006", READ_ONLY_VERBS.format("LOCK TABLE"))
+    if isinstance(statement, sql.Listen | sql.Notify):
+        name = type(statement).__name__.upper()
+        return SessionError(
+            "0A000", f"{name} is not supported", hint="Nothing in Cubewire sends notifications."
+        )
+    return SessionError("0A000", f"{type(statement).__name__} is not supported")

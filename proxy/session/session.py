@@ -1,0 +1,297 @@
+"""One client's session: its messages in, its answers out.
+
+The simple and the extended query protocols (manual, sections 55.2.2 and 55.2.3) over one runner of
+statements. Reading and writing of bytes, TLS and login are the connection's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from proxy.errors import SessionError, flatten
+from proxy.queries import with_formats
+from proxy.session.client import Client
+from proxy.session.outcomes import OutcomeWriter
+from proxy.session.portal import Portal, expand_formats
+from proxy.session.prepared import PreparedStatement
+from proxy.session.results import Rows
+from proxy.session.runner import Runner
+from proxy.session.state import SessionState
+from proxy.wire.backend import (
+    BindComplete,
+    CloseComplete,
+    EmptyQueryResponse,
+    ErrorResponse,
+    NoData,
+    ParameterDescription,
+    ParameterStatus,
+    ParseComplete,
+    ReadyForQuery,
+    RowDescription,
+)
+from proxy.wire.connection import Phase, ServerConnection
+from proxy.wire.errors import ProtocolViolation
+from proxy.wire.frontend import (
+    Bind,
+    Close,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    Describe,
+    Execute,
+    Flush,
+    FrontendMessage,
+    FunctionCall,
+    Parse,
+    Query,
+    Sync,
+)
+from semantic.compiler.statements import split
+
+logger = logging.getLogger("cubewire.session")
+
+_PARSE_COMPLETE = ParseComplete().encode()
+_BIND_COMPLETE = BindComplete().encode()
+_CLOSE_COMPLETE = CloseComplete().encode()
+_NO_DATA = NoData().encode()
+_EMPTY = EmptyQueryResponse().encode()
+
+
+class Session:
+    """Handles the messages of one authenticated client, one at a time.
+
+    ``busy`` is true while a statement runs: what a CancelRequest may interrupt.
+    """
+
+    def __init__(
+        self, client: Client, wire: ServerConnection, state: SessionState, runner: Runner
+    ) -> None:
+        self._client = client
+        self._wire = wire
+        self.state = state
+        self._runner = runner
+        self._writer = OutcomeWriter(client, state)
+        self._pipeline_failed = False
+        self.busy = False
+
+    async def handle(self, message: FrontendMessage) -> None:
+        """Carry out one message. Errors of the client's making are answered, not raised.
+
+        Raises ConnectionError when the client has gone, and SessionError of severity FATAL.
+        """
+        if isinstance(message, Query):
+            await self._query(message.sql)
+        elif isinstance(message, Sync):
+            await self._sync()
+        elif isinstance(message, Flush):
+            self._client.flush()
+        elif isinstance(message, FunctionCall):
+            await self._refuse_function_call()
+        elif isinstance(message, CopyData | CopyDone | CopyFail):
+            # Left over from a COPY FROM STDIN that was refused: PostgreSQL ignores them too.
+            return
+        else:
+            await self._extended(message)
+
+    async def refuse(self, error: ProtocolViolation) -> None:
+        """Answer a malformed message after which the connection goes on."""
+        self._fail(error, 0)
+        if self._wire.phase is Phase.ANSWERING:
+            await self._ready(failed=True)
+        else:
+            self._pipeline_failed = True
+            self.state.transaction.start_implicit()
+
+    async def close(self) -> None:
+        """The client has gone: free everything."""
+        await self.state.close()
+
+    # ------------------------------------------------------------------------- simple query
+
+    async def _query(self, sql: str) -> None:
+        state = self.state
+        failed = False
+        offset = 0
+        self.busy = True
+        try:
+            statements = split(sql)
+            state.transaction.start_implicit()
+            state.several = len(statements) > 1
+            if not statements:
+                self._client.send(_EMPTY)
+            if state.several:
+                await self._runner.check_syntax(statements)
+            for part in statements:
+                offset = part.offset
+                await self._run_simple(part.text)
+        except Exception as error:  # noqa: BLE001 - every error is answered (flatten)
+            failed = True
+            self._fail(error, offset)
+        except asyncio.CancelledError as error:
+            failed = True
+            self._interrupted(error)
+        finally:
+            self.busy = False
+        state.several = False
+        await self._ready(failed=failed)
+
+    async def _run_simple(self, text: str) -> None:
+        with self.state.statement(text) as record:
+            prepared = await self._runner.prepare(text, (), describe=False)
+            record.prepared()
+            portal = Portal("", prepared)
+            outcome = await self._runner.open(portal)
+            if isinstance(outcome, Rows):
+                self._client.send(RowDescription(outcome.fields).encode())
+            await self._writer.write(outcome, record)
+
+    # ------------------------------------------------------------------------- extended query
+
+    async def _extended(self, message: FrontendMessage) -> None:
+        self.state.transaction.start_implicit()
+        self.busy = True
+        try:
+            await self._step(message)
+        except Exception as error:  # noqa: BLE001 - every error is answered (flatten)
+            self._fail_pipeline(error)
+        except asyncio.CancelledError as error:
+            self._interrupted(error)
+            self._wire.skip_until_sync()
+            self._pipeline_failed = True
+        finally:
+            self.busy = False
+
+    async def _step(self, message: FrontendMessage) -> None:
+        if isinstance(message, Parse):
+            await self._parse(message)
+        elif isinstance(message, Bind):
+            await self._bind(message)
+        elif isinstance(message, Describe):
+            await self._describe(message)
+        elif isinstance(message, Execute):
+            await self._execute(message)
+        elif isinstance(message, Close):
+            await self._close_named(message)
+        else:
+            raise SessionError("08P01", f"unexpected message {type(message).__name__}")
+
+    async def _parse(self, message: Parse) -> None:
+        state = self.state
+        if message.statement:
+            state.check_new_statement(message.statement)
+        statements = split(message.query)
+        if len(statements) > 1:
+            raise SessionError("42601", "cannot insert multiple commands into a prepared statement")
+        if not statements:
+            prepared = PreparedStatement("", None)
+        else:
+            with state.shifted(statements[0].offset):
+                prepared = await self._runner.prepare(
+                    statements[0].text, message.parameter_oids, describe=True
+                )
+        state.statements[message.statement] = prepared
+        self._client.send(_PARSE_COMPLETE)
+
+    async def _bind(self, message: Bind) -> None:
+        state = self.state
+        prepared = state.find_statement(message.statement)
+        self._runner.check_not_aborted(prepared.statement)
+        if message.portal:
+            state.check_new_portal(message.portal)
+        else:
+            await state.drop_portal("")
+        portal = await self._runner.bind(message, prepared)
+        state.portals[message.portal] = portal
+        self._client.send(_BIND_COMPLETE)
+
+    async def _describe(self, message: Describe) -> None:
+        state = self.state
+        if message.kind == "S":
+            prepared = state.find_statement(message.name)
+            self._client.send(ParameterDescription(prepared.parameter_oids).encode())
+            formats: tuple[int, ...] = ()
+        else:
+            portal = state.find_portal(message.name)
+            prepared = portal.prepared
+            formats = portal.result_formats
+        fields = self._runner.fields_of(prepared)
+        if fields is None:
+            self._client.send(_NO_DATA)
+            return
+        self._runner.check_not_aborted(prepared.statement)
+        codes = expand_formats(formats, len(fields))
+        self._client.send(RowDescription(with_formats(fields, codes)).encode())
+
+    async def _execute(self, message: Execute) -> None:
+        portal = self.state.find_portal(message.portal)
+        if portal.prepared.statement is None:
+            self._client.send(_EMPTY)
+            return
+        with self.state.statement(portal.prepared.text) as record:
+            self._runner.check_not_aborted(portal.prepared.statement)
+            outcome = await self._runner.resume(portal)
+            limit = message.max_rows if message.max_rows > 0 else None
+            await self._writer.write(outcome, record, limit=limit, portal=portal)
+
+    async def _close_named(self, message: Close) -> None:
+        if message.kind == "S":
+            self.state.statements.pop(message.name, None)
+        else:
+            await self.state.drop_portal(message.name)
+        self._client.send(_CLOSE_COMPLETE)
+
+    async def _sync(self) -> None:
+        failed, self._pipeline_failed = self._pipeline_failed, False
+        await self._ready(failed=failed)
+
+    # ------------------------------------------------------------------------- ends and errors
+
+    async def _refuse_function_call(self) -> None:
+        error = SessionError(
+            "0A000",
+            "the function call protocol is not supported",
+            hint="Call the function in a SELECT.",
+        )
+        self._fail(error, 0)
+        await self._ready(failed=True)
+
+    def _fail_pipeline(self, error: Exception) -> None:
+        self._fail(error, self.state.offset)
+        self._wire.skip_until_sync()
+        self._pipeline_failed = True
+
+    def _fail(self, error: BaseException, offset: int) -> None:
+        if isinstance(error, ConnectionError):
+            raise error
+        if isinstance(error, SessionError) and error.severity == "FATAL":
+            raise error
+        fields = flatten(error, offset)
+        if fields["C"] == "XX000":
+            logger.error("internal error in connection %s", self.state.process_id, exc_info=error)
+        self.state.transaction.fail()
+        self._client.send(ErrorResponse(fields).encode())
+
+    def _interrupted(self, error: asyncio.CancelledError) -> None:
+        """Turn a CancelRequest into an error of the statement (57014).
+
+        Any other cancellation is the end of the connection and goes on.
+        """
+        if not self.state.take_cancel():
+            raise error
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        self._fail(error, 0)
+
+    async def _ready(self, *, failed: bool) -> None:
+        state = self.state
+        transaction = state.transaction
+        transaction.end_implicit(failed=failed)
+        if not transaction.in_block:
+            await state.end_transaction_portals(committed=not failed)
+        for name, value in state.changed_settings():
+            self._client.send(ParameterStatus(name, value).encode())
+        self._client.send(ReadyForQuery(transaction.status).encode())
+        self._wire.ready()
+        await self._client.drain()

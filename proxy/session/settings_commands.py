@@ -1,0 +1,136 @@
+"""SET, RESET, SHOW and DISCARD.
+
+The catalog PostgreSQL carries out every SET, in a backend that has the session's settings, so that
+names, values and errors are its own; the session keeps the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.engine import Engine
+from proxy.errors import SessionError
+from proxy.queries import CatalogQuery, text_field
+from proxy.session.portal import Portal
+from proxy.session.reader import RowReader
+from proxy.session.results import Done, Rows
+from proxy.session.state import MEASURE_AGGREGATES, SessionState
+from proxy.session.transaction_commands import mode_settings
+from proxy.sources import StaticSource
+from semantic.compiler import statements as sql
+
+_TRANSACTION_SETTINGS = frozenset(
+    ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
+)
+_ENCODINGS = frozenset(("utf8", "unicode", "sqlascii"))
+
+
+class SettingsCommands:
+    """The statements of one session that read and change its settings."""
+
+    def __init__(self, engine: Engine, state: SessionState) -> None:
+        self._engine = engine
+        self._state = state
+
+    def observe(self, after: Mapping[str, str]) -> None:
+        """A catalog statement has called set_config: take over what it changed."""
+        self._check(after)
+        self._state.settings.adopt(after, local=False)
+
+    async def run(self, statement: sql.Set | sql.SetTransaction | sql.Reset | sql.Discard) -> Done:
+        """Carry one out."""
+        if isinstance(statement, sql.Set):
+            await self._set(statement)
+            return Done("SET")
+        if isinstance(statement, sql.SetTransaction):
+            await self._set_transaction(statement)
+            return Done("SET")
+        if isinstance(statement, sql.Reset):
+            await self._reset(statement)
+            return Done("RESET")
+        return await self._discard(statement)
+
+    async def show(self, portal: Portal, statement: sql.Show) -> Rows:
+        """SHOW: the transaction's own modes from us, the rest from the catalog."""
+        modes = self._state.transaction.modes
+        if statement.name in _TRANSACTION_SETTINGS and statement.name in modes:
+            source = StaticSource([(modes[statement.name],)])
+            return Rows(RowReader(source), (text_field(statement.name),), "SHOW", counted=False)
+        query = portal.prepared.query
+        text = query.sql if isinstance(query, CatalogQuery) else portal.prepared.text
+        opened = await self._engine.open_catalog(
+            text, self._state.caller(), result_formats=portal.result_formats
+        )
+        fields = opened.result.fields or ()
+        return Rows(RowReader(opened), fields, "SHOW", counted=False)
+
+    async def _set(self, statement: sql.Set) -> None:
+        if statement.name in _TRANSACTION_SETTINGS and statement.value_text is not None:
+            self._state.transaction.modes[statement.name] = statement.value_text
+            return
+        if statement.local and not self._state.transaction.in_block and not self._state.several:
+            self._warn_outside("SET LOCAL")
+        after = await self._engine.apply_setting(
+            statement.text, self._state.caller(), local=statement.local
+        )
+        self._check(after)
+        self._state.settings.adopt(after, local=statement.local)
+
+    def _check(self, after: Mapping[str, str]) -> None:
+        encoding = after.get("client_encoding", "UTF8").lower()
+        if "".join(c for c in encoding if c.isalnum()) not in _ENCODINGS:
+            raise SessionError(
+                "0A000",
+                f'client_encoding "{after["client_encoding"]}" is not supported',
+                hint="Use UTF8.",
+            )
+        aggregates = after.get(MEASURE_AGGREGATES, "strict")
+        if aggregates not in ("strict", "defined"):
+            raise SessionError(
+                "22023",
+                f'invalid value for parameter "{MEASURE_AGGREGATES}": "{aggregates}"',
+                hint="Available values: strict, defined.",
+            )
+
+    async def _set_transaction(self, statement: sql.SetTransaction) -> None:
+        if statement.snapshot is not None:
+            raise SessionError("0A000", "SET TRANSACTION SNAPSHOT is not supported")
+        if statement.session_characteristics:
+            after = await self._engine.apply_setting(
+                statement.text, self._state.caller(), local=False
+            )
+            self._state.settings.adopt(after, local=False)
+            return
+        if not self._state.transaction.in_block and not self._state.several:
+            self._warn_outside("SET TRANSACTION")
+            return
+        self._state.transaction.modes.update(mode_settings(statement.options))
+
+    async def _reset(self, statement: sql.Reset) -> None:
+        settings = self._state.settings
+        if statement.name is None:
+            settings.reset_all()
+            return
+        # An unknown name is an error; a known one goes back to what the session started with.
+        await self._engine.apply_setting(
+            f"RESET {_quoted(statement.name)}", self._state.caller(), local=False
+        )
+        settings.reset(statement.name)
+
+    async def _discard(self, statement: sql.Discard) -> Done:
+        state = self._state
+        if statement.what == "ALL":
+            if state.transaction.in_block or state.several:
+                raise SessionError("25001", "DISCARD ALL cannot run inside a transaction block")
+            for name in list(state.portals):
+                await state.drop_portal(name)
+            state.statements.clear()
+            state.settings.reset_all()
+        return Done(f"DISCARD {statement.what}")
+
+    def _warn_outside(self, command: str) -> None:
+        self._state.warn("25P01", f"{command} can only be used in transaction blocks")
+
+
+def _quoted(name: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))

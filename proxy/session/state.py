@@ -1,0 +1,233 @@
+"""The state of one session: who it is, its settings, its named statements and portals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from proxy.errors import SessionError, error_fields
+from proxy.queries import Caller
+from proxy.session.cursor import Cursor
+from proxy.session.portal import Portal
+from proxy.session.prepared import PreparedStatement
+from proxy.session.records import StatementRecorder, StatementTimer
+from proxy.session.settings import Settings
+from proxy.session.transaction import Transaction
+from semantic.compiler.api import SessionSettings
+
+MEASURE_AGGREGATES = "cubewire.measure_aggregates"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What one session may hold; each is named in the error that it raises."""
+
+    max_prepared_statements: int
+    max_portals: int
+    max_cursor_bytes: int
+
+
+@dataclass(slots=True, eq=False)
+class SessionState:
+    """Everything a session remembers between messages.
+
+    Attributes:
+        process_id: what BackendKeyData announced.
+        database: the database of the startup packet.
+        offset: characters before the statement at hand in the client's text, for error positions.
+        several: the Query message at hand holds several statements.
+    """
+
+    process_id: int
+    user: str
+    database: str
+    settings: Settings
+    limits: SessionLimits
+    recorder: StatementRecorder
+    measure_aggregates: str = "strict"
+    transaction: Transaction = field(init=False)
+    statements: dict[str, PreparedStatement] = field(default_factory=dict)
+    portals: dict[str, Portal] = field(default_factory=dict)
+    cursors: dict[str, Cursor] = field(default_factory=dict)
+    notices: list[dict[str, str]] = field(default_factory=list)
+    offset: int = 0
+    several: bool = False
+    cancel_requested: bool = False
+    _reported: dict[str, str] = field(default_factory=dict)
+    _reported_version: int = -1
+    _caller: Caller | None = None
+    _caller_version: int = -1
+
+    def __post_init__(self) -> None:
+        self.transaction = Transaction(self.settings)
+
+    # ------------------------------------------------------------------------- settings
+
+    @property
+    def application(self) -> str:
+        """The application's name as the client gave it."""
+        return self.settings.get("application_name") or ""
+
+    def caller(self) -> Caller:
+        """The caller as the engine wants it, rebuilt when a setting has changed."""
+        if self._caller is None or self._caller_version != self.settings.version:
+            self._caller = self._make_caller()
+            self._caller_version = self.settings.version
+        return self._caller
+
+    def _make_caller(self) -> Caller:
+        settings = self.settings
+        aggregates = settings.get(MEASURE_AGGREGATES) or self.measure_aggregates
+        path = settings.get("search_path") or '"$user", public'
+        return Caller(
+            user=self.user,
+            backend_pid=self.process_id,
+            overlay=settings.effective(),
+            semantic=SessionSettings(
+                user=self.user,
+                database=self.database,
+                time_zone=settings.get("TimeZone") or "UTC",
+                measure_aggregates=cast("Literal['strict', 'defined']", aggregates),
+                search_path=tuple(name.strip().strip('"') for name in path.split(",")),
+            ),
+            statement_timeout=self.seconds("statement_timeout") or None,
+        )
+
+    def seconds(self, name: str) -> float:
+        """A timeout setting in seconds; 0 where it is off."""
+        value = self.settings.get(name)
+        return int(value) / 1000 if value and value.isdigit() else 0.0
+
+    def changed_settings(self) -> list[tuple[str, str]]:
+        """Reported settings whose value differs from what the client last heard."""
+        if self._reported_version == self.settings.version:
+            return []
+        self._reported_version = self.settings.version
+        current = self.settings.reported()
+        changed = [item for item in current.items() if self._reported.get(item[0]) != item[1]]
+        self._reported = current
+        return changed
+
+    # ------------------------------------------------------------------------- statements
+
+    @contextmanager
+    def statement(self, text: str) -> Iterator[StatementTimer]:
+        """Time and log one statement; an error is recorded and goes on."""
+        timer = self.recorder.start(text, self)
+        try:
+            yield timer
+        except BaseException as error:
+            timer.failed(error)
+            raise
+        finally:
+            timer.finish()
+
+    @contextmanager
+    def shifted(self, offset: int) -> Iterator[None]:
+        """Error positions raised inside count from ``offset`` characters earlier."""
+        self.offset = offset
+        yield
+        self.offset = 0
+
+    @contextmanager
+    def shifted_by(self, more: int) -> Iterator[None]:
+        """The same for a query inside the statement at hand.
+
+        An error leaves the offset as it is, for whoever reports it.
+        """
+        self.offset += more
+        yield
+        self.offset -= more
+
+    def check_new_statement(self, name: str) -> None:
+        """Raises 42P05 where the name is taken, 54000 at the configured limit."""
+        if name in self.statements:
+            raise SessionError("42P05", f'prepared statement "{name}" already exists')
+        if len(self.statements) >= self.limits.max_prepared_statements:
+            raise SessionError(
+                "54000",
+                f"more than {self.limits.max_prepared_statements} prepared statements",
+                hint="Close statements that are not used, or raise server.max_prepared_statements.",
+            )
+
+    def find_statement(self, name: str) -> PreparedStatement:
+        """Raises 26000 for an unknown name."""
+        prepared = self.statements.get(name)
+        if prepared is None:
+            which = f'prepared statement "{name}"' if name else "unnamed prepared statement"
+            raise SessionError("26000", f"{which} does not exist")
+        return prepared
+
+    # ------------------------------------------------------------------------- portals
+
+    def check_new_portal(self, name: str, *, kind: str = "cursor") -> None:
+        """Raises 42P03 where the name is taken, 54000 at the configured limit."""
+        if name in self.portals:
+            raise SessionError("42P03", f'{kind} "{name}" already exists')
+        if len(self.portals) >= self.limits.max_portals:
+            raise SessionError(
+                "54000",
+                f"more than {self.limits.max_portals} open portals",
+                hint="Close cursors that are not used, or raise server.max_portals.",
+            )
+
+    def find_portal(self, name: str) -> Portal:
+        """Raises 34000 for an unknown name."""
+        portal = self.portals.get(name)
+        if portal is None:
+            raise SessionError("34000", f'portal "{name}" does not exist')
+        return portal
+
+    def find_cursor(self, name: str) -> Cursor:
+        """Raises 34000 for an unknown name."""
+        cursor = self.cursors.get(name)
+        if cursor is None:
+            raise SessionError("34000", f'cursor "{name}" does not exist')
+        return cursor
+
+    async def drop_portal(self, name: str) -> None:
+        """Close a portal, and the cursor of that name, if they exist."""
+        portal = self.portals.pop(name, None)
+        if portal is not None:
+            await portal.close()
+        cursor = self.cursors.pop(name, None)
+        if cursor is not None:
+            await cursor.close()
+
+    async def end_transaction_portals(self, *, committed: bool) -> None:
+        """The transaction is over: only cursors WITH HOLD that it committed stay."""
+        for name in list(self.portals):
+            cursor = self.cursors.get(name)
+            if cursor is None or not cursor.hold or (cursor.fresh and not committed):
+                await self.drop_portal(name)
+            else:
+                cursor.fresh = False
+
+    async def drop_portals_above(self, nesting: int) -> None:
+        """A rollback to a savepoint: what was opened after it ends."""
+        for name, portal in list(self.portals.items()):
+            if portal.nesting > nesting:
+                await self.drop_portal(name)
+
+    # ------------------------------------------------------------------------- end
+
+    def warn(self, sqlstate: str, message: str) -> None:
+        """A WARNING that goes out before the statement's command tag."""
+        self.notices.append(error_fields(sqlstate, message, severity="WARNING"))
+
+    def take_cancel(self) -> bool:
+        """Whether a CancelRequest is pending; it is then no longer."""
+        pending, self.cancel_requested = self.cancel_requested, False
+        return pending
+
+    def holds_resources(self) -> bool:
+        """Whether a result is open that must be freed when the client goes."""
+        return bool(self.portals)
+
+    async def close(self) -> None:
+        """Free every portal."""
+        for name in list(self.portals):
+            await self.drop_portal(name)
+        self.statements.clear()
