@@ -227,7 +227,7 @@ class CatalogConfig(Section):
     )
     directory: Path | None = Field(
         default=None,
-        description="Folder of the child's data, a short path; the system's temporary one if absent.",
+        description="Folder of the child's data (a short path); a temporary one where absent.",
     )
     template_directory: Path | None = Field(
         default=None, description="Where an initialised cluster is kept between starts."
