@@ -15,8 +15,8 @@ EPOCH = EPOCH_DAYS * DAY
 # Ranges of PostgreSQL's types (manual, table 8.9), in days since 1970: 4714-11-24 BC, then the
 # first day beyond date's and timestamp's last years.
 FIRST_DAY = -2_440_588
-DATE_END = 2_145_042_541
-TIMESTAMP_END_DAY = 106_741_035
+DATE_END = 2_145_042_906
+TIMESTAMP_END_DAY = 106_762_940
 # Days of years that fit four digits: 0001-01-01 and 9999-12-31.
 PLAIN_FIRST, PLAIN_LAST = -719_162, 2_932_896
 _TABLE_FIRST, _TABLE_END = -25_567, 47_847  # 1900 to 2100, kept as a table

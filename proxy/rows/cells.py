@@ -112,6 +112,15 @@ def _as_binary(piece: Array, valid: Mask | None, large: bool) -> pa.Array:
     return pa.Array.from_buffers(kind, rows, buffers)
 
 
+def _with_nulls(array: pa.Array, valid: Mask | None) -> pa.Array:
+    """A variable piece, NULL where not valid."""
+    if valid is None or array.null_count:
+        return array
+    mask = np.concatenate([np.zeros(array.offset, np.bool_), valid]) if array.offset else valid
+    buffers = [bitmap(mask), *array.buffers()[1:]]
+    return pa.Array.from_buffers(array.type, len(array), buffers, offset=array.offset)
+
+
 def _merge(pieces: Sequence[Array | bytes], rows: int) -> Array:
     """Fixed pieces side by side as one structured array."""
     if len(pieces) == 1 and not isinstance(pieces[0], bytes):
@@ -153,7 +162,7 @@ class Rows:
         """A column's values, nothing where NULL."""
         for piece in cells.pieces:
             if isinstance(piece, pa.Array):
-                self._parts.append(piece)
+                self._parts.append(_with_nulls(piece, cells.valid))
             elif cells.valid is None:
                 self._fixed(piece)
             else:

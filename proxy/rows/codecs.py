@@ -15,7 +15,7 @@ from proxy.rows.cells import Cells, fixed_cells, raw, validity, variable_cells
 from proxy.rows.errors import EncodeError, RowsError, UnsupportedSetting
 from proxy.rows.floats import float_cells
 from proxy.rows.moments import MomentStyle
-from proxy.rows.numerics import numeric_cells
+from proxy.rows.numerics import numeric_binary, numeric_text
 from proxy.rows.settings import BYTEA_OUTPUTS, TextSettings
 from proxy.rows.zones import load_zone
 
@@ -93,6 +93,8 @@ def conform(array: pa.Array, type_name: str) -> pa.Array:
 def _converted(array: pa.Array, type_name: str, wanted: pa.DataType | None) -> pa.Array:
     kind = array.type
     if type_name == "numeric":
+        if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+            return array.cast(pa.decimal128(kind.precision, kind.scale))
         if pa.types.is_decimal(kind) or _is_string(kind):
             return array
         if pa.types.is_integer(kind):
@@ -167,7 +169,7 @@ def _text_vector(type_name: str, settings: TextSettings) -> Vector:
 
 _TEXT: dict[str, Vector] = {
     "bool": strings.bool_text,
-    "numeric": numeric_cells,
+    "numeric": numeric_text,
     "time": datetimes.time_text,
     "uuid": strings.uuid_text,
     "jsonb": variable_cells,
@@ -179,6 +181,7 @@ _BINARY: dict[str, Vector] = {
     "date": datetimes.date_binary,
     "interval": intervals.interval_binary,
     "jsonb": strings.jsonb_binary,
+    "numeric": numeric_binary,
     "time": datetimes.time_binary,
     "timestamp": datetimes.timestamp_binary,
     "timestamptz": datetimes.timestamp_binary,

@@ -15,7 +15,6 @@ from proxy.rows.calendar import (
     FIRST_DAY,
     PLAIN_FIRST,
     PLAIN_LAST,
-    TIMESTAMP_END_DAY,
     clock_table,
     date_digits,
     fractions,
@@ -31,7 +30,7 @@ from proxy.rows.cells import (
     variable_cells,
 )
 from proxy.rows.errors import EncodeError
-from proxy.rows.moments import MomentStyle, binary_date, binary_timestamp
+from proxy.rows.moments import INFINITY, MomentStyle, binary_date, binary_timestamp
 from proxy.rows.zones import Zone, offset_text
 
 
@@ -150,9 +149,7 @@ def _plain_timestamps(micros: Array, valid: Array | None, zone: Zone | None) -> 
 def timestamp_binary(array: pa.Array) -> Cells:
     """Microseconds since 2000, big-endian."""
     micros, valid = raw_filled(array, "<i8")
-    if len(micros) and (
-        micros.min() < FIRST_DAY * DAY or micros.max() >= min(TIMESTAMP_END_DAY * DAY, 2**63 - 1)
-    ):
+    if len(micros) and (micros.min() < FIRST_DAY * DAY or micros.max() == INFINITY):
         numbers = np.array([binary_timestamp(one) for one in micros.tolist()], ">i8")
         return fixed_cells(numbers, valid)
     return fixed_cells((micros - EPOCH).astype(">i8"), valid)

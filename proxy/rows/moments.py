@@ -14,7 +14,6 @@ from proxy.rows.calendar import (
     EPOCH,
     EPOCH_DAYS,
     FIRST_DAY,
-    TIMESTAMP_END_DAY,
     civil_one,
 )
 from proxy.rows.errors import EncodeError
@@ -46,7 +45,8 @@ def binary_timestamp(micros: int) -> int:
     """PostgreSQL's number of a timestamp: microseconds since 2000."""
     if micros in _INFINITIES:
         return INFINITY if micros > 0 else -INFINITY - 1
-    if not FIRST_DAY * DAY <= micros < TIMESTAMP_END_DAY * DAY:
+    # The last timestamp lies beyond what 64 bits count from 1970.
+    if micros < FIRST_DAY * DAY:
         raise EncodeError("22008", "timestamp out of range")
     return micros - EPOCH
 

