@@ -124,7 +124,7 @@ class Model:
         for name in path:
             join = self._join(cube, name)
             steps.append(JoinStep(cube.name, join, join.target))
-            cube = self._cubes[join.target]
+            cube = self._target(join)
         return tuple(steps)
 
     def paths(self, source: str, target: str, limit: int = 5) -> tuple[tuple[str, ...], ...]:
@@ -177,7 +177,7 @@ class Model:
             if steps is None:
                 break
             path.extend(join.name for join in steps)
-            cube = self._cubes[steps[-1].target] if steps else cube
+            cube = self._target(steps[-1]) if steps else cube
             names.pop(0)
         if not names:
             return RowTarget(home.name, tuple(path), cube.name)
@@ -202,6 +202,12 @@ class Model:
             listed = ", ".join(".".join(way) for way in ways)
             raise ResolutionError(f"{name} is reached from {cube.name} by several paths: {listed}")
         return tuple(step.join for step in self.walk(cube.name, ways[0]))
+
+    def _target(self, join: Join) -> Cube:
+        cube = self._cubes.get(join.target)
+        if cube is None:
+            raise ResolutionError(f"join {join.name} goes to unknown cube {join.target}")
+        return cube
 
     def _join(self, cube: Cube, name: str) -> Join:
         join = cube.joins_by_name.get(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from semantic.model.template import Reference, SqlTemplate
-from semantic.model.values import NOWHERE, Location, RefreshKey
+from semantic.model.values import EMPTY, NOWHERE, FrozenMap, Location, RefreshKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class PreAggregation:
         rollups: the parts of a rollup_join or rollup_lambda.
         store: where it is kept: in the warehouse, or in DuckDB over Parquet.
         table: an aggregate table that exists already and is only read.
+        options: settings of another system's store, kept as written; they change no result.
         sketches: (member, sketch) for distinct counts and percentiles that can be merged.
     """
 
@@ -57,4 +58,5 @@ class PreAggregation:
     store: Literal["warehouse", "duckdb"] | None = None
     table: str | None = None
     sketches: tuple[tuple[str, Literal["hll", "kll", "bitmap"]], ...] = ()
+    options: FrozenMap = EMPTY
     location: Location = field(default=NOWHERE, compare=False, repr=False)

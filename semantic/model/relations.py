@@ -195,11 +195,12 @@ class Conformed:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A named group of columns, for tools that show trees."""
+    """A named group of columns, for tools that show trees; ``*`` in ``includes`` is all of them."""
 
     name: str
     includes: tuple[str, ...] = ()
     folders: tuple[Folder, ...] = ()
+    location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ r"""SQL of the model with its ``{references}`` parsed out, ready for the compile
 ``{CUBE}``, ``{cube}`` and ``{alias}`` are rows; ``{member}``, ``{CUBE.member}``, ``{alias.member}``
 and ``{alias.alias.member}`` are members, ``{time_dimension.granularity}`` a truncated time,
 ``{FILTER_PARAMS.cube.member.filter('column')}`` a push-down hook, ``{SECURITY_CONTEXT.attr}`` a
-bound parameter. ``\{`` and ``\}`` are literal braces; so are braces that hold no reference, as in the
+bound parameter. ``\{`` and ``\}`` are literal braces; so are braces without a reference, as in the
 regular expression ``[0-9]{3,5}``. ``${...}`` is read like ``{...}``.
 
 What a reference stands for is a question for ``Model.resolve``; this module knows only spelling.
@@ -12,7 +12,8 @@ What a reference stands for is a question for ``Model.resolve``; this module kno
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from semantic.model.values import NOWHERE, Location
 
@@ -138,8 +139,17 @@ _MARK = re.compile(r"\\[{}]|\$?\{|\}")
 _QUANTIFIER = re.compile(r"\{\s*\d+\s*(?:,\s*\d*\s*)?\}")
 
 
-def parse_template(text: str, location: Location = NOWHERE) -> SqlTemplate:
+def parse_template(
+    text: str,
+    location: Location = NOWHERE,
+    place: Callable[[int], Location] | None = None,
+) -> SqlTemplate:
     """Cut a text at its references.
+
+    Args:
+        text: the SQL.
+        location: where it starts in the files.
+        place: where an offset of the text stands in the files.
 
     Raises:
         TemplateError: a brace is not closed, or holds something that is no reference.
@@ -169,7 +179,10 @@ def parse_template(text: str, location: Location = NOWHERE) -> SqlTemplate:
                 parts.append("".join(literal))
                 literal = []
             row = text.startswith(".", end + 1)
-            parts.append(_parse_reference(text[mark.end() : end], mark.start(), row=row))
+            part = _parse_reference(text[mark.end() : end], mark.start(), row=row)
+            if place is not None and isinstance(part, Reference):
+                part = replace(part, location=place(mark.start()))
+            parts.append(part)
             start = end + 1
     literal.append(text[start:])
     if rest := "".join(literal):
@@ -183,10 +196,7 @@ def parse_name(text: str, location: Location = NOWHERE) -> Reference:
     Raises:
         TemplateError: the text is no dotted name.
     """
-    bare = text.strip()
-    if bare.startswith("{") and bare.endswith("}"):
-        bare = bare[1:-1]
-    found = _NAME.fullmatch(bare)
+    found = _NAME.fullmatch(text.replace("{", "").replace("}", ""))
     if found is None:
         raise TemplateError(f"{text!r} is not the name of a member", 0)
     return Reference(_split(found.group(1)), 0, location=location)
