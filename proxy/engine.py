@@ -21,14 +21,11 @@ from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.parse_worker import ParseWorker
 from proxy.queries import Caller, CatalogQuery, CubeQuery, field_of, type_of
-from proxy.rows import (
-    CopyEncoder,
-    CopyOptions,
-    NeedsServer,
-    RowEncoder,
-    TextSettings,
-    decode_parameter,
-)
+from proxy.rows.copying import CopyEncoder, CopyOptions
+from proxy.rows.encoder import RowEncoder
+from proxy.rows.errors import NeedsServer
+from proxy.rows.parameters import decode_parameter
+from proxy.rows.settings import TextSettings
 from proxy.sources import BatchSource, CatalogSource, EncodedSource, RowSource, WarehouseSource
 from proxy.statement_cache import StatementCache
 from proxy.wire.backend import DataRow, FieldDescription
@@ -226,7 +223,11 @@ class Engine:
                 time_zone=settings.time_zone,
                 timeout=caller.statement_timeout,
             )
-            return EncodedSource(stream)
+            source = EncodedSource(stream)
+            if stream.type_oids != tuple(field.type_oid for field in query.fields):
+                await source.close()
+                raise SessionError("XX000", "the warehouse returned other types than announced")
+            return source
         types = [column.type.name for column in compiled.columns]
         encoder = RowEncoder(types, result_formats, settings)
         return WarehouseSource(await self._execute(query, values, caller), encoder)

@@ -153,7 +153,10 @@ class Server:
     ) -> None:
         config = self._config.server
         if state.transaction.in_block:
-            name, standard = "idle_in_transaction_session_timeout", config.idle_in_transaction_timeout
+            name, standard = (
+                "idle_in_transaction_session_timeout",
+                config.idle_in_transaction_timeout,
+            )
             fields = _idle_fields("25P03", "idle-in-transaction")
         else:
             name, standard = "idle_session_timeout", config.idle_timeout

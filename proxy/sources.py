@@ -7,7 +7,7 @@ that stops reading stops the warehouse's cursor (back-pressure).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from connectors.base import BatchStream, RowStream
 from proxy.catalog.backend import CatalogResult
-from proxy.rows import EncodedRows, RowEncoder, rows_from_bodies, rows_from_messages
+from proxy.rows.encoded import EncodedRows, rows_from_messages
+from proxy.rows.encoder import RowEncoder
 from proxy.wire.backend import DataRow
 
 ENCODE_INLINE_ROWS = 512
@@ -91,12 +92,12 @@ class EncodedSource:
 
     def __init__(self, stream: RowStream) -> None:
         self._stream = stream
-        self._bodies: AsyncIterator[list[bytes]] = aiter(stream)
+        self._chunks = aiter(stream)
 
     async def next_rows(self) -> EncodedRows | None:
         """See RowSource."""
-        bodies = await anext(self._bodies, None)
-        return None if bodies is None else rows_from_bodies(bodies)
+        chunk = await anext(self._chunks, None)
+        return None if chunk is None else rows_from_messages(*chunk)
 
     async def close(self) -> None:
         """See RowSource."""

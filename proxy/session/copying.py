@@ -7,7 +7,7 @@ import asyncio
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import CatalogQuery, CubeQuery
-from proxy.rows import CopyEncoder, CopyOptions
+from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.session.portal import Portal
 from proxy.session.results import CopyRows
 from proxy.session.state import SessionState

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.errors import SessionError
-from proxy.rows import EncodedRows
+from proxy.rows.encoded import EncodedRows
 from proxy.session.reader import RowReader
 
 Direction = Literal["forward", "backward", "absolute", "relative"]

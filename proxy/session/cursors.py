@@ -7,7 +7,7 @@ from typing import cast
 
 from proxy.errors import SessionError
 from proxy.queries import with_formats
-from proxy.rows import EncodedRows
+from proxy.rows.encoded import EncodedRows
 from proxy.session.cursor import Cursor, Direction
 from proxy.session.portal import Portal, expand_formats
 from proxy.session.prepared import PreparedStatement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.rows import EncodedRows
+from proxy.rows.encoded import EncodedRows
 from proxy.sources import RowSource
 
 

@@ -1,0 +1,199 @@
+"""Putting a server together: model, warehouses, catalog, engine, login and log."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from semantic.compiler.compiler import Compiler
+from semantic.compiler.guard import GuardLimits
+from semantic.compiler.probe import probe_statements
+from semantic.compiler.publish import publish
+
+from connectors.base import Connector
+from connectors.registry import open_connector
+from proxy.auth.authenticator import Authenticator, login_secret, make_throttle, user_verifier
+from proxy.auth.certificate import self_signed
+from proxy.auth.tls import TlsContext, load_tls
+from proxy.auth.verifier import Verifier
+from proxy.catalog import Catalog, CatalogOptions
+from proxy.config import Config
+from proxy.engine import Engine
+from proxy.generation import Generation
+from proxy.observability.log import open_log
+from proxy.observability.metrics import Metrics
+from proxy.parse_worker import ParseWorker
+from proxy.server import OnReady, Parts, Server, open_admin, run_until_stopped
+from semantic.model import Model, load_model
+from semantic.model.published import PublishedModel
+
+logger = logging.getLogger("cubewire.startup")
+
+VERSION = "0.1.0"
+STATEMENT_BYTES = 16_384
+"""What a compiled statement of ordinary length takes in the statement cache."""
+
+
+class StartupError(Exception):
+    """The server cannot start; ``str`` is a whole report for the terminal."""
+
+
+def read_model(config: Config, environment: Mapping[str, str]) -> Model:
+    """Load the model folder. Raises StartupError with every problem found."""
+    report = load_model(config.models, environment)
+    if report.model is None:
+        raise StartupError(report.render_text())
+    return report.model
+
+
+async def start_connectors(
+    config: Config, model: Model, stack: AsyncExitStack
+) -> dict[str, Connector]:
+    """Open the warehouses that the model's cubes name."""
+    connectors: dict[str, Connector] = {}
+    for name in sorted({cube.data_source for cube in model.cubes.values()}):
+        source = config.data_sources.get(name)
+        if source is None:
+            known = ", ".join(config.data_sources) or "none"
+            raise StartupError(
+                f"the model reads data source {name!r}, which is not configured (known: {known})"
+            )
+        options = source.model_dump(exclude={"type"}, exclude_none=True)
+        connector = open_connector(source.type, options)
+        await connector.start()
+        stack.push_async_callback(connector.close)
+        connectors[name] = connector
+    return connectors
+
+
+async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> PublishedModel:
+    """Ask the warehouses for the types of all members (rule R4)."""
+    dialects = {name: connector.dialect for name, connector in connectors.items()}
+    probed: dict[str, Sequence[tuple[str, str, int]]] = {}
+    for name, probe in probe_statements(model, dialects).items():
+        columns = await connectors[probe.data_source].probe(probe.sql)
+        probed[name] = [(column.name, column.type_name, column.modifier) for column in columns]
+    return publish(model, probed)
+
+
+def catalog_options(config: Config) -> CatalogOptions:
+    """The catalog's part of the configuration."""
+    return CatalogOptions(
+        dsn=config.catalog.dsn,
+        directory=config.catalog.directory,
+        template_directory=config.state_directory.resolve() / "catalog-template",
+        binaries=config.catalog.postgres,
+        database=config.database,
+        backends=config.catalog.max_backends,
+    )
+
+
+@asynccontextmanager
+async def open_engine(
+    config: Config, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Engine]:
+    """An engine over the configured model, warehouses and catalog.
+
+    Raises StartupError where the model has problems, and the parts' own errors.
+    """
+    async with AsyncExitStack() as stack:
+        catalog = Catalog(catalog_options(config))
+        starting = asyncio.create_task(catalog.start(), name="catalog start")
+        stack.push_async_callback(catalog.close)
+        try:
+            model = await asyncio.to_thread(read_model, config, environment or os.environ)
+            connectors = await start_connectors(config, model, stack)
+            published = await publish_model(model, connectors)
+        finally:
+            await asyncio.gather(starting, return_exceptions=True)
+        starting.result()
+        await catalog.deploy(published)
+        dialects = {name: connector.dialect for name, connector in connectors.items()}
+        compiler = Compiler(model, published, dialects)
+        parser = config.parser
+        worker = ParseWorker()
+        stack.push_async_callback(worker.close)
+        limits = GuardLimits(
+            inline_length=parser.inline_sql_bytes,
+            max_length=parser.max_sql_bytes,
+            max_depth=parser.max_depth,
+        )
+        yield Engine(
+            Generation.of(model, published, compiler),
+            catalog,
+            connectors,
+            worker,
+            limits,
+            parser.cached_statements * STATEMENT_BYTES,
+        )
+
+
+def open_tls(config: Config) -> TlsContext | None:
+    """The configured certificate, or one of our own making; None where TLS is off."""
+    tls = config.tls
+    if tls.mode == "off":
+        return None
+    certificate, key = tls.certificate, tls.key
+    if certificate is None or key is None:
+        names = ("localhost", "127.0.0.1", "::1")
+        certificate, key = self_signed(
+            config.state_directory / "tls", names, dt.datetime.now(dt.UTC)
+        )
+    return load_tls(certificate, key)
+
+
+def open_authenticator(config: Config) -> Authenticator:
+    """The configured users and their verifiers."""
+    auth = config.auth
+    secret = login_secret(config.state_directory)
+    users: dict[str, Verifier] = {}
+    for name, user in auth.users.items():
+        if user.verifier is not None:
+            users[name] = Verifier.parse(user.verifier.get_secret_value())
+        elif user.password is not None:
+            users[name] = user_verifier(secret, name, user.password.get_secret_value())
+    throttle = make_throttle(
+        base=auth.failure_delay,
+        longest=auth.failure_delay_max,
+        limit=auth.failure_limit,
+        window=auth.failure_window,
+    )
+    return Authenticator(auth.method, users, secret, throttle)
+
+
+async def serve(config: Config, *, on_ready: OnReady) -> None:
+    """Serve until SIGTERM.
+
+    Args:
+        config: everything.
+        on_ready: called with the DSN once clients are taken.
+    """
+    log = open_log(config.log)
+    metrics = Metrics(VERSION)
+    try:
+        with tempfile.TemporaryDirectory(prefix="cubewire-") as run_directory:
+            async with open_engine(config) as engine:
+                parts = Parts(
+                    config,
+                    engine,
+                    open_authenticator(config),
+                    open_tls(config),
+                    log,
+                    metrics,
+                    Path(run_directory),
+                )
+                server = Server(parts)
+                host, port = await server.start()
+                admin = await open_admin(config, server, metrics)
+                on_ready(f"postgresql://{host}:{port}/{config.database}")
+                await run_until_stopped(server, config.server.shutdown_grace)
+                if admin is not None:
+                    await admin.close()
+    finally:
+        log.close()
