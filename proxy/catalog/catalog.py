@@ -1,0 +1,206 @@
+"""The catalog: a PostgreSQL that shows the model, types statements and answers introspection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from proxy.catalog.analysis import Analyst
+from proxy.catalog.backend import CatalogBackend, Lease
+from proxy.catalog.cluster import EmbeddedServer
+from proxy.catalog.connection import Address, ChildConnection, connect
+from proxy.catalog.deploy import deploy
+from proxy.catalog.errors import CatalogError, ConnectionLostError
+from proxy.catalog.options import CatalogOptions
+from proxy.catalog.pool import Pool
+from proxy.catalog.protocol import identifier
+from proxy.catalog.results import CatalogAnalysis
+from semantic.model.published import PublishedModel
+
+logger = logging.getLogger("cubewire.catalog")
+
+RETRY_PAUSE = 0.02
+_STARTING = frozenset({"57P03", "53300", "57P01", "57P02", "08006"})
+_NO_ROLE = "28000"
+MAX_ROLE_BYTES = 63
+
+
+class Server(Protocol):
+    """Where the catalog runs: a child process, or somebody's PostgreSQL."""
+
+    address: Address
+    database: str
+    owner: str
+    analyst: str
+    markers: str
+    roles_on_demand: bool
+
+    async def start(self) -> None:
+        """Make it ready."""
+
+    async def wait_ready(self) -> None:
+        """Wait while it is being restarted."""
+
+    async def close(self) -> None:
+        """Stop it, if it is ours."""
+
+
+class Catalog:
+    """Supervises the server, and pools its backends.
+
+    Attributes:
+        server_version: as the server reports it (``16.14``).
+        parameters: ParameterStatus values of a fresh backend.
+        model: what has been deployed.
+    """
+
+    def __init__(self, options: CatalogOptions | None = None) -> None:
+        self.options = options or CatalogOptions()
+        self.server_version = ""
+        self.parameters: dict[str, str] = {}
+        self.model: PublishedModel | None = None
+        self._server: Server = EmbeddedServer(self.options, self._rebuilt)
+        self._admin: ChildConnection | None = None
+        self._admin_lock = asyncio.Lock()
+        self._roles: set[str] = set()
+        limits = self.options
+        self._pool = Pool(
+            self._connect_client, limits.backends, limits.lease_timeout, limits.idle_timeout
+        )
+        self._analysts = Pool(
+            self._connect, limits.analysis_backends, limits.lease_timeout, limits.idle_timeout
+        )
+        self._analyst = Analyst(self._analysts, self._server.analyst, limits.analysis_deadline)
+
+    async def start(self) -> None:
+        """Start the server. Raises CatalogError where that cannot be done."""
+        await self._server.start()
+        probe = await self._connect(self._server.analyst)
+        self.parameters = dict(probe.parameters)
+        self.server_version = self.parameters.get("server_version", "")
+        probe.close()
+
+    async def close(self) -> None:
+        """Close connections and stop the server."""
+        await self._pool.close()
+        await self._analysts.close()
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+        await self._server.close()
+
+    async def deploy(self, model: PublishedModel) -> int:
+        """Show a model to clients; in place, so that OIDs survive. Idempotent.
+
+        Returns:
+            The number of statements it took.
+        """
+        if self.model is not None and self.model.version == model.version:
+            return 0
+        async with self._admin_lock:
+            admin = await self._admin_connection()
+            count = await deploy(admin, model, self._server.markers)
+            self.model = model
+        return count
+
+    async def analyse(
+        self,
+        sql: str,
+        parameter_oids: Sequence[int],
+        settings: Mapping[str, str],
+        user: str,
+        position: Callable[[int], int] | None = None,
+    ) -> CatalogAnalysis:
+        """Parameter types and result columns of one statement, which is not run.
+
+        Args:
+            sql: one statement.
+            parameter_oids: types the client has given to its parameters, 0 for unknown.
+            settings: the session's overlay.
+            user: the client's user; nothing in an analysis depends on it yet.
+            position: from a position in ``sql`` to one in the client's statement, for errors.
+
+        Raises:
+            CatalogError: PostgreSQL's own error.
+        """
+        del user
+        try:
+            return await self._analyst.analyse(sql, parameter_oids, settings)
+        except CatalogError as error:
+            if position is not None and error.position is not None:
+                raise error.moved(position(error.position)) from None
+            raise
+
+    def lease(
+        self, user: str, settings: Mapping[str, str], extra: Mapping[str, str] | None = None
+    ) -> Lease:
+        """A backend of ``user`` with exactly these settings, for ``async with``.
+
+        Args:
+            user: the client's user; a role of that name is made if there is none.
+            settings: the session's overlay over a fresh backend's settings.
+            extra: further settings that are not the session's (``cubewire.backend_pid``).
+        """
+        backend = CatalogBackend(self._pool, user, settings, extra or {}, self.options.deadline)
+        return Lease(backend)
+
+    async def ensure_role(self, user: str) -> None:
+        """Make the login role of a client's user, if there is none yet."""
+        if user in self._roles or not self._server.roles_on_demand:
+            return
+        if not 0 < len(user.encode()) <= MAX_ROLE_BYTES or user.startswith("pg_"):
+            raise CatalogError(_NO_ROLE, f'role "{user}" cannot log in')
+        async with self._admin_lock:
+            admin = await self._admin_connection()
+            try:
+                await admin.execute(f"CREATE ROLE {identifier(user)} LOGIN")
+            except CatalogError as error:
+                if error.sqlstate != "42710":
+                    raise
+            self._roles.add(user)
+
+    async def _connect_client(self, user: str) -> ChildConnection:
+        await self.ensure_role(user)
+        login = user if self._server.roles_on_demand else self._server.analyst
+        return await self._connect(login)
+
+    async def _connect(self, user: str) -> ChildConnection:
+        server = self._server
+        try:
+            async with asyncio.timeout(self.options.restart_timeout):
+                while True:
+                    await server.wait_ready()
+                    try:
+                        return await connect(server.address, user, server.database)
+                    except OSError as error:
+                        logger.debug("connecting to the catalog: %s", error)
+                    except CatalogError as error:
+                        if error.sqlstate not in _STARTING:
+                            raise
+                    await asyncio.sleep(RETRY_PAUSE)
+        except TimeoutError:
+            raise CatalogError(
+                "57P03", "the catalog is starting up", hint="Run the statement again."
+            ) from None
+
+    async def _admin_connection(self) -> ChildConnection:
+        """The owner's connection; the caller holds the lock."""
+        if self._admin is None or self._admin.closed:
+            self._admin = await self._connect(self._server.owner)
+        return self._admin
+
+    async def _rebuilt(self) -> None:
+        """The server was made anew and is empty: fill it before anybody is let in."""
+        self._roles.clear()
+        if self.model is None:
+            return
+        server = self._server
+        admin = await connect(server.address, server.owner, server.database)
+        try:
+            await deploy(admin, self.model, server.markers)
+        except ConnectionLostError as error:
+            raise CatalogError(error.sqlstate, error.message) from error
+        finally:
+            admin.close()

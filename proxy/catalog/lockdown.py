@@ -1,0 +1,173 @@
+"""The SQL that turns a fresh cluster into a catalog: one database, no side doors, marker functions.
+
+It runs once, when the template cluster is made. Every function that an ordinary user may call by
+default was looked at; revoked is what reaches files, other backends or large objects, waits, holds
+locks, or runs SQL given as text (which would pass by the classification of statements).
+Unlocking stays allowed: drivers call ``pg_advisory_unlock_all()`` when they reset a session.
+"""
+
+from __future__ import annotations
+
+from proxy.catalog.protocol import identifier, literal
+
+BOOTSTRAP_ROLE = "bootstrap"
+OWNER = "pg_cubewire"
+"""The superuser: owner of everything. No client can log in by this name: CREATE ROLE refuses the
+prefix, so a client's own role can never be it."""
+
+ANALYST = "pg_cubewire_analyst"
+"""Who parses statements for analysis; may do no more than any client."""
+
+REVOKED = (
+    r"^(lo_|lo(read|write)$)",
+    r"^pg_sleep",
+    r"^pg_(try_)?advisory_(xact_)?lock",
+    r"^pg_(cancel|terminate)_backend$",
+    r"^pg_(read|stat|ls|rotate)_?(file|binary|dir|logfile|\w*dir$)",
+    r"^pg_(logical|create|copy|drop|replication|sync)_",
+    r"^pg_(export_snapshot|import_system_collations|extension_config_dump|nextoid)$",
+    r"^pg_(isolation_test|stop_making|log_backend|promote|wal_replay|reload_conf|switch_wal)",
+    r"^pg_(backup|stop_backup|start_backup|stat_reset|stat_force|current_logfile)",
+    r"^binary_upgrade_",
+    r"^(brin_(de)?summarize|gin_clean_pending)",
+    r"_to_xml(schema|_and_xmlschema)?$",
+    r"^(ts_stat|currtid2)$",
+)
+"""Names in pg_catalog, as regular expressions, that ordinary users may not call."""
+
+MISROUTED_MESSAGE = "this statement reads a cube but was routed to the catalog"
+MISROUTED_HINT = (
+    "The catalog holds no rows. Write the statement so that each cube is a plain table reference."
+)
+POISON = "answered_by_warehouse"
+"""The row policy's function: its name says where the rows are."""
+
+ROWS = "warehouse_rows"
+"""The function that views select from."""
+
+SETTINGS = {
+    "listen_addresses": "",
+    "allow_system_table_mods": "on",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_replication_slots": "0",
+    "max_logical_replication_workers": "0",
+    "max_prepared_transactions": "0",
+    "max_worker_processes": "0",
+    "max_parallel_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "autovacuum": "off",
+    "bgwriter_lru_maxpages": "0",
+    "checkpoint_timeout": "1d",
+    "shared_buffers": "8MB",
+    "temp_file_limit": "64MB",
+    "jit": "off",
+    "update_process_title": "off",
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "datestyle": "iso, mdy",
+    "lc_messages": "C",
+    "default_text_search_config": "pg_catalog.english",
+    "huge_pages": "off",
+    "superuser_reserved_connections": "3",
+    "unix_socket_permissions": "0700",
+}
+"""postgresql.conf of the child. The data are disposable: nothing is flushed."""
+
+
+def configuration() -> str:
+    """The lines to be added to postgresql.conf."""
+    return "".join(f"{name} = {literal(value)[1:]}\n" for name, value in SETTINGS.items())
+
+
+def rename_database(database: str) -> str:
+    """Run in template1: the only database gets the name that clients see."""
+    name = identifier(database)
+    return f"ALTER DATABASE postgres RENAME TO {name}; COMMENT ON DATABASE {name} IS NULL"
+
+
+def drop_templates() -> tuple[str, ...]:
+    """Run in the database, one by one: clients then see one database."""
+    return (
+        "UPDATE pg_catalog.pg_database SET datistemplate = false",
+        "DROP DATABASE template0",
+        "DROP DATABASE template1",
+    )
+
+
+def restrictions(database: str) -> str:
+    """Run in the database: what ordinary users may not do."""
+    pattern = "|".join(f"({part})" for part in REVOKED)
+    return f"""
+REVOKE TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+REVOKE USAGE ON LANGUAGE sql, plpgsql FROM PUBLIC;
+DO $do$
+DECLARE signature text;
+BEGIN
+    FOR signature IN
+        SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+          AND (p.proname ~ {literal(pattern)}
+               OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::pg_catalog.regprocedure)
+    LOOP
+        EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || signature || ' FROM PUBLIC';
+    END LOOP;
+END
+$do$;
+"""
+
+
+def marker_functions(schema: str) -> str:
+    """The aggregates of rule M1 and the functions that fail when a cube is really read."""
+    place = identifier(schema)
+    raising = (
+        "BEGIN RAISE EXCEPTION USING ERRCODE = '0A000', "
+        f"MESSAGE = {literal(MISROUTED_MESSAGE)}, HINT = {literal(MISROUTED_HINT)}; END"
+    )
+    unmeasured = (
+        "BEGIN RAISE EXCEPTION USING ERRCODE = '0A000', "
+        "MESSAGE = 'a measure can only be taken of a cube', "
+        "HINT = 'measure(), agg() and aggregate() take a measure of a cube or view.'; END"
+    )
+    statements = [
+        # Cost: the policy is asked before any condition of the client's, however cheap.
+        f"CREATE OR REPLACE FUNCTION {place}.{POISON}() RETURNS boolean LANGUAGE plpgsql "
+        f"VOLATILE COST 0.0001 AS {literal(raising)}",
+        f"CREATE OR REPLACE FUNCTION {place}.{ROWS}() RETURNS SETOF record LANGUAGE plpgsql "
+        f"VOLATILE AS {literal(raising)}",
+        f"CREATE OR REPLACE FUNCTION {place}.measure_step(anyelement, anyelement) "
+        f"RETURNS anyelement LANGUAGE plpgsql VOLATILE AS {literal(unmeasured)}",
+    ]
+    statements += [
+        f"CREATE OR REPLACE AGGREGATE {place}.{name}(anyelement) "
+        f"(SFUNC = {place}.measure_step, STYPE = anyelement)"
+        for name in ("measure", "agg", "aggregate")
+    ]
+    return ";\n".join(statements)
+
+
+BACKEND_PID = """
+ALTER FUNCTION pg_catalog.pg_backend_pid() RENAME TO catalog_backend_pid;
+CREATE FUNCTION pg_catalog.pg_backend_pid() RETURNS integer
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+    AS $$ SELECT coalesce(nullif(current_setting('cubewire.backend_pid', true), '')::integer,
+                          pg_catalog.catalog_backend_pid()) $$;
+COMMENT ON FUNCTION pg_catalog.pg_backend_pid() IS 'statistics: current backend PID';
+"""
+"""A client's process id is the one in its BackendKeyData, which is not the child's."""
+
+
+def owner_roles() -> tuple[str, ...]:
+    """Run last: the owner's final name, which only a catalog update can give, and the analyst."""
+    return (
+        "CREATE ROLE analyst LOGIN",
+        f"UPDATE pg_catalog.pg_authid SET rolname = {literal(ANALYST)} WHERE rolname = 'analyst'",
+        f"UPDATE pg_catalog.pg_authid SET rolname = {literal(OWNER)} "
+        f"WHERE rolname = {literal(BOOTSTRAP_ROLE)}",
+    )

@@ -1,0 +1,87 @@
+"""Giving a backend exactly the settings a session has, in the fewest bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.catalog import protocol
+
+Effect = Literal["none", "settings", "objects"]
+"""What a statement may leave behind in its backend: nothing, changed settings, or anything."""
+
+_READERS = frozenset({"select", "with", "values", "table", "show", "explain", "copy", "fetch"})
+_SETTERS = frozenset(
+    "set reset begin start commit end rollback abort savepoint release".split()  # noqa: SIM905
+)
+_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*([a-z]+)", re.I)
+# A quoted identifier with escapes (U&"...") can spell set_config in a way that is not seen here.
+_SETS = re.compile(r"set_config|u&|discard", re.I)
+
+_TYPED = frozenset(
+    """search_path datestyle timezone intervalstyle standard_conforming_strings backslash_quote
+    transform_null_equals array_nulls xmloption lc_monetary lc_numeric lc_time client_encoding
+    default_text_search_config timezone_abbreviations escape_string_warning""".split()  # noqa: SIM905
+)
+"""Settings that can change how a statement is parsed; only these matter to analysis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preamble:
+    """What must be sent before a statement, and how many ReadyForQuery it will answer with."""
+
+    data: bytes
+    answers: int
+
+
+NO_PREAMBLE = Preamble(b"", 0)
+
+
+def effect_of(sql: str) -> Effect:
+    """What running a statement may leave behind. Errs on the side of more."""
+    found = _FIRST_WORD.match(sql)
+    verb = found.group(1).lower() if found else ""
+    if verb in _READERS:
+        return "settings" if _SETS.search(sql) else "none"
+    if verb in _SETTERS or not sql.strip():
+        return "settings"
+    return "objects"
+
+
+def normalised(settings: Mapping[str, str]) -> dict[str, str]:
+    """The same settings under lower-case names: PostgreSQL's are not case-sensitive."""
+    return {name.lower(): value for name, value in settings.items()}
+
+
+def relevant_to_types(settings: Mapping[str, str]) -> dict[str, str]:
+    """Those settings that can change an analysis, under lower-case names."""
+    return {
+        lowered: value for name, value in settings.items() if (lowered := name.lower()) in _TYPED
+    }
+
+
+def preamble(applied: Mapping[str, str] | None, wanted: Mapping[str, str]) -> Preamble:
+    """How to take a backend from one state to another.
+
+    Args:
+        applied: settings it has now; None when unknown, or when objects may be left in it.
+        wanted: settings it shall have. Both under lower-case names.
+    """
+    data, answers = b"", 0
+    if applied is None:
+        data, answers, applied = protocol.query("DISCARD ALL"), 1, {}
+    if applied == wanted:
+        return Preamble(data, answers)
+    changes = [
+        f"pg_catalog.set_config({protocol.literal(name)}, NULL, false)"
+        for name in applied
+        if name not in wanted
+    ]
+    changes += [
+        f"pg_catalog.set_config({protocol.literal(name)}, {protocol.literal(value)}, false)"
+        for name, value in wanted.items()
+        if applied.get(name) != value
+    ]
+    return Preamble(data + protocol.query("SELECT " + ", ".join(changes)), answers + 1)
