@@ -8,6 +8,7 @@ pieces only needs no join at all; the rest is joined by Arrow, outside Python's 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -150,13 +151,9 @@ class Rows:
         self._parts: list[pa.Array | list[Array | bytes]] = []
         self._nulls: dict[int, Mask] = {}
 
-    def constant(self, value: bytes) -> None:
-        """The same bytes in each row."""
-        self._fixed(value)
-
-    def fixed(self, values: Array) -> None:
-        """Bytes of fixed size that differ by row."""
-        self._fixed(values)
+    def add(self, piece: Array | bytes) -> None:
+        """The same bytes in each row, or bytes of fixed size that differ by row."""
+        self._fixed(piece)
 
     def cells(self, cells: Cells) -> None:
         """A column's values, nothing where NULL."""
@@ -213,6 +210,15 @@ class Rows:
     def _joined(self, arguments: list[pa.Array], large: bool) -> pa.Array:
         separator = pa.scalar(b"", pa.large_binary() if large else pa.binary())
         return pc.binary_join_element_wise(*arguments, separator, null_handling="replace")
+
+
+def prefixes(cells: Cells) -> Array | bytes:
+    """The int32 lengths that stand before a row's values, -1 for NULL."""
+    if cells.valid is not None:
+        return np.where(cells.valid, cells.lengths, -1).astype(">i4")
+    if isinstance(cells.lengths, int):
+        return struct.pack("!i", cells.lengths)
+    return cells.lengths.astype(">i4")
 
 
 def sizes(cells: Cells, rows: int) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from proxy.rows import datetimes, intervals, strings
+from proxy.rows import arrays, datetimes, intervals, strings
 from proxy.rows.cells import Cells, fixed_cells, raw, validity, variable_cells
 from proxy.rows.errors import EncodeError, RowsError, UnsupportedSetting
 from proxy.rows.floats import float_cells
@@ -18,6 +18,7 @@ from proxy.rows.moments import MomentStyle
 from proxy.rows.numerics import numeric_binary, numeric_text
 from proxy.rows.settings import BYTEA_OUTPUTS, TextSettings
 from proxy.rows.zones import load_zone
+from proxy.wire.oids import TYPES
 
 Vector = Callable[[pa.Array], Cells]
 TEXT, BINARY = 0, 1
@@ -38,6 +39,9 @@ _ARROW: dict[str, pa.DataType] = {
     "interval": pa.month_day_nano_interval(),
     "bytea": pa.binary(),
 }
+_NEVER_QUOTED = frozenset(
+    {"bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "time", "uuid"}
+)
 _WIDTHS = {
     "int2": ">i2",
     "int4": ">i4",
@@ -79,11 +83,16 @@ def conform(array: pa.Array, type_name: str) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return conform(array.dictionary_decode(), type_name)
     if pa.types.is_null(kind):
-        return pa.nulls(len(array), wanted or pa.string())
+        default = pa.list_(pa.null()) if type_name.startswith("_") else pa.string()
+        return pa.nulls(len(array), wanted or default)
     if pa.types.is_string_view(kind):
         return conform(array.cast(pa.string()), type_name)
     if pa.types.is_binary_view(kind):
         return conform(array.cast(pa.binary()), type_name)
+    if type_name.startswith("_"):
+        if pa.types.is_nested(kind) and hasattr(kind, "value_type"):
+            return array
+        raise _mismatch(kind, type_name)
     try:
         return _converted(array, type_name, wanted)
     except pa.ArrowException as error:
@@ -116,7 +125,11 @@ def _converted(array: pa.Array, type_name: str, wanted: pa.DataType | None) -> p
     elif _kin(kind, type_name):
         safe = not pa.types.is_time(kind) and not pa.types.is_floating(kind)
         return array.cast(wanted, safe=safe)
-    raise EncodeError("42846", f"cannot cast a column of Arrow type {kind} to type {type_name}")
+    raise _mismatch(kind, type_name)
+
+
+def _mismatch(kind: pa.DataType, type_name: str) -> EncodeError:
+    return EncodeError("42846", f"cannot cast a column of Arrow type {kind} to type {type_name}")
 
 
 def _kin(kind: pa.DataType, type_name: str) -> bool:
@@ -191,12 +204,30 @@ _BINARY: dict[str, Vector] = {
 }
 
 
+def _array_codec(type_name: str, form: int, settings: TextSettings) -> Codec:
+    element_name = type_name.removeprefix("_")
+    element = codec(element_name, form, settings).vector
+
+    def cells(elements: pa.Array) -> Cells:
+        return element(conform(elements, element_name))
+
+    if form == TEXT:
+        plain = element_name in _NEVER_QUOTED
+        vector: Vector = functools.partial(arrays.array_text, element=cells, plain=plain)
+    else:
+        oid = TYPES[element_name].oid
+        vector = functools.partial(arrays.array_binary, element=cells, element_oid=oid)
+    return Codec(type_name, vector)
+
+
 def codec(type_name: str, form: int, settings: TextSettings) -> Codec:
     """The codec of a type in format 0 (text) or 1 (binary).
 
     Raises UnsupportedSetting, or RowsError 0A000 for a type that is not carried.
     """
     try:
+        if type_name.startswith("_"):
+            return _array_codec(type_name, form, settings)
         if form == TEXT:
             return Codec(type_name, _text_vector(type_name, settings))
         return Codec(type_name, _BINARY[type_name])

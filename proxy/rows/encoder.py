@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from proxy.rows.cells import Cells, Rows, sizes
+from proxy.rows.cells import Cells, Rows, prefixes, sizes
 from proxy.rows.codecs import codec, conform
 from proxy.rows.encoded import EncodedRows, rows_from_lengths
 from proxy.rows.errors import RowsError
@@ -62,15 +62,10 @@ def data_rows(columns: Sequence[Cells], rows: int) -> EncodedRows:
     for cells in columns:
         totals += cells.lengths if cells.valid is None else sizes(cells, rows)
     gathered = Rows(rows)
-    gathered.constant(b"D")
-    gathered.fixed((totals - 1).astype(">i4"))
-    gathered.constant(struct.pack("!h", len(columns)))
+    gathered.add(b"D")
+    gathered.add((totals - 1).astype(">i4"))
+    gathered.add(struct.pack("!h", len(columns)))
     for cells in columns:
-        if cells.valid is not None:
-            gathered.fixed(np.where(cells.valid, cells.lengths, -1).astype(">i4"))
-        elif isinstance(cells.lengths, int):
-            gathered.constant(struct.pack("!i", cells.lengths))
-        else:
-            gathered.fixed(cells.lengths.astype(">i4"))
+        gathered.add(prefixes(cells))
         gathered.cells(cells)
     return rows_from_lengths(gathered.join(int(totals.sum())), totals)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
@@ -42,6 +44,46 @@ def test_every_type(server: Server, kind: Kind, form: int) -> None:
         check(server, kind, values, form)
 
     equal()
+
+
+def array_of(kind: Kind, lists: list[list[object] | None]) -> pa.Array:
+    """Lists of the kind's values as an Arrow list array."""
+    elements = kind.array([value for values in lists for value in values or ()])
+    offsets = np.cumsum([0, *(len(values or ()) for values in lists)])
+    mask = pa.array([values is None for values in lists], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements, mask=mask)
+
+
+def array_from(server: Server, kind: Kind, values: list[object] | None, form: int) -> bytes | None:
+    """PostgreSQL's bytes of an array that it puts together itself."""
+    if values is None:
+        return None
+    names = ", ".join(f"${n + 1}" for n in range(len(values)))
+    parameters = [None if value is None else kind.parameter(value) for value in values]
+    types = [kind.type_name] * len(values)
+    sql = f"SELECT ARRAY[{names}]::{kind.type_name}[]"
+    return server.run(sql, parameters, types, kind.form, form)[0][0]
+
+
+@pytest.mark.parametrize("form", [TEXT, BINARY])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_arrays(server: Server, kind: Kind, form: int) -> None:
+    server.apply(DEFAULTS)
+
+    @profile(max_examples=20, deadline=None, suppress_health_check=FIXTURE)
+    @given(st.lists(st.none() | st.lists(st.none() | kind.values, max_size=4), max_size=4))
+    def equal(lists: list[list[object] | None]) -> None:
+        expected = [array_from(server, kind, values, form) for values in lists]
+        assert encoded(f"_{kind.type_name}", array_of(kind, lists), form) == expected
+
+    equal()
+
+
+@pytest.mark.parametrize("word", ["", "null", "NULL", "nulls", "a b", 'x"', "\\", "{", "é", "\v"])
+def test_array_quotes(server: Server, word: str) -> None:
+    server.apply(DEFAULTS)
+    expected = array_from(server, BY_NAME["text"], [word, "x"], TEXT)
+    assert encoded("_text", array_of(BY_NAME["text"], [[word, "x"]]), TEXT) == [expected]
 
 
 @pytest.mark.parametrize(
