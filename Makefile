@@ -1,0 +1,63 @@
+# Everything stays in .venv. Every target can be run again: what is up to date is not done twice.
+# A fresh machine needs make and Python 3.11 or newer with its venv module; uv is used where installed.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench fmt clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+SOURCES := proxy semantic connectors tests
+WORKERS ?= 2
+
+help:  ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## install everything into .venv, pinned by hash
+
+# The interpreter is looked up inside the recipe, so that a machine whose .venv is ready needs none.
+$(STAMP): requirements.lock pyproject.toml
+	@set -e; \
+	if command -v uv >/dev/null 2>&1; then \
+	  test -x $(BIN)/python || uv venv --quiet --python '>=3.11' $(VENV); \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	  if ! test -x $(BIN)/python; then \
+	    for each in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+	      if "$$each" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        found="$$each"; break; \
+	      fi; \
+	    done; \
+	    test -n "$$found" || { echo 'setup: Python 3.11 or newer with venv is needed' >&2; exit 1; }; \
+	    "$$found" -m venv $(VENV); \
+	  fi; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --require-hashes -r requirements.lock; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-deps --no-build-isolation -e .; \
+	fi; \
+	touch $(STAMP)
+
+demo: setup  ## serve the demo: flights of 2013, login demo, password demo
+	$(BIN)/cubewire serve --demo
+
+check: setup  ## style, types and architecture; under a minute
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/architecture
+
+test: check  ## check, then all tests
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+bench: setup  ## measure this server beside PostgreSQL; a table and JSON
+	$(BIN)/python -m bench
+
+fmt: setup  ## rewrite the sources in the project's style
+	$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	$(BIN)/ruff format $(SOURCES)
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .cubewire .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

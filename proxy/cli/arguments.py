@@ -1,0 +1,124 @@
+"""What the command line takes. Imports nothing heavy: every call goes through here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_DESCRIPTION = "A semantic layer that speaks the PostgreSQL wire protocol."
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="cubewire",
+        description=_DESCRIPTION,
+        epilog="example: cubewire serve --demo",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_check(commands)
+    _add_statement(
+        commands,
+        "compile",
+        "print the warehouse's SQL of a statement",
+        'cubewire compile --demo "SELECT carrier, MEASURE(flight_count) FROM flights GROUP BY 1"',
+    )
+    _add_statement(
+        commands,
+        "explain",
+        "print the plan of a statement",
+        'cubewire explain --demo "SELECT COUNT(*) FROM flights"',
+    )
+    verifier = _add(
+        commands,
+        "verifier",
+        "make the verifier of a password for auth.users",
+        "cubewire verifier < password.txt",
+    )
+    verifier.add_argument(
+        "--iterations", type=int, default=4096, metavar="N", help="rounds (default: 4096)"
+    )
+    version = _add(commands, "version", "print the version", "cubewire version --format json")
+    _add_format(version)
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = _add(
+        commands,
+        "serve",
+        "run the server; prints `ready <DSN>` once it serves",
+        "cubewire serve --config cubewire.yml --workers 4",
+    )
+    _add_configuration(serve)
+    serve.add_argument("--host", metavar="H", help="address to listen on")
+    serve.add_argument("--port", type=int, metavar="P", help="port to listen on; 0 picks one")
+    serve.add_argument(
+        "--admin-port", type=int, metavar="A", help="port of /metrics, /healthz, /readyz; 0: none"
+    )
+    serve.add_argument("--workers", type=int, metavar="N", help="processes that share the port")
+    # How the parent tells a worker its place; not for people.
+    serve.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    serve.add_argument("--run-directory", type=Path, help=argparse.SUPPRESS)
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = _add(
+        commands,
+        "check",
+        "check the model; exits 1 where there are problems",
+        "cubewire check cube_models --format json",
+    )
+    check.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="the model's folder or one file of it"
+    )
+    check.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_format(check)
+
+
+def _add_statement(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    purpose: str,
+    example: str,
+) -> None:
+    command = _add(commands, name, purpose, example)
+    command.add_argument("sql", metavar="SQL", help="one statement; - reads standard input")
+    command.add_argument("--user", default="cubewire", metavar="U", help="as whom (login name)")
+    _add_configuration(command)
+    _add_format(command)
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    purpose: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=purpose, description=purpose, epilog=f"example: {example}", allow_abbrev=False
+    )
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="F",
+        help="configuration file (default: $CUBEWIRE_CONFIG, else ./cubewire.yml where it exists)",
+    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of the model")
+    parser.add_argument(
+        "--demo", action="store_true", help="flights of 2013; login demo, password demo"
+    )
+    parser.add_argument(
+        "--catalog-dsn", metavar="DSN", help="an external PostgreSQL 16 for the catalog"
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="of the output (default: text)"
+    )

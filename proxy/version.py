@@ -1,0 +1,3 @@
+"""The version, as it stands in pyproject.toml (a test compares them)."""
+
+VERSION = "0.1.0"
