@@ -46,15 +46,22 @@ def quoted(text: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lists:
+class Lists:
     """A list column taken apart: all elements in one array, and where each row's are."""
 
     elements: pa.Array
     offsets: Array
     valid: Array | None
 
+    def real(self) -> list[bool]:
+        """False where the whole list is NULL."""
+        if self.valid is None:
+            return [True] * (len(self.offsets) - 1)
+        return [bool(one) for one in self.valid]
 
-def _taken_apart(array: pa.Array) -> _Lists:
+
+def taken_apart(array: pa.Array) -> Lists:
+    """A list column's elements and the rows they belong to."""
     kind = array.type
     if pa.types.is_nested(kind.value_type):
         raise EncodeError("0A000", "multidimensional arrays are not supported")
@@ -63,7 +70,7 @@ def _taken_apart(array: pa.Array) -> _Lists:
     counts = pc.list_value_length(array).fill_null(0).to_numpy()
     offsets = np.zeros(len(array) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
-    return _Lists(array.flatten(), offsets, validity(array))
+    return Lists(array.flatten(), offsets, validity(array))
 
 
 def _quoted_where_needed(texts: pa.Array) -> pa.Array:
@@ -89,7 +96,7 @@ def array_text(array: pa.Array, element: Callable[[pa.Array], Cells], plain: boo
         element: cells of the elements.
         plain: no element's text ever needs quotes.
     """
-    lists = _taken_apart(array)
+    lists = taken_apart(array)
     cells = element(lists.elements)
     texts = flat(cells, len(lists.elements))
     if not plain:
@@ -103,7 +110,7 @@ def array_text(array: pa.Array, element: Callable[[pa.Array], Cells], plain: boo
 
 def array_binary(array: pa.Array, element: Callable[[pa.Array], Cells], element_oid: int) -> Cells:
     """Header and elements."""
-    lists = _taken_apart(array)
+    lists = taken_apart(array)
     cells = element(lists.elements)
     rows = len(lists.elements)
     gathered = Rows(rows)
@@ -118,7 +125,7 @@ def array_binary(array: pa.Array, element: Callable[[pa.Array], Cells], element_
     return Cells((header, ragged(data, body)), body + header_sizes, lists.valid)
 
 
-def _headers(lists: _Lists, valid: Array | None, element_oid: int) -> tuple[Piece, Array | int]:
+def _headers(lists: Lists, valid: Array | None, element_oid: int) -> tuple[Piece, Array | int]:
     counts = np.diff(lists.offsets)
     header = np.zeros(len(counts), _HEADER)
     header["dimensions"], header["count"], header["lower"] = 1, counts, 1

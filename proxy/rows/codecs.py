@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from proxy.rows import arrays, datetimes, intervals, strings
+from proxy.rows import arrays, datetimes, intervals, scalars, strings
 from proxy.rows.cells import Cells, fixed_cells, raw, validity, variable_cells
 from proxy.rows.errors import EncodeError, RowsError, UnsupportedSetting
 from proxy.rows.floats import float_cells
 from proxy.rows.moments import MomentStyle
 from proxy.rows.numerics import numeric_binary, numeric_text
+from proxy.rows.scalars import Scalar
 from proxy.rows.settings import BYTEA_OUTPUTS, TextSettings
 from proxy.rows.zones import load_zone
 from proxy.wire.oids import TYPES
@@ -38,17 +40,19 @@ _ARROW: dict[str, pa.DataType] = {
     "timestamptz": pa.timestamp("us", "UTC"),
     "interval": pa.month_day_nano_interval(),
     "bytea": pa.binary(),
+    **dict.fromkeys((*STRING_TYPES, "jsonb"), pa.string()),
 }
 _NEVER_QUOTED = frozenset(
     {"bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "time", "uuid"}
 )
+# Network byte order in numpy's and in struct's words.
 _WIDTHS = {
-    "int2": ">i2",
-    "int4": ">i4",
-    "int8": ">i8",
-    "oid": ">u4",
-    "float4": ">f4",
-    "float8": ">f8",
+    "int2": (">i2", ">h"),
+    "int4": (">i4", ">i"),
+    "int8": (">i8", ">q"),
+    "oid": (">u4", ">I"),
+    "float4": (">f4", ">f"),
+    "float8": (">f8", ">d"),
 }
 
 
@@ -59,10 +63,12 @@ class Codec:
     Attributes:
         type_name: ``pg_type.typname``.
         vector: a whole Arrow column, already ``conform``ed, as cells.
+        scalar: the same as a list of values, for few rows.
     """
 
     type_name: str
     vector: Vector
+    scalar: Scalar
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -155,69 +161,92 @@ def _swapped(array: pa.Array, sent: str) -> Cells:
     return fixed_cells(raw(array, stored).astype(sent), validity(array))
 
 
-def _text_vector(type_name: str, settings: TextSettings) -> Vector:
-    if type_name in ("int2", "int4", "int8", "oid"):
-        return _integer_text
+def _text_ways(type_name: str, settings: TextSettings) -> tuple[Vector, Scalar]:
+    """The two ways to text of a type whose text depends on settings."""
     if type_name in ("float4", "float8"):
         kind = "<f4" if type_name == "float4" else "<f8"
         digits = settings.extra_float_digits
-        return functools.partial(float_cells, kind=kind, extra_float_digits=digits)
+        vector = functools.partial(float_cells, kind=kind, extra_float_digits=digits)
+        return vector, scalars.mapped(scalars.float_text(kind, digits))
     if type_name == "bytea":
         if settings.bytea_output not in BYTEA_OUTPUTS:
             raise UnsupportedSetting(f'unsupported bytea_output: "{settings.bytea_output}"')
-        return strings.bytea_hex if settings.bytea_output == "hex" else strings.bytea_escape
+        if settings.bytea_output == "hex":
+            return strings.bytea_hex, scalars.mapped(scalars.bytea_hex)
+        return strings.bytea_escape, scalars.mapped(strings.escape_text)
     if type_name == "interval":
         style = intervals.STYLES.get(settings.interval_style.lower())
         if style is None:
             raise UnsupportedSetting(f'unsupported IntervalStyle: "{settings.interval_style}"')
-        return functools.partial(intervals.interval_text, style=style)
-    if type_name in ("date", "timestamp", "timestamptz"):
-        moment = MomentStyle(*settings.date_format())
-        if type_name == "date":
-            return functools.partial(datetimes.date_text, style=moment)
-        zone = load_zone(settings.time_zone) if type_name == "timestamptz" else None
-        return functools.partial(datetimes.timestamp_text, style=moment, zone=zone)
-    return _TEXT[type_name]
+        whole = functools.partial(intervals.interval_text, style=style)
+        return whole, scalars.interval_text(style)
+    moment = MomentStyle(*settings.date_format())
+    if type_name == "date":
+        dates = functools.partial(datetimes.date_text, style=moment)
+        return dates, scalars.from_stored(moment.date, "<i4")
+    zone = load_zone(settings.time_zone) if type_name == "timestamptz" else None
+    moments = functools.partial(datetimes.timestamp_text, style=moment, zone=zone)
+    return moments, scalars.from_stored(scalars.timestamp_text(moment, zone), "<i8")
 
 
-_TEXT: dict[str, Vector] = {
-    "bool": strings.bool_text,
-    "numeric": numeric_text,
-    "time": datetimes.time_text,
-    "uuid": strings.uuid_text,
-    "jsonb": variable_cells,
-    **dict.fromkeys(STRING_TYPES, variable_cells),
+_BY_SETTINGS = frozenset(
+    {"float4", "float8", "bytea", "interval", "date", "timestamp", "timestamptz"}
+)
+_INTEGERS = ("int2", "int4", "int8", "oid")
+_TEXT: dict[str, tuple[Vector, Scalar]] = {
+    "bool": (strings.bool_text, scalars.mapped(scalars.bool_text)),
+    "numeric": (numeric_text, scalars.mapped(scalars.numeric_text)),
+    "time": (datetimes.time_text, scalars.from_stored(scalars.time_text, "<i8")),
+    "uuid": (strings.uuid_text, scalars.uuid_text),
+    "jsonb": (variable_cells, scalars.mapped(str.encode)),
+    **dict.fromkeys(_INTEGERS, (_integer_text, scalars.mapped(scalars.integer_text))),
+    **dict.fromkeys(STRING_TYPES, (variable_cells, scalars.mapped(str.encode))),
 }
-_BINARY: dict[str, Vector] = {
-    "bool": strings.bool_binary,
-    "bytea": variable_cells,
-    "date": datetimes.date_binary,
-    "interval": intervals.interval_binary,
-    "jsonb": strings.jsonb_binary,
-    "numeric": numeric_binary,
-    "time": datetimes.time_binary,
-    "timestamp": datetimes.timestamp_binary,
-    "timestamptz": datetimes.timestamp_binary,
-    "uuid": strings.uuid_binary,
-    **{name: functools.partial(_swapped, sent=sent) for name, sent in _WIDTHS.items()},
-    **dict.fromkeys(STRING_TYPES - {"timetz"}, variable_cells),
+_BINARY: dict[str, tuple[Vector, Scalar]] = {
+    "bool": (strings.bool_binary, scalars.mapped(scalars.bool_binary)),
+    "bytea": (variable_cells, scalars.mapped(bytes)),
+    "date": (datetimes.date_binary, scalars.from_stored(scalars.date_binary, "<i4")),
+    "interval": (
+        intervals.interval_binary,
+        scalars.from_stored(scalars.interval_binary, intervals.STORED),
+    ),
+    "jsonb": (strings.jsonb_binary, scalars.mapped(scalars.jsonb_binary)),
+    "numeric": (numeric_binary, scalars.mapped(scalars.numeric_binary)),
+    "time": (datetimes.time_binary, scalars.from_stored(scalars.time_binary, "<i8")),
+    "uuid": (strings.uuid_binary, scalars.uuid_binary),
+    **dict.fromkeys(
+        ("timestamp", "timestamptz"),
+        (datetimes.timestamp_binary, scalars.from_stored(scalars.timestamp_binary, "<i8")),
+    ),
+    **{
+        name: (
+            functools.partial(_swapped, sent=sent),
+            scalars.from_stored(struct.Struct(code).pack, "<" + sent[1:]),
+        )
+        for name, (sent, code) in _WIDTHS.items()
+    },
+    **dict.fromkeys(STRING_TYPES - {"timetz"}, (variable_cells, scalars.mapped(str.encode))),
 }
 
 
 def _array_codec(type_name: str, form: int, settings: TextSettings) -> Codec:
     element_name = type_name.removeprefix("_")
-    element = codec(element_name, form, settings).vector
+    element = codec(element_name, form, settings)
 
     def cells(elements: pa.Array) -> Cells:
-        return element(conform(elements, element_name))
+        return element.vector(conform(elements, element_name))
+
+    def values(elements: pa.Array) -> scalars.Values:
+        return element.scalar(conform(elements, element_name))
 
     if form == TEXT:
         plain = element_name in _NEVER_QUOTED
         vector: Vector = functools.partial(arrays.array_text, element=cells, plain=plain)
-    else:
-        oid = TYPES[element_name].oid
-        vector = functools.partial(arrays.array_binary, element=cells, element_oid=oid)
-    return Codec(type_name, vector)
+        return Codec(type_name, vector, functools.partial(scalars.array_text, element=values))
+    oid = TYPES[element_name].oid
+    vector = functools.partial(arrays.array_binary, element=cells, element_oid=oid)
+    scalar = functools.partial(scalars.array_binary, element=values, element_oid=oid)
+    return Codec(type_name, vector, scalar)
 
 
 def codec(type_name: str, form: int, settings: TextSettings) -> Codec:
@@ -228,9 +257,11 @@ def codec(type_name: str, form: int, settings: TextSettings) -> Codec:
     try:
         if type_name.startswith("_"):
             return _array_codec(type_name, form, settings)
-        if form == TEXT:
-            return Codec(type_name, _text_vector(type_name, settings))
-        return Codec(type_name, _BINARY[type_name])
+        if form == BINARY:
+            return Codec(type_name, *_BINARY[type_name])
+        if type_name in _BY_SETTINGS:
+            return Codec(type_name, *_text_ways(type_name, settings))
+        return Codec(type_name, *_TEXT[type_name])
     except KeyError:
         word = "text" if form == TEXT else "binary"
         raise RowsError("0A000", f"type {type_name} has no {word} output here") from None

@@ -23,7 +23,7 @@ class EncodedRows:
 
     data: memoryview
     rows: int
-    _offsets: Offsets | None = None
+    _offsets: Offsets | list[int] | None = None
     _lengths: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -33,9 +33,11 @@ class EncodedRows:
     @property
     def offsets(self) -> Offsets:
         """Where each row starts in ``data``; one more entry says where the last one ends."""
-        if self._offsets is None:
-            self._offsets = self._find_offsets()
-        return self._offsets
+        offsets = self._offsets
+        if not isinstance(offsets, np.ndarray):
+            found = self._find_offsets() if offsets is None else np.array(offsets, np.int64)
+            self._offsets = offsets = found
+        return offsets
 
     def slice(self, start: int, stop: int) -> EncodedRows:
         """Rows ``start`` up to, not including, ``stop``; shares the bytes."""

@@ -12,8 +12,11 @@ from proxy.rows.cells import Cells, Rows, prefixes, sizes
 from proxy.rows.codecs import codec, conform
 from proxy.rows.encoded import EncodedRows, rows_from_lengths
 from proxy.rows.errors import RowsError
+from proxy.rows.scalars import small_rows
 from proxy.rows.settings import TextSettings
 
+# Up to here a value at a time is faster than a column at a time.
+_SMALL = 32
 _DEFAULTS = TextSettings()
 
 
@@ -48,6 +51,18 @@ class RowEncoder:
 
     def encode(self, batch: pa.RecordBatch) -> EncodedRows:
         """All rows of a batch as DataRow messages. Raises EncodeError."""
+        if batch.num_rows <= _SMALL:
+            return small_rows(
+                [
+                    one.scalar(conform(batch.column(index), one.type_name))
+                    for index, one in enumerate(self._codecs)
+                ],
+                batch.num_rows,
+            )
+        return self.encode_columns(batch)
+
+    def encode_columns(self, batch: pa.RecordBatch) -> EncodedRows:
+        """``encode`` in the way of large batches, whatever the number of rows."""
         cells = [
             one.vector(conform(batch.column(index), one.type_name))
             for index, one in enumerate(self._codecs)

@@ -62,6 +62,8 @@ def _inside(value: float, kind: str, digits: str, exponent: int) -> tuple[str, i
 
 def shortest_text(value: float, kind: str) -> bytes:
     """The text of one value, ``kind`` being ``<f8`` or ``<f4``."""
+    if kind == "<f8" and (1e-4 <= value < 1e15 or -1e15 < value <= -1e-4):
+        return repr(value).removesuffix(".0").encode()
     special = special_text(value)
     if special is not None:
         return special
@@ -92,6 +94,11 @@ def _laid_out(sign: str, digits: str, exponent: int, fixed: int) -> bytes:
     return f"{sign}{digits[: exponent + 1]}.{digits[exponent + 1 :]}".encode()
 
 
+def rounded_digits(kind: str, extra_float_digits: int) -> int:
+    """Significant digits for an ``extra_float_digits`` of zero or less."""
+    return max(_DIGITS[kind] + extra_float_digits, 1)
+
+
 def rounded_text(value: float, digits: int) -> bytes:
     """The text of one value with a given number of significant digits."""
     special = special_text(value)
@@ -102,7 +109,7 @@ def float_cells(array: pa.Array, kind: str, extra_float_digits: int) -> Cells:
     """Text of a float32 or float64 array."""
     values, valid = raw(array, kind), validity(array)
     if extra_float_digits <= 0:
-        digits = max(_DIGITS[kind] + extra_float_digits, 1)
+        digits = rounded_digits(kind, extra_float_digits)
         texts = pa.array([rounded_text(value, digits) for value in values.tolist()], pa.binary())
         return Cells((texts,), variable_lengths(texts), valid)
     texts = array.cast(pa.string())

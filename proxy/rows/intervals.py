@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from proxy.rows.cells import Cells, fixed_cells, raw, validity, variable_cells
 
 HOUR, MINUTE, SECOND = 3_600_000_000, 60_000_000, 1_000_000
-_STORED = np.dtype([("months", "<i4"), ("days", "<i4"), ("nanos", "<i8")])
+STORED = np.dtype([("months", "<i4"), ("days", "<i4"), ("nanos", "<i8")])
 _SENT = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -134,10 +134,15 @@ def interval_text(array: pa.Array, style: Callable[[int, int, int], str]) -> Cel
         pa.binary(16), len(array), [array.buffers()[0], array.buffers()[1]], offset=array.offset
     )
     encoded = stored.dictionary_encode()
-    values = raw(encoded.dictionary, _STORED)
+    values = raw(encoded.dictionary, STORED)
     columns = (values["months"], values["days"], to_micros(values["nanos"]))
     texts = [style(*one).encode() for one in zip(*(c.tolist() for c in columns), strict=True)]
     return variable_cells(pc.take(pa.array(texts, pa.binary()), encoded.indices))
+
+
+def one_to_micros(nanos: int) -> int:
+    """Microseconds of one value, what is less left out (towards zero)."""
+    return nanos // 1000 if nanos >= 0 else -(-nanos // 1000)
 
 
 def to_micros(nanos: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.int64]:
@@ -148,7 +153,7 @@ def to_micros(nanos: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.int64]
 
 def interval_binary(array: pa.Array) -> Cells:
     """int64 microseconds, int32 days, int32 months (``interval_send``)."""
-    stored = raw(array, _STORED)
+    stored = raw(array, STORED)
     sent = np.empty(len(array), _SENT)
     sent["micros"] = to_micros(stored["nanos"])
     sent["days"], sent["months"] = stored["days"], stored["months"]

@@ -6,6 +6,7 @@ other than ISO.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from proxy.rows.calendar import (
@@ -14,6 +15,8 @@ from proxy.rows.calendar import (
     EPOCH,
     EPOCH_DAYS,
     FIRST_DAY,
+    PLAIN_FIRST,
+    PLAIN_LAST,
     civil_one,
 )
 from proxy.rows.errors import EncodeError
@@ -59,6 +62,12 @@ def clock_text(micros: int) -> bytes:
     return text + (b".%06d" % fraction).rstrip(b"0") if fraction else text
 
 
+@functools.lru_cache(maxsize=4096)
+def _iso_date(days: int) -> bytes:
+    """A day of years 1 to 9999; those of one result are mostly few."""
+    return b"%04d-%02d-%02d" % civil_one(days)
+
+
 @dataclass(frozen=True, slots=True)
 class MomentStyle:
     """``DateStyle``, split: ISO, SQL, German or Postgres; and MDY, DMY or YMD."""
@@ -68,6 +77,8 @@ class MomentStyle:
 
     def date(self, days: int) -> bytes:
         """A date of days since 1970."""
+        if self.output == "ISO" and PLAIN_FIRST <= days <= PLAIN_LAST:
+            return _iso_date(days)
         infinity = _DATE_INFINITIES.get(days)
         if infinity is not None:
             return infinity
@@ -100,6 +111,8 @@ class MomentStyle:
         return self._laid_out(days, clock_text(clock), suffix)
 
     def _laid_out(self, days: int, clock: bytes, suffix: bytes) -> bytes:
+        if self.output == "ISO" and PLAIN_FIRST <= days <= PLAIN_LAST:
+            return b"%s %s%s" % (_iso_date(days), clock, suffix)
         year, month, day = civil_one(days)
         era = b" BC" if year <= 0 else b""
         shown = 1 - year if year <= 0 else year

@@ -128,7 +128,10 @@ def encoded(
     type_name: str, array: pa.Array, form: int, settings: TextSettings = DEFAULTS
 ) -> list[bytes | None]:
     batch = pa.record_batch([array], names=["value"])
-    rows = RowEncoder([type_name], [form], settings).encode(batch)
+    encoder = RowEncoder([type_name], [form], settings)
+    rows, small = encoder.encode_columns(batch), encoder.encode(batch)
+    assert bytes(rows.data) == bytes(small.data)
+    assert rows.offsets.tolist() == small.offsets.tolist()
     return [row[0] for row in parsed(rows)]
 
 
