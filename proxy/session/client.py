@@ -8,7 +8,7 @@ from typing import Protocol
 class Client(Protocol):
     """The other end. Bytes sent are buffered until ``flush`` or ``drain``."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Queue whole messages."""
 
     def flush(self) -> None:

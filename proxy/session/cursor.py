@@ -48,16 +48,18 @@ class Cursor:
     _read_rows: int = 0
     _keeping: bool = True
 
-    async def open(self, formats: tuple[int, ...]) -> None:
+    async def open(self, formats: tuple[int, ...] | None, columns: int) -> None:
         """Start the query in these result formats, or check that it runs in them.
+
+        MOVE sends no rows and so takes any format (None).
 
         Raises 0A000 where an earlier FETCH asked for other formats: its rows are encoded already.
         """
         if self._reader is None:
             self._keeping = self.scroll is not False
-            self._reader = await self.opener(formats)
-            self._formats = formats
-        elif formats != self._formats:
+            self._formats = (0,) * columns if formats is None else formats
+            self._reader = await self.opener(self._formats)
+        elif formats is not None and formats != self._formats:
             raise SessionError(
                 "0A000",
                 f'cursor "{self.name}" has been read in another result format',

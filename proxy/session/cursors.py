@@ -59,7 +59,7 @@ class CursorCommands:
         fields = declared.prepared.fields or ()
         wanted = (1,) if cursor.binary else portal.result_formats
         formats = expand_formats(wanted, len(fields))
-        await cursor.open(formats)
+        await cursor.open(None if statement.move else formats, len(fields))
         direction = cast("Direction", statement.direction.lower())
         if statement.move:
             moved = 0

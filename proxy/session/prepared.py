@@ -26,3 +26,10 @@ class PreparedStatement:
     parameter_oids: tuple[int, ...] = ()
     fields: tuple[FieldDescription, ...] | None = None
     query: CubeQuery | CatalogQuery | None = None
+
+    @property
+    def kind(self) -> str:
+        """Who answers it: ``cube``, ``catalog`` or, for the session itself, ``utility``."""
+        if self.query is None:
+            return "utility"
+        return "cube" if isinstance(self.query, CubeQuery) else "catalog"

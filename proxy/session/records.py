@@ -53,8 +53,9 @@ class StatementTimer:
         self.stages[name] = self.stages.get(name, 0.0) + (now - self._mark) * 1000
         self._mark = now
 
-    def prepared(self) -> None:
-        """Parsing, analysis and compilation are done."""
+    def prepared(self, kind: str) -> None:
+        """Parsing, analysis and compilation are done; ``kind`` says who answers."""
+        self.kind = kind
         self.stage("prepare")
 
     def failed(self, error: BaseException) -> None:

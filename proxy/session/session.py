@@ -139,7 +139,7 @@ class Session:
     async def _run_simple(self, text: str) -> None:
         with self.state.statement(text) as record:
             prepared = await self._runner.prepare(text, (), describe=False)
-            record.prepared()
+            record.prepared(prepared.kind)
             portal = Portal("", prepared)
             outcome = await self._runner.open(portal)
             if isinstance(outcome, Rows):
@@ -229,6 +229,7 @@ class Session:
             self._client.send(_EMPTY)
             return
         with self.state.statement(portal.prepared.text) as record:
+            record.prepared(portal.prepared.kind)
             self._runner.check_not_aborted(portal.prepared.statement)
             outcome = await self._runner.resume(portal)
             limit = message.max_rows if message.max_rows > 0 else None

@@ -58,7 +58,7 @@ def make_cursor(total: int, scroll: bool | None, keep_bytes: int = 1 << 20) -> C
 
 
 async def fetch(cursor: Cursor, direction: str, count: int | None) -> list[int]:
-    await cursor.open((0,))
+    await cursor.open((0,), 1)
     found: list[int] = []
     async for rows in cursor.fetch(direction, count):  # type: ignore[arg-type]
         found.extend(numbers_of(rows))
@@ -116,7 +116,7 @@ async def test_a_scroll_cursor_beyond_the_limit_names_it():
 
 async def test_formats_are_those_of_the_first_fetch():
     cursor = make_cursor(5, scroll=None)
-    await cursor.open((0,))
+    await cursor.open((0,), 1)
     with pytest.raises(SessionError) as raised:
-        await cursor.open((1,))
+        await cursor.open((1,), 1)
     assert raised.value.sqlstate == "0A000"
