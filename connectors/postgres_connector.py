@@ -1,0 +1,228 @@
+"""PostgreSQL as a warehouse.
+
+Connections are opened by asyncpg. Statements run in the extended protocol with their parameters
+bound, and their rows are passed on as the server sends them, text or binary as the client asked:
+no row is decoded, and text is PostgreSQL's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
+from connectors.errors import WarehouseError, stop_error
+from connectors.postgres_arrow import decode_rows
+from connectors.postgres_link import PostgresLink, open_link
+from connectors.postgres_messages import Field
+from connectors.postgres_pool import LinkPool
+from connectors.postgres_statement import PostgresRowStream, PostgresStatement
+from connectors.postgres_types import (
+    arrow_type,
+    is_binary,
+    parameter_oids,
+    parameter_texts,
+    type_name,
+)
+
+# Links kept for probing and health, so that neither waits behind statements.
+CONTROL_LINKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresOptions:
+    """Options of a ``postgres`` data source.
+
+    Attributes:
+        dsn: a ``postgresql://`` URL, with sslmode and the like as libpq has them.
+        pool_size: statements that run at once.
+        queue_seconds: how long a statement may wait for a connection before 53300.
+        connect_seconds: how long one try to connect may take.
+        retry_seconds: how long connecting is tried again while the server is away.
+        application_name: what ``pg_stat_activity`` shows.
+        search_path: schemas that unqualified names are looked up in; empty for the role's own.
+    """
+
+    dsn: str
+    pool_size: int = 10
+    queue_seconds: float = 30.0
+    connect_seconds: float = 10.0
+    retry_seconds: float = 3.0
+    application_name: str = "cubewire"
+    search_path: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pool_size < 1:
+            raise ValueError("pool_size must be at least 1")
+        if min(self.queue_seconds, self.connect_seconds) <= 0 or self.retry_seconds < 0:
+            raise ValueError("queue_seconds, connect_seconds and retry_seconds must be positive")
+
+
+class PostgresConnector:
+    """A PostgreSQL server as a Connector."""
+
+    dialect = "postgres"
+    capabilities = Capabilities(encoded_rows=True)
+
+    def __init__(self, options: PostgresOptions) -> None:
+        self._options = options
+        self._data: LinkPool | None = None
+        self._control: LinkPool | None = None
+        self._statements: set[PostgresStatement] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Open the pools and connect once."""
+        if self._data is not None:
+            return
+        options = self._options
+        self._data = LinkPool(
+            self._connect, options.pool_size, options.queue_seconds, options.retry_seconds
+        )
+        self._control = LinkPool(
+            self._connect, CONTROL_LINKS, options.queue_seconds, options.retry_seconds
+        )
+        await self.health()
+
+    async def close(self) -> None:
+        """Stop running statements and close every connection."""
+        self._closed = True
+        for pool in (self._data, self._control):
+            if pool is not None:
+                pool.close()
+        statements = list(self._statements)
+        for statement in statements:
+            statement.stop("shutdown")
+        for statement in statements:
+            await statement.closed()
+
+    async def execute(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> BatchStream:
+        """Start one statement; return when its schema is known."""
+        text, values = _encoded(sql), parameter_texts(parameters)
+        statement = await self._new_statement(self._data, timeout)
+        fields = await statement.describe(text, parameter_oids(parameters), time_zone)
+        names = [type_name(field.type_oid) for field in fields]
+        await statement.run_described(values, [int(is_binary(name)) for name in names])
+        return PostgresBatchStream(statement, fields, names, time_zone)
+
+    async def stream_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> RowStream:
+        """Start one statement whose rows are passed on as the server encodes them."""
+        text, values = _encoded(sql), parameter_texts(parameters)
+        statement = await self._new_statement(self._data, timeout)
+        fields = await statement.run(
+            text, parameter_oids(parameters), values, result_formats, time_zone
+        )
+        return PostgresRowStream(statement, fields)
+
+    async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
+        """Column names and types of a SELECT, by describing it."""
+        statement = await self._new_statement(self._control, self._options.connect_seconds)
+        fields = await statement.describe(_encoded(sql), (), "UTC")
+        statement.finish()
+        return tuple(
+            ProbedColumn(field.name, type_name(field.type_oid), _modifier(field))
+            for field in fields
+        )
+
+    async def health(self) -> None:
+        """Run an empty statement on a connection kept for this."""
+        statement = await self._new_statement(self._control, self._options.connect_seconds)
+        await statement.run(b"", (), (), (), "UTC")
+        await statement.rows()
+
+    async def _connect(self) -> PostgresLink:
+        options = self._options
+        settings = {"application_name": options.application_name}
+        if options.search_path:
+            settings["search_path"] = options.search_path
+        return await open_link(options.dsn, options.connect_seconds, settings)
+
+    async def _new_statement(
+        self, pool: LinkPool | None, timeout: float | None
+    ) -> PostgresStatement:
+        if self._closed:
+            raise stop_error("shutdown")
+        if pool is None:
+            raise WarehouseError("08003", "the data source is not open", reached=False)
+        statement = PostgresStatement(pool, self._statements.discard)
+        self._statements.add(statement)
+        statement.arm(timeout)
+        await statement.take_link()
+        return statement
+
+
+class PostgresBatchStream:
+    """Arrow batches of a statement."""
+
+    def __init__(
+        self,
+        statement: PostgresStatement,
+        fields: Sequence[Field],
+        names: Sequence[str],
+        time_zone: str,
+    ) -> None:
+        self._statement = statement
+        self._names = names
+        self._schema = pa.schema(
+            [
+                pa.field(field.name, arrow_type(name, time_zone))
+                for field, name in zip(fields, names, strict=True)
+            ]
+        )
+        self._closed = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of every batch."""
+        return self._schema
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        if self._closed:
+            raise StopAsyncIteration
+        run = await self._statement.rows()
+        if run is None:
+            raise StopAsyncIteration
+        data, rows = run
+        try:
+            # Decoding holds the processor for a while: not on the event loop.
+            return await asyncio.to_thread(decode_rows, data, rows, self._names, self._schema)
+        except BaseException:
+            self._statement.stop("user")
+            raise
+
+    async def close(self) -> None:
+        """Stop the work and free its resources."""
+        self._closed = True
+        self._statement.stop("user")
+        await self._statement.closed()
+
+
+def _encoded(sql: str) -> bytes:
+    if "\x00" in sql:
+        raise WarehouseError("22021", "a statement cannot hold a zero byte", reached=False)
+    return sql.encode()
+
+
+def _modifier(field: Field) -> int:
+    return field.modifier if type_name(field.type_oid) != "text" else -1

@@ -1,0 +1,89 @@
+"""A bounded pool of links: hands out live ones, opens new ones, forgets dead ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from connectors.errors import WarehouseError, stop_error
+from connectors.postgres_link import PostgresLink
+
+# What a server says while it starts, stops or has no place left: it never saw a statement of ours.
+_RETRIED = {"08006", "57P03", "57P01", "53300"}
+FIRST_DELAY_SECONDS = 0.05
+LAST_DELAY_SECONDS = 0.5
+
+
+class LinkPool:
+    """At most ``size`` links. Connecting is tried again for a while; statements never are."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[PostgresLink]],
+        size: int,
+        queue_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        self._connect = connect
+        self._places = asyncio.Semaphore(size)
+        self._queue_seconds = queue_seconds
+        self._retry_seconds = retry_seconds
+        self._idle: list[PostgresLink] = []
+        self._closed = False
+
+    async def take(self) -> PostgresLink:
+        """A live link, for the caller alone until ``give_back``."""
+        if self._closed:
+            raise stop_error("shutdown")
+        try:
+            async with asyncio.timeout(self._queue_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise WarehouseError(
+                "53300",
+                "the data source is busy: no connection became free in time",
+                hint="Raise pool_size or queue_seconds of the data source.",
+                reached=False,
+            ) from None
+        try:
+            while self._idle:
+                link = self._idle.pop()
+                if link.idle_alive():
+                    return link
+                link.terminate()
+            return await self._open()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def give_back(self, link: PostgresLink, *, reusable: bool) -> None:
+        """End the use of a link."""
+        if reusable and not self._closed and not link.lost and not link.altered:
+            self._idle.append(link)
+        else:
+            link.terminate()
+        self._places.release()
+
+    def close(self) -> None:
+        """Close idle links; those in use are closed when they are given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().terminate()
+
+    async def _open(self) -> PostgresLink:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._retry_seconds
+        delay = FIRST_DELAY_SECONDS
+        while True:
+            try:
+                link = await self._connect()
+            except WarehouseError as error:
+                if error.sqlstate not in _RETRIED or loop.time() + delay > deadline:
+                    raise
+            else:
+                if self._closed:
+                    link.terminate()
+                    raise stop_error("shutdown")
+                return link
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LAST_DELAY_SECONDS)
