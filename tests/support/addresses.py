@@ -1,0 +1,53 @@
+"""Where the servers under test are: PostgreSQL always, ours where there is one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from tests.support.oracle import OraclePostgres
+from tests.support.raw_client import RawClient
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server and a login of it."""
+
+    name: str
+    host: str
+    port: int
+    user: str
+    database: str
+    password: str = ""
+
+    def connect(self, timeout: float = 10.0) -> RawClient:
+        """A socket on which nothing was sent yet."""
+        return RawClient(self.host, self.port, timeout)
+
+    def session(self, *, minor: int = 0, **options: str) -> RawClient:
+        """A client that is logged in."""
+        client = self.connect()
+        client.startup(
+            self.user, self.database, self.password, minor=minor, options=options.items()
+        )
+        return client
+
+
+def postgres_address(oracle: OraclePostgres) -> Address:
+    return Address("postgres", oracle.host, oracle.port, "oracle", "postgres")
+
+
+def proxy_address() -> Address | None:
+    """Our server by ``CUBEWIRE_TEST_ADDRESS=host:port``; the login of the demo unless told."""
+    where = os.environ.get("CUBEWIRE_TEST_ADDRESS")
+    if not where:
+        return None
+    host, _, port = where.rpartition(":")
+    return Address(
+        "proxy",
+        host,
+        int(port),
+        os.environ.get("CUBEWIRE_TEST_USER", "demo"),
+        os.environ.get("CUBEWIRE_TEST_DATABASE", "cubewire"),
+        os.environ.get("CUBEWIRE_TEST_PASSWORD", "demo"),
+    )
