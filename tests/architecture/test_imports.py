@@ -20,7 +20,7 @@ NETWORK = frozenset({"asyncio", "socket", "ssl", "selectors", "threading", "uvlo
 
 @dataclass(frozen=True)
 class Layer:
-    """What a package may import: of ours, of others, and what of the standard library it may not."""
+    """What a package may import: of ours, of others; what of the standard library not."""
 
     ours: tuple[str, ...]
     others: frozenset[str] | None
