@@ -96,7 +96,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES)
         name = transport.get_extra_info("peername")

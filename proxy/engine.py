@@ -7,13 +7,15 @@ come from (``open_cube``, ``open_catalog``). It knows no messages and no session
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from typing import Protocol
 
 from semantic.compiler.guard import GuardLimits, Verdict, inspect
 
 from connectors.base import BatchStream, Connector, Parameter
+from connectors.errors import WarehouseError
 from proxy.catalog import Catalog
 from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
@@ -38,6 +40,16 @@ logger = logging.getLogger("cubewire.engine")
 SettingsObserver = Callable[[dict[str, str]], None]
 
 
+class EngineObserver(Protocol):
+    """Counts what the engine does: the metrics."""
+
+    def statement_cache(self, *, hit: bool) -> None:
+        """A compiled statement was looked up."""
+
+    def warehouse_error(self, data_source: str, sqlstate: str) -> None:
+        """A warehouse refused or failed."""
+
+
 class Engine:
     """Prepares and opens queries for all sessions of a process."""
 
@@ -49,13 +61,15 @@ class Engine:
         worker: ParseWorker,
         limits: GuardLimits,
         cache_bytes: int,
+        observer: EngineObserver,
     ) -> None:
         self.generation = generation
         self.catalog = catalog
         self.connectors = connectors
         self._worker = worker
         self._limits = limits
-        self.statements = StatementCache(cache_bytes)
+        self._statements = StatementCache(cache_bytes)
+        self._observer = observer
 
     async def prepare(
         self, sql: str, parameter_oids: Sequence[int], caller: Caller
@@ -68,10 +82,11 @@ class Engine:
         if not generation.may_touch(sql):
             return await self.prepare_catalog(sql, parameter_oids, caller)
         key = (generation.model.version, sql, tuple(parameter_oids), caller.fingerprint())
-        cached = self.statements.get(key)
+        cached = self._statements.get(key)
+        self._observer.statement_cache(hit=cached is not None)
         if cached is None:
             cached = await self._analyse(generation, sql, parameter_oids, caller)
-            self.statements.put(key, cached, len(sql))
+            self._statements.put(key, cached, len(sql))
         return cached
 
     async def _analyse(
@@ -91,14 +106,13 @@ class Engine:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
-        try:
-            answer = await self.catalog.analyse(
-                bound.analysis_sql, parameter_oids, caller.overlay, caller.user
-            )
-        except CatalogError as error:
-            if error.position is not None:
-                error.position = bound.client_position(error.position)
-            raise
+        answer = await self.catalog.analyse(
+            bound.analysis_sql,
+            parameter_oids,
+            caller.overlay,
+            caller.user,
+            position=bound.client_position,
+        )
         analysis = Analysis(
             tuple(type_of(oid) for oid in answer.parameter_oids),
             tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
@@ -216,13 +230,14 @@ class Engine:
         connector = self.connectors[compiled.data_source]
         settings = text_settings(caller)
         if connector.capabilities.encoded_rows and settings == TextSettings(settings.time_zone):
-            stream = await connector.stream_rows(
-                compiled.sql,
-                _bound(query, values),
-                result_formats,
-                time_zone=settings.time_zone,
-                timeout=caller.statement_timeout,
-            )
+            with self._observed(compiled.data_source):
+                stream = await connector.stream_rows(
+                    compiled.sql,
+                    _bound(query, values),
+                    result_formats,
+                    time_zone=settings.time_zone,
+                    timeout=caller.statement_timeout,
+                )
             source = EncodedSource(stream)
             if stream.type_oids != tuple(field.type_oid for field in query.fields):
                 await source.close()
@@ -242,12 +257,21 @@ class Engine:
         self, query: CubeQuery, values: Sequence[object], caller: Caller
     ) -> BatchStream:
         compiled = query.compiled
-        return await self.connectors[compiled.data_source].execute(
-            compiled.sql,
-            _bound(query, values),
-            time_zone=caller.semantic.time_zone,
-            timeout=caller.statement_timeout,
-        )
+        with self._observed(compiled.data_source):
+            return await self.connectors[compiled.data_source].execute(
+                compiled.sql,
+                _bound(query, values),
+                time_zone=caller.semantic.time_zone,
+                timeout=caller.statement_timeout,
+            )
+
+    @contextmanager
+    def _observed(self, data_source: str) -> Iterator[None]:
+        try:
+            yield
+        except WarehouseError as error:
+            self._observer.warehouse_error(data_source, error.sqlstate)
+            raise
 
     def copy_encoder(self, query: CubeQuery, options: CopyOptions, caller: Caller) -> CopyEncoder:
         """What writes a query's batches as COPY data."""

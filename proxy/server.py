@@ -337,10 +337,12 @@ async def run_until_stopped(server: Server, grace: float) -> None:
 OnReady = Callable[[str], None]
 
 
-async def open_admin(config: Config, server: Server, metrics: Metrics) -> AdminServer | None:
-    """The admin port, where one is configured."""
+async def open_admin(
+    config: Config, server: Server, metrics: Metrics, worker: int
+) -> AdminServer | None:
+    """The admin port, where one is configured; worker n has the n-th port from it."""
     if not config.server.admin_port:
         return None
     admin = AdminServer(metrics, server.readiness)
-    await admin.start(config.server.admin_host, config.server.admin_port)
+    await admin.start(config.server.admin_host, config.server.admin_port + worker)
     return admin

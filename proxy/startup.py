@@ -24,7 +24,7 @@ from proxy.auth.tls import TlsContext, load_tls
 from proxy.auth.verifier import Verifier
 from proxy.catalog import Catalog, CatalogOptions
 from proxy.config import Config
-from proxy.engine import Engine
+from proxy.engine import Engine, EngineObserver
 from proxy.generation import Generation
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
@@ -96,7 +96,9 @@ def catalog_options(config: Config) -> CatalogOptions:
 
 @asynccontextmanager
 async def open_engine(
-    config: Config, environment: Mapping[str, str] | None = None
+    config: Config,
+    environment: Mapping[str, str] | None = None,
+    observer: EngineObserver | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine over the configured model, warehouses and catalog.
 
@@ -131,6 +133,7 @@ async def open_engine(
             worker,
             limits,
             parser.cached_statements * STATEMENT_BYTES,
+            observer or Metrics(VERSION),
         )
 
 
@@ -167,18 +170,22 @@ def open_authenticator(config: Config) -> Authenticator:
     return Authenticator(auth.method, users, secret, throttle)
 
 
-async def serve(config: Config, *, on_ready: OnReady) -> None:
+async def serve(
+    config: Config, *, on_ready: OnReady, worker: int = 0, run_directory: Path | None = None
+) -> None:
     """Serve until SIGTERM.
 
     Args:
         config: everything.
         on_ready: called with the DSN once clients are taken.
+        worker: this process's number among those that share the port, from 0.
+        run_directory: where the workers find each other; None where there is one alone.
     """
     log = open_log(config.log)
     metrics = Metrics(VERSION)
     try:
-        with tempfile.TemporaryDirectory(prefix="cubewire-") as run_directory:
-            async with open_engine(config) as engine:
+        with tempfile.TemporaryDirectory(prefix="cubewire-") as own_directory:
+            async with open_engine(config, observer=metrics) as engine:
                 parts = Parts(
                     config,
                     engine,
@@ -186,11 +193,12 @@ async def serve(config: Config, *, on_ready: OnReady) -> None:
                     open_tls(config),
                     log,
                     metrics,
-                    Path(run_directory),
+                    run_directory or Path(own_directory),
+                    worker,
                 )
                 server = Server(parts)
                 host, port = await server.start()
-                admin = await open_admin(config, server, metrics)
+                admin = await open_admin(config, server, metrics, worker)
                 on_ready(f"postgresql://{host}:{port}/{config.database}")
                 await run_until_stopped(server, config.server.shutdown_grace)
                 if admin is not None:

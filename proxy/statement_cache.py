@@ -29,16 +29,12 @@ class StatementCache:
         self._capacity = capacity_bytes
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._size = 0
-        self.hits = 0
-        self.misses = 0
 
     def get(self, key: Hashable) -> CubeQuery | CatalogQuery | None:
         """The statement under ``key``, now the most recently used."""
         entry = self._entries.get(key)
         if entry is None:
-            self.misses += 1
             return None
-        self.hits += 1
         self._entries.move_to_end(key)
         return entry.query
 
