@@ -43,12 +43,15 @@ def resolve_extends(
                 cycle = " -> ".join([*chain[chain.index(current) :], current])
                 place = nodes[chain[-1]].entries["extends"][1]
                 reading.problem(place, "cycle", f"{what}s extend each other: {cycle}")
+                reading.incomplete.update(chain)
                 break
             chain.append(current)
             current = _parent(reading, nodes, current, what)
         for item in reversed(chain):
             parent = _parent_name(nodes[item])
             inherited = done.get(parent) if parent is not None else None
+            if parent in reading.incomplete:
+                reading.incomplete.add(item)
             done[item] = nodes[item] if inherited is None else merge(inherited, nodes[item])
     return {name: done[name] for name in nodes}
 
@@ -105,4 +108,5 @@ def _parent(reading: Reading, nodes: Mapping[str, MapNode], name: str, what: str
     place = nodes[name].entries["extends"][1]
     message = f'"{name}" extends unknown {what} "{parent}"'
     reading.problem(place, "unknown-cube", message, nearest(parent, nodes))
+    reading.incomplete.add(name)
     return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from semantic.model.members import Dimension, Member
 from semantic.model.relations import Cube, Join, View, ViewMember
 from semantic.model.template import Reference
-from semantic.model.values import STANDARD_UNITS, Location
+from semantic.model.values import STANDARD_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,25 @@ class ResolutionError(LookupError):
         message: one line.
         unknown: the name that was not found, None when the fault is another.
         candidates: names that would have been possible at that point.
+        relation: the cube or view that was looked into.
     """
 
     def __init__(
-        self, message: str, unknown: str | None = None, candidates: tuple[str, ...] = ()
+        self,
+        message: str,
+        unknown: str | None = None,
+        candidates: tuple[str, ...] = (),
+        relation: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.unknown = unknown
         self.candidates = candidates
+        self.relation = relation
+
+
+class DanglingJoinError(ResolutionError):
+    """The path goes over a join to a cube that does not exist: the join's fault, not the path's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +102,17 @@ class Model:
     version: str = field(init=False, compare=False)
     _cubes: Mapping[str, Cube] = field(init=False, compare=False, repr=False)
     _views: Mapping[str, View] = field(init=False, compare=False, repr=False)
+    # Ways between cubes, kept once they were looked for.
+    _paths: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = field(
+        init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cubes", tuple(sorted(self.cubes, key=lambda item: item.name)))
         object.__setattr__(self, "views", tuple(sorted(self.views, key=lambda item: item.name)))
         object.__setattr__(self, "_cubes", {c.name: c for c in self.cubes})
         object.__setattr__(self, "_views", {v.name: v for v in self.views})
+        object.__setattr__(self, "_paths", {})
         object.__setattr__(self, "version", content_hash((self.cubes, self.views)))
 
     @property
@@ -127,29 +143,22 @@ class Model:
             cube = self._target(join)
         return tuple(steps)
 
-    def paths(self, source: str, target: str, limit: int = 5) -> tuple[tuple[str, ...], ...]:
-        """Up to ``limit`` ways from one cube to another along the declared joins, shortest first.
+    def paths(self, source: str, target: str) -> tuple[tuple[str, ...], ...]:
+        """Ways from one cube to another along the declared joins, as names of joins.
 
-        Each is a tuple of join names that meets no cube twice. Several: ambiguous (rule J4).
+        The first is a shortest one. There are others exactly if the way is ambiguous (rule J4);
+        then for each join of the first a shortest way around it follows, where there is one.
         """
-        found: list[tuple[str, ...]] = []
-        reaching = self._cubes_reaching(target)
-        queue: list[tuple[str, tuple[str, ...], frozenset[str]]] = [
-            (source, (), frozenset((source,)))
-        ]
-        while queue and len(found) < limit:
-            following: list[tuple[str, tuple[str, ...], frozenset[str]]] = []
-            for name, path, seen in queue:
-                for join in self._cubes[name].joins:
-                    if join.target == target:
-                        found.append((*path, join.name))
-                    elif join.target not in seen and join.target in reaching:
-                        step = (join.target, (*path, join.name), seen | {join.target})
-                        following.append(step)
-            # A dense graph has exponentially many paths: as long as none or a few are wanted, a
-            # bounded frontier finds the shortest ones.
-            queue = following[:1000]
-        return tuple(found[:limit])
+        found = self._paths.get((source, target))
+        if found is None:
+            first = self._shortest(source, target, None)
+            ways = [] if first is None else [first]
+            for step in self.walk(source, first or ()):
+                other = self._shortest(source, target, step)
+                if other is not None and other not in ways:
+                    ways.append(other)
+            found = self._paths[source, target] = tuple(ways)
+        return found
 
     def resolve(self, home: str, reference: Reference) -> Target:
         """What a reference in a member or join of the cube or view ``home`` stands for.
@@ -206,7 +215,7 @@ class Model:
     def _target(self, join: Join) -> Cube:
         cube = self._cubes.get(join.target)
         if cube is None:
-            raise ResolutionError(f"join {join.name} goes to unknown cube {join.target}")
+            raise DanglingJoinError(f"join {join.name} goes to unknown cube {join.target}")
         return cube
 
     def _join(self, cube: Cube, name: str) -> Join:
@@ -220,7 +229,7 @@ class Model:
             listed = ", ".join(item.name for item in aliased)
             raise ResolutionError(f"{name} is joined to {cube.name} several times: {listed}")
         known = tuple(cube.joins_by_name)
-        raise ResolutionError(f"cube {cube.name} has no join {name}", name, known)
+        raise ResolutionError(f"cube {cube.name} has no join {name}", name, known, cube.name)
 
     def _resolve_in_view(self, view: View, reference: Reference) -> Target:
         names = list(reference.path)
@@ -229,7 +238,10 @@ class Model:
         column = view.columns.get(names[0])
         if column is None:
             raise ResolutionError(
-                f"view {view.name} has no member {names[0]}", names[0], tuple(view.columns)
+                f"view {view.name} has no member {names[0]}",
+                names[0],
+                tuple(view.columns),
+                view.name,
             )
         if isinstance(column, ViewMember):
             target = self.view_target(column)
@@ -242,20 +254,24 @@ class Model:
         others = () if path or cube is not home else tuple(self._cubes)
         return (*cube.members, *cube.joins_by_name, *others)
 
-    def _cubes_reaching(self, target: str) -> frozenset[str]:
-        """Cubes from which the target can be reached."""
-        incoming: dict[str, list[str]] = {}
-        for cube in self.cubes:
-            for join in cube.joins:
-                incoming.setdefault(join.target, []).append(cube.name)
-        reached: set[str] = set()
-        waiting = [target]
+    def _shortest(
+        self, source: str, target: str, avoided: JoinStep | None
+    ) -> tuple[str, ...] | None:
+        """A shortest way that does not use one join."""
+        seen = {source}
+        waiting: deque[tuple[str, tuple[str, ...]]] = deque([(source, ())])
         while waiting:
-            for name in incoming.get(waiting.pop(), ()):
-                if name not in reached:
-                    reached.add(name)
-                    waiting.append(name)
-        return frozenset(reached)
+            name, path = waiting.popleft()
+            for join in self._cubes[name].joins:
+                if join.target in seen or join.target not in self._cubes:
+                    continue
+                if avoided and avoided.source == name and avoided.join.name == join.name:
+                    continue
+                if join.target == target:
+                    return (*path, join.name)
+                seen.add(join.target)
+                waiting.append((join.target, (*path, join.name)))
+        return None
 
 
 def _means_member(cube: Cube, names: list[str], *, row: bool) -> bool:
@@ -269,7 +285,7 @@ def _means_member(cube: Cube, names: list[str], *, row: bool) -> bool:
 
 
 def _unknown_member(cube: Cube, name: str, candidates: tuple[str, ...]) -> ResolutionError:
-    return ResolutionError(f"cube {cube.name} has no member {name}", name, candidates)
+    return ResolutionError(f"cube {cube.name} has no member {name}", name, candidates, cube.name)
 
 
 def _granularity(member: Member, rest: list[str], relation: str) -> str | None:
@@ -318,15 +334,3 @@ def _tokens(value: object) -> Iterator[str]:
         yield ">"
     else:
         yield f"{kind.__name__}:{value!r}"
-
-
-__all__ = [
-    "JoinStep",
-    "Location",
-    "MemberTarget",
-    "Model",
-    "ResolutionError",
-    "RowTarget",
-    "Target",
-    "content_hash",
-]

@@ -162,9 +162,12 @@ def view(reading: Reading, node: Node, model: Model) -> View | None:
     if values is None:
         return None
     entries: tuple[ViewEntry, ...] = values.pop("cubes", ())
+    before = len(reading.problems)
     expansion = _Expansion(reading, model, values["name"])
     for entry in entries:
         expansion.add(entry)
+    if len(reading.problems) > before:
+        reading.incomplete.add(values["name"])
     if not expansion.cubes:
         return None
     parent = values.pop("extends", None)

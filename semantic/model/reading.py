@@ -48,6 +48,9 @@ class Reading:
         self.problems: list[Problem] = []
         # Places of members that are known to be wrong: checks that would only repeat it skip them.
         self.broken: set[Location] = set()
+        # Cubes and views that lack members because a parent is missing: what is not found in them
+        # may well exist.
+        self.incomplete: set[str] = set()
 
     def problem(
         self,
@@ -114,10 +117,8 @@ def name(reading: Reading, node: Node) -> str | None:
     if len(found) > MAX_NAME_BYTES:
         message = f'name "{found}" is longer than PostgreSQL\'s {MAX_NAME_BYTES} bytes'
         reading.problem(node, "name", message)
-        return None
     if found in RESERVED_NAMES:
         reading.problem(node, "name", f'"{found}" is a reserved name')
-        return None
     return found
 
 
