@@ -228,9 +228,11 @@ class Query(FrontendMessage):
     def decode(cls, body: bytes) -> Self:
         """As `Message.decode`, without a reader for the strings."""
         end = body.find(0)
+        if end < 0:
+            raise invalid_string()
         if end != len(body) - 1:
-            raise invalid_string() if end < 0 else invalid_format()
-        return cls(decode_text(body[:-1]))
+            raise invalid_format()
+        return cls(decode_text(body[:end]))
 
 
 @dataclass(frozen=True, slots=True)

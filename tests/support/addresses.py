@@ -22,7 +22,7 @@ class Address:
 
     def connect(self, timeout: float = 10.0) -> RawClient:
         """A socket on which nothing was sent yet."""
-        return RawClient(self.host, self.port, timeout)
+        return RawClient.connect(self.host, self.port, timeout)
 
     def session(self, *, minor: int = 0, **options: str) -> RawClient:
         """A client that is logged in."""

@@ -9,7 +9,7 @@ import contextlib
 import socket
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from scramp import ScramClient
 
@@ -43,6 +43,16 @@ class BackendStream:
         return backend.decode_message(code, body)
 
 
+class Wire(Protocol):
+    """As much of a socket as is needed, so that a server in memory will do."""
+
+    def sendall(self, data: bytes, /) -> None: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class StartupError(Exception):
     """The server answered the start of a session with an error."""
 
@@ -59,12 +69,18 @@ class RawClient:
         key: what a CancelRequest must repeat.
     """
 
-    def __init__(self, host: str, port: int, timeout: float = 10.0) -> None:
-        self.socket = socket.create_connection((host, port), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, connected: Wire) -> None:
+        self.socket = connected
         self._stream = BackendStream()
         self.parameters: dict[str, str] = {}
         self.key: backend.BackendKeyData | None = None
+
+    @classmethod
+    def connect(cls, host: str, port: int, timeout: float = 10.0) -> Self:
+        """A client on a new TCP connection on which nothing was sent yet."""
+        connected = socket.create_connection((host, port), timeout)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return cls(connected)
 
     def __enter__(self) -> Self:
         return self

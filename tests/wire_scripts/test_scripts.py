@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.addresses import Address, postgres_address, proxy_address
 from tests.support.oracle import OraclePostgres
-from tests.support.pgtest import ScriptError, Runner, parse_script
+from tests.support.pgtest import Runner, ScriptError, parse_script
 
 SCRIPTS = sorted(Path(__file__).parent.glob("*.pgtest"))
 MOST_LINES = 300
