@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -13,6 +16,7 @@ from proxy.catalog.cluster import EmbeddedServer
 from proxy.catalog.connection import Address, ChildConnection, connect
 from proxy.catalog.deploy import deploy
 from proxy.catalog.errors import CatalogError, ConnectionLostError
+from proxy.catalog.external import ExternalServer
 from proxy.catalog.options import CatalogOptions
 from proxy.catalog.pool import Pool
 from proxy.catalog.protocol import identifier
@@ -30,12 +34,15 @@ MAX_ROLE_BYTES = 63
 class Server(Protocol):
     """Where the catalog runs: a child process, or somebody's PostgreSQL."""
 
-    address: Address
     database: str
     owner: str
     analyst: str
     markers: str
     roles_on_demand: bool
+    superuser: bool
+
+    def address_of(self, user: str) -> Address:
+        """Where and how to log in as ``user``."""
 
     async def start(self) -> None:
         """Make it ready."""
@@ -61,7 +68,12 @@ class Catalog:
         self.server_version = ""
         self.parameters: dict[str, str] = {}
         self.model: PublishedModel | None = None
-        self._server: Server = EmbeddedServer(self.options, self._rebuilt)
+        dsn = self.options.dsn
+        self._server: Server = (
+            EmbeddedServer(self.options, self._died, self._rebuilt)
+            if dsn is None
+            else ExternalServer(dsn)
+        )
         self._admin: ChildConnection | None = None
         self._admin_lock = asyncio.Lock()
         self._roles: set[str] = set()
@@ -101,7 +113,8 @@ class Catalog:
             return 0
         async with self._admin_lock:
             admin = await self._admin_connection()
-            count = await deploy(admin, model, self._server.markers)
+            server = self._server
+            count = await deploy(admin, model, server.markers, superuser=server.superuser)
             self.model = model
         return count
 
@@ -173,7 +186,7 @@ class Catalog:
                 while True:
                     await server.wait_ready()
                     try:
-                        return await connect(server.address, user, server.database)
+                        return await connect(server.address_of(user), user, server.database)
                     except OSError as error:
                         logger.debug("connecting to the catalog: %s", error)
                     except CatalogError as error:
@@ -191,13 +204,27 @@ class Catalog:
             self._admin = await self._connect(self._server.owner)
         return self._admin
 
+    def _died(self) -> None:
+        """The postmaster is gone: end the backends it left, which hold its shared memory.
+
+        A backend whose socket is open is alive, so its process id is still its own.
+        """
+        connections = [*self._pool.connections(), *self._analysts.connections()]
+        if self._admin is not None:
+            connections.append(self._admin)
+        for connection in connections:
+            if not connection.closed:
+                with contextlib.suppress(OSError):
+                    os.kill(connection.process_id, signal.SIGQUIT)
+                connection.abort()
+
     async def _rebuilt(self) -> None:
         """The server was made anew and is empty: fill it before anybody is let in."""
         self._roles.clear()
         if self.model is None:
             return
         server = self._server
-        admin = await connect(server.address, server.owner, server.database)
+        admin = await connect(server.address_of(server.owner), server.owner, server.database)
         try:
             await deploy(admin, self.model, server.markers)
         except ConnectionLostError as error:

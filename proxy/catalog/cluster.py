@@ -2,7 +2,7 @@
 
 Its directory is private and disposable. When the child dies it is started again on the same data,
 so that OIDs which clients remember stay true; where that fails it is made anew and ``on_rebuilt``
-is called to fill it.
+is called to fill it. ``on_died`` is called before either, to end the processes left behind.
 """
 
 from __future__ import annotations
@@ -55,17 +55,25 @@ class EmbeddedServer:
         analyst: the role for analysis.
         markers: the schema of the marker functions.
         roles_on_demand: clients log in as roles of their own.
+        superuser: whether the owner is one.
     """
 
     markers = "pg_catalog"
     owner = lockdown.OWNER
     analyst = lockdown.ANALYST
     roles_on_demand = True
+    superuser = True
 
-    def __init__(self, options: CatalogOptions, on_rebuilt: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        options: CatalogOptions,
+        on_died: Callable[[], None],
+        on_rebuilt: Callable[[], Awaitable[None]],
+    ) -> None:
         self.address = Address(socket="")
         self.database = options.database
         self._options = options
+        self._on_died = on_died
         self._on_rebuilt = on_rebuilt
         self._ready = asyncio.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,6 +103,11 @@ class EmbeddedServer:
             raise
         self._ready.set()
         self._watcher = asyncio.create_task(self._watch(), name="catalog-supervisor")
+
+    def address_of(self, user: str) -> Address:
+        """Where to log in as ``user``: the same for all, the directory being private."""
+        del user
+        return self.address
 
     async def wait_ready(self) -> None:
         """Wait until the server accepts connections and holds the model."""
@@ -129,8 +142,7 @@ class EmbeddedServer:
 
     def _make_directory(self, parent: Path) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        self._lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._take_lock()
         self._identity.own(self._directory)
         self.address = Address(socket=str(self._directory / SOCKET_NAME))
         if len(self.address.socket or "") > 100:
@@ -145,6 +157,10 @@ class EmbeddedServer:
                 f'"{self._options.run_as}" cannot reach the catalog\'s directory in {parent}',
                 hint="Configure a directory that this operating-system user can enter.",
             )
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     async def _build(self) -> None:
         self._binaries = await asyncio.to_thread(
@@ -168,7 +184,13 @@ class EmbeddedServer:
             {"max_connections": str(connections)},
             options.memory_limit_mb,
         )
-        probe = await wait_until_ready(self._process, self.address, self.owner, self.database, log)
+        try:
+            probe = await wait_until_ready(
+                self._process, self.address, self.owner, self.database, log
+            )
+        except BaseException:
+            await stop(self._process, signal.SIGQUIT, STOP_TIMEOUT)
+            raise
         probe.close()
 
     async def _watch(self) -> None:
@@ -176,6 +198,7 @@ class EmbeddedServer:
             code = await exited(self._process)
             self._ready.clear()
             logger.warning("the catalog PostgreSQL ended with code %s; restarting it", code)
+            self._on_died()
             await self._revive()
             self._ready.set()
 
@@ -197,9 +220,7 @@ class EmbeddedServer:
         while True:
             logger.warning("the catalog's data could not be started again; making them anew")
             try:
-                await asyncio.to_thread(shutil.rmtree, self._directory, True)
-                self._directory.mkdir(mode=0o700, exist_ok=True)
-                self._identity.own(self._directory)
+                await self._clear()
                 await self._build()
                 await self._launch()
                 await self._on_rebuilt()
@@ -209,6 +230,19 @@ class EmbeddedServer:
                 pause = min(pause * 2, 5.0)
             else:
                 return
+
+    async def _clear(self) -> None:
+        """Leave nothing in the directory but the lock."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._identity.own(self._directory)
+        if not (self._directory / _LOCK).exists():
+            os.close(self._lock)
+            self._take_lock()
+        for entry in self._directory.iterdir():
+            if entry.is_dir():
+                await asyncio.to_thread(shutil.rmtree, entry, True)
+            elif entry.name != _LOCK:
+                entry.unlink(missing_ok=True)
 
 
 def remove_stale(parent: Path) -> None:

@@ -106,7 +106,7 @@ class ChildConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -27,36 +27,62 @@ from semantic.model.published import PublishedModel
 
 POLICY = "warehouse"
 
+LOCK_TIMEOUT_MS = 1000
+"""How long a deployment waits for clients that hold a relation in an open transaction. They are
+then disconnected: a model must not wait for whoever went to lunch inside a transaction."""
 
-async def deploy(admin: ChildConnection, model: PublishedModel, markers: str) -> int:
+LOCK_ATTEMPTS = 5
+_BLOCKED = frozenset({"55P03", "40P01"})
+_TERMINATE_BLOCKERS = f"""
+SELECT pg_terminate_backend(pid) FROM (
+  SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+  WHERE c.relnamespace = '{SCHEMA}'::regnamespace AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) held
+"""
+
+
+async def deploy(
+    admin: ChildConnection, model: PublishedModel, markers: str, *, superuser: bool = True
+) -> int:
     """Make the catalog show a model.
 
     Args:
         admin: a connection of the owner.
         model: what clients shall see.
         markers: schema of the marker functions.
+        superuser: whether the owner is one, and so may write statistics itself.
 
     Returns:
         The number of statements it took; 0 when nothing differed.
     """
     await admin.execute("SET search_path = pg_catalog")
     wanted = await wanted_relations(admin, model)
-    statements = difference(await present_relations(admin), wanted, markers)
+    present = await present_relations(admin)
+    statements = difference(present, wanted, markers, superuser=superuser)
     if not statements:
         return 0
-    # Foreign keys are not checked for the rows nobody reads.
-    script = ["BEGIN", "SET LOCAL session_replication_role = replica", *statements, "COMMIT"]
-    try:
-        await admin.execute(";\n".join(script))
-    except CatalogError:
-        if admin.status != "I" and not admin.closed:
-            await admin.execute("ROLLBACK")
-        raise
+    script = ["BEGIN", f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}", *statements, "COMMIT"]
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            await admin.execute(";\n".join(script))
+        except CatalogError as error:
+            if admin.status != "I" and not admin.closed:
+                await admin.execute("ROLLBACK")
+            if error.sqlstate not in _BLOCKED or attempt == LOCK_ATTEMPTS:
+                raise
+            await admin.execute(_TERMINATE_BLOCKERS)
+        else:
+            break
     return len(statements)
 
 
 def difference(
-    present: Mapping[str, Relation], wanted: Mapping[str, Relation], markers: str
+    present: Mapping[str, Relation],
+    wanted: Mapping[str, Relation],
+    markers: str,
+    *,
+    superuser: bool = True,
 ) -> list[str]:
     """The statements that lead from one state to the other, in an order PostgreSQL accepts."""
     kept = {
@@ -71,7 +97,6 @@ def difference(
     }
     staying = _staying_keys(kept, wanted, alterations)
     emptied = {name for name in alterations if wanted[name].kind == "r"}
-    emptied |= {name for name in kept if wanted[name].foreign.keys() - staying.get(name, {}).keys()}
     statements = [
         f"ALTER TABLE {qualified(name)} DROP CONSTRAINT {identifier(key)}"
         for name, relation in present.items()
@@ -87,13 +112,14 @@ def difference(
     for name, relation in wanted.items():
         statements += alterations.get(name, []) if name in kept else _create(relation, markers)
     for name, relation in wanted.items():
+        if relation.kind == "r" and (name in emptied or name not in kept):
+            statements += _poison(relation, superuser=superuser)
+    # Behind the rows: equal types have equal values there, so the keys hold.
+    for name, relation in wanted.items():
         there = staying.get(name, {})
         statements += [
             _add_key(name, key) for label, key in relation.foreign.items() if label not in there
         ]
-    for name, relation in wanted.items():
-        if relation.kind == "r" and (name in emptied or name not in kept):
-            statements += _poison(relation)
     for name, relation in wanted.items():
         statements += _comments(kept.get(name), relation)
     return statements
@@ -205,7 +231,7 @@ def _add_key(relation: str, key: Key) -> str:
     return f"{head} FOREIGN KEY ({columns}) REFERENCES {qualified(key.target)} ({others})"
 
 
-def _poison(relation: Relation) -> list[str]:
+def _poison(relation: Relation, *, superuser: bool) -> list[str]:
     """The row nobody reads, and statistics that keep the planner from looking past it.
 
     With one page known, reading the table is always cheaper than looking into its key's index,
@@ -221,6 +247,8 @@ def _poison(relation: Relation) -> list[str]:
             f"{literal(dummy(types[column]) or '')}::{types[column]}" for column in key
         )
         insert = f"INSERT INTO {name} ({columns}) VALUES ({values})"
+    if not superuser:
+        return [insert, f"ANALYZE {name}"]
     return [
         insert,
         f"UPDATE pg_class SET relpages = 1, reltuples = 1 WHERE oid = {literal(name)}::regclass",

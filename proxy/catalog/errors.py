@@ -38,9 +38,15 @@ class CatalogError(Exception):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> CatalogError:
-        """Read an ErrorResponse. What names the child's source code (F, L, R) is dropped."""
+        """Read an ErrorResponse.
+
+        What names the child's source code (F, L, R) is dropped, and the context (W) where it is a
+        function of ours: clients cannot make any.
+        """
         position = fields.get("P")
         kept = {code: value for code, value in fields.items() if code not in "FLR"}
+        if kept.get("W", "").startswith("PL/pgSQL function"):
+            del kept["W"]
         return cls(
             fields.get("C", "XX000"),
             fields.get("M", "unknown error"),

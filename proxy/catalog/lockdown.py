@@ -35,6 +35,9 @@ REVOKED = (
 )
 """Names in pg_catalog, as regular expressions, that ordinary users may not call."""
 
+MARKERS = ("measure", "agg", "aggregate")
+"""The aggregates of rule M1: they type-check, and fail when they are really computed."""
+
 MISROUTED_MESSAGE = "this statement reads a cube but was routed to the catalog"
 MISROUTED_HINT = (
     "The catalog holds no rows. Write the statement so that each cube is a plain table reference."
@@ -147,7 +150,11 @@ def marker_functions(schema: str) -> str:
     statements += [
         f"CREATE OR REPLACE AGGREGATE {place}.{name}(anyelement) "
         f"(SFUNC = {place}.measure_step, STYPE = anyelement)"
-        for name in ("measure", "agg", "aggregate")
+        for name in MARKERS
+    ]
+    statements += [
+        f"COMMENT ON AGGREGATE {place}.{name}(anyelement) IS 'value of a measure of a cube'"
+        for name in MARKERS
     ]
     return ";\n".join(statements)
 
@@ -159,8 +166,19 @@ CREATE FUNCTION pg_catalog.pg_backend_pid() RETURNS integer
     AS $$ SELECT coalesce(nullif(current_setting('cubewire.backend_pid', true), '')::integer,
                           pg_catalog.catalog_backend_pid()) $$;
 COMMENT ON FUNCTION pg_catalog.pg_backend_pid() IS 'statistics: current backend PID';
+DO $do$
+BEGIN
+    EXECUTE 'CREATE OR REPLACE VIEW pg_catalog.pg_stat_activity AS SELECT datid, datname, '
+        || 'CASE WHEN pid = catalog_backend_pid() THEN pg_backend_pid() ELSE pid END AS pid, '
+        || (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = 'pg_stat_activity'::regclass AND attnum > 3)
+        || ' FROM (' || rtrim(pg_get_viewdef('pg_stat_activity'::regclass), ';')
+        || ') activity WHERE usename = current_user';
+END
+$do$;
 """
-"""A client's process id is the one in its BackendKeyData, which is not the child's."""
+"""A client's process id is the one in its BackendKeyData, which is not the child's. In
+pg_stat_activity everybody sees only themselves."""
 
 
 def owner_roles() -> tuple[str, ...]:

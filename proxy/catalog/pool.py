@@ -41,6 +41,7 @@ class Pool:
         self._lease_timeout = lease_timeout
         self._idle_timeout = idle_timeout
         self._idle: list[Slot] = []  # longest unused first
+        self._open_slots: set[Slot] = set()
         self._total = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.Task[None] | None = None
@@ -55,6 +56,10 @@ class Pool:
     def idle(self) -> int:
         """Connections waiting for use."""
         return len(self._idle)
+
+    def connections(self) -> list[ChildConnection]:
+        """All open connections, in use or not."""
+        return [slot.connection for slot in self._open_slots]
 
     async def acquire(self, user: str, wanted: Mapping[str, str]) -> Slot:
         """A connection of ``user``, one with the wanted settings if there is one.
@@ -88,6 +93,7 @@ class Pool:
     async def replace(self, slot: Slot) -> Slot:
         """A new connection in the place of a lost one; the place is freed when that fails."""
         slot.connection.abort()
+        self._open_slots.discard(slot)
         self._total -= 1
         return await self._open(slot.user)
 
@@ -123,14 +129,17 @@ class Pool:
     async def _open(self, user: str) -> Slot:
         self._total += 1
         try:
-            return Slot(user, await self._connect(user))
+            slot = Slot(user, await self._connect(user))
         except BaseException:
             self._total -= 1
             self._wake()
             raise
+        self._open_slots.add(slot)
+        return slot
 
     def _discard(self, slot: Slot) -> None:
         slot.connection.close()
+        self._open_slots.discard(slot)
         self._total -= 1
 
     async def _wait(self, until: float) -> None:

@@ -22,7 +22,7 @@ _SETS = re.compile(r"set_config|u&|discard", re.I)
 
 _TYPED = frozenset(
     """search_path datestyle timezone intervalstyle standard_conforming_strings backslash_quote
-    transform_null_equals array_nulls xmloption lc_monetary lc_numeric lc_time client_encoding
+    transform_null_equals array_nulls xmloption lc_monetary lc_numeric lc_time
     default_text_search_config timezone_abbreviations escape_string_warning""".split()  # noqa: SIM905
 )
 """Settings that can change how a statement is parsed; only these matter to analysis."""
@@ -51,8 +51,13 @@ def effect_of(sql: str) -> Effect:
 
 
 def normalised(settings: Mapping[str, str]) -> dict[str, str]:
-    """The same settings under lower-case names: PostgreSQL's are not case-sensitive."""
-    return {name.lower(): value for name, value in settings.items()}
+    """The same settings under lower-case names: PostgreSQL's are not case-sensitive.
+
+    Without ``client_encoding``: statements go to the catalog, and rows come from it, in UTF-8.
+    """
+    lowered = {name.lower(): value for name, value in settings.items()}
+    lowered.pop("client_encoding", None)
+    return lowered
 
 
 def relevant_to_types(settings: Mapping[str, str]) -> dict[str, str]:
