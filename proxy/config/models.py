@@ -200,11 +200,22 @@ class PostgresSource(Section):
     """A PostgreSQL database."""
 
     type: Literal["postgres"] = Field(description="`postgres`")
-    dsn: str = Field(repr=False, description="Connection URI of a role that can read the tables.")
-    pool_size: int = Field(default=8, ge=1, description="Connections at most.")
-    connect_timeout: Seconds = Field(default=10.0, description="Time to reach the server (08006).")
-    queue_timeout: Seconds = Field(
-        default=30.0, description="Time a statement waits for a free connection (53300)."
+    dsn: str = Field(
+        repr=False, description="`postgresql://` URL of a role that can read the tables."
+    )
+    pool_size: int = Field(default=10, ge=1, description="Statements running at once.")
+    queue_seconds: Seconds = Field(
+        default=30.0, gt=0, description="Time a statement waits for a connection (53300)."
+    )
+    connect_seconds: Seconds = Field(
+        default=10.0, gt=0, description="Time one try to connect may take (08006)."
+    )
+    retry_seconds: Seconds = Field(
+        default=3.0, description="Time for which connecting is tried again."
+    )
+    application_name: str = Field(default="cubewire", description="What `pg_stat_activity` shows.")
+    search_path: str = Field(
+        default="", description="Schemas of unqualified tables; empty is the role's own."
     )
 
 
@@ -222,8 +233,7 @@ class CatalogConfig(Section):
     dsn: str | None = Field(
         default=None,
         repr=False,
-        description="An external PostgreSQL 16 (superuser, dedicated to Cubewire) to use instead "
-        "of a child process.",
+        description="An external PostgreSQL 16, its database for this alone, instead of a child.",
     )
     directory: Path | None = Field(
         default=None,

@@ -48,7 +48,11 @@ def keys_at(path: tuple[str, ...], values: Mapping[str, Any]) -> tuple[str, ...]
 
 
 def fields() -> Iterator[tuple[str, FieldInfo]]:
-    """Every leaf with its dotted name, in order; a name of the user's choice is ``<name>``."""
+    """Every leaf with its dotted name, in order.
+
+    A name of the user's choice stands as ``<name>``, or as ``<duckdb>`` where the keys below it
+    depend on the kind.
+    """
     yield from _fields("", Config)
 
 
@@ -65,8 +69,13 @@ def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInf
             continue
         yield f"{prefix}{name}", field
         inner = get_args(annotation)[1] if get_origin(annotation) is dict else None
-        for kind in _models(inner):
-            yield from _fields(f"{prefix}{name}.<name>.", kind)
+        kinds = _models(inner)
+        for kind in kinds:
+            # Where there are several kinds, the table names the one a key belongs to.
+            mark = (
+                f"<{get_args(kind.model_fields['type'].annotation)[0]}>" if kinds[1:] else "<name>"
+            )
+            yield from _fields(f"{prefix}{name}.{mark}.", kind)
 
 
 def _step(annotation: Any, key: str, here: Any) -> Any:

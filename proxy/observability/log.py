@@ -97,7 +97,7 @@ class ServerLog:
 def open_log(config: LogConfig) -> ServerLog:
     """Send the ``logging`` module's records where the configuration says, and open the log."""
     file = config.file.open("a", encoding="utf-8") if config.file is not None else sys.stderr
-    writer = LineWriter(file)
+    writer = LineWriter(file, owned=config.file is not None)
     level = _LEVELS[config.level]
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, LineHandler)]

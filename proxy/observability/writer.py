@@ -20,8 +20,15 @@ class LineWriter:
         dropped: lines lost because the file did not take them.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, *, owned: bool = False) -> None:
+        """Start the thread.
+
+        Args:
+            file: where lines go.
+            owned: whether ``close`` closes it too.
+        """
         self._file = file
+        self._owned = owned
         self._waiting: deque[str] = deque()
         self._wanted = threading.Event()
         self._closing = threading.Event()
@@ -43,6 +50,8 @@ class LineWriter:
         self._closing.set()
         self._wanted.set()
         self._thread.join(_CLOSE_SECONDS)
+        if self._owned and not self._thread.is_alive():
+            self._file.close()
 
     def _run(self) -> None:
         while True:

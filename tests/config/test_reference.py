@@ -1,0 +1,63 @@
+"""The documentation of the keys, and what else must agree with their definitions."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+from pathlib import Path
+
+import pytest
+
+from connectors.duckdb_connector import DuckDBOptions
+from connectors.postgres_connector import PostgresOptions
+from proxy.config import reference
+from proxy.config.models import DuckdbSource, PostgresSource, Section
+from proxy.config.shape import PATH_KEYS, fields, is_path
+from tests.architecture.sources import ROOT
+
+
+def test_readme_has_the_table() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert reference.replaced(readme) == readme
+
+
+def test_every_key_is_described() -> None:
+    assert [name for name, field in fields() if not field.description] == []
+
+
+def test_every_path_is_resolved() -> None:
+    paths = {name for name, field in fields() if is_path(field)}
+    assert paths == {key for key in PATH_KEYS if "*" not in key}
+
+
+@pytest.mark.parametrize(
+    ("section", "options"), [(DuckdbSource, DuckDBOptions), (PostgresSource, PostgresOptions)]
+)
+def test_data_sources_take_their_connectors_options(section: type[Section], options: type) -> None:
+    theirs = {
+        field.name: None if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(options)
+    }
+    ours = {
+        name: None if field.is_required() else field.default
+        for name, field in section.model_fields.items()
+        if name != "type"
+    }
+    assert ours == theirs
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reference.main([]) == 0
+    assert "`server.port`" in capsys.readouterr().out
+    path = tmp_path / "x.md"
+    path.write_text(f"a\n{reference.BEGIN}\nstale row\n{reference.END}\nb\n")
+    assert reference.main(["--write", str(path)]) == 0
+    assert "stale row" not in path.read_text()
+    assert path.read_text().endswith(f"{reference.END}\nb\n")
+    path.write_text("no marks")
+    with pytest.raises(ValueError, match="no marks"):
+        reference.main(["--write", str(path)])
+
+
+def test_examples_in_docstrings() -> None:
+    assert doctest.testmod(reference).failed == 0

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy.observability.metrics import HELP, Metrics
+from tests.architecture.sources import ROOT
+from tests.observability.test_lines import RECORD
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    return {
+        sample.name + str(sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+    }
+
+
+def test_everything_is_counted() -> None:
+    metrics = Metrics("1.2.3")
+    metrics.connection_opened()
+    metrics.connection_opened()
+    metrics.connection_closed()
+    metrics.connection_refused()
+    metrics.login(success=True)
+    metrics.login(success=False)
+    metrics.statement(RECORD)
+    metrics.statement(dataclasses.replace(RECORD, sqlstate="42601", milliseconds=70_000.0))
+    metrics.statement_cache(hit=True)
+    metrics.warehouse_error("default", "08006")
+    metrics.dropped_lines = 4
+    found = samples(metrics)
+    assert found["cubewire_connections[]"] == 1
+    assert found["cubewire_connections_total[('result', 'accepted')]"] == 2
+    assert found["cubewire_connections_total[('result', 'refused')]"] == 1
+    assert found["cubewire_logins_total[('result', 'failed')]"] == 1
+    assert found["cubewire_statements_total[('kind', 'cube'), ('sqlstate_class', '42')]"] == 1
+    assert found["cubewire_statement_seconds_count[('kind', 'cube')]"] == 2
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '0.01')]"] == 0
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '0.025')]"] == 1
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '60.0')]"] == 1
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '+Inf')]"] == 2
+    assert round(found["cubewire_statement_stage_seconds_sum[('stage', 'execute')]"], 6) == 0.02
+    assert found["cubewire_rows_total[]"] == 6
+    assert found["cubewire_bytes_total[]"] == 198
+    assert found["cubewire_statement_cache_total[('result', 'hit')]"] == 1
+    assert found["cubewire_log_lines_dropped_total[]"] == 4
+    assert found["cubewire_build_info[('version', '1.2.3')]"] == 1
+    assert found["process_resident_memory_bytes[]"] > 0
+
+
+def test_labels_are_bounded() -> None:
+    metrics = Metrics("x")
+    for number in range(1500):
+        metrics.warehouse_error(f"source{number}", "08006")
+    families = text_string_to_metric_families(metrics.text().decode())
+    errors = next(each for each in families if each.name == "cubewire_warehouse_errors")
+    assert len(errors.samples) == 1001
+    assert max(sample.value for sample in errors.samples) == 500
+
+
+def test_every_metric_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in HELP if f"`{name}`" not in readme] == []
+
+
+def test_every_metric_is_exposed() -> None:
+    metrics = Metrics("x")
+    names = {family.name for family in metrics.collect()}
+    assert names == {name.removesuffix("_total") for name in HELP}
