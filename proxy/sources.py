@@ -128,6 +128,10 @@ class CatalogSource:
             await self.close()
         return chunk
 
+    def tag(self, sent: int) -> str:
+        """The catalog's own command tag, once the rows have been read."""
+        return self.result.tag or f"COPY {sent}"
+
     async def close(self) -> None:
         """See RowSource."""
         await self._lease.aclose()

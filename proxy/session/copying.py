@@ -39,6 +39,9 @@ class _BatchChunks:
             return self._encoder.encode(batch), batch.num_rows
         return await asyncio.to_thread(self._encoder.encode, batch), batch.num_rows
 
+    def tag(self, sent: int) -> str:
+        return f"COPY {sent}"
+
     async def close(self) -> None:
         await self._source.close()
 

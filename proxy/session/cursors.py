@@ -69,6 +69,13 @@ class CursorCommands:
         source = _FetchSource(cursor, direction, statement.count)
         return Rows(RowReader(source), with_formats(fields, formats), "FETCH")
 
+    async def read_on(self, portal: Portal, limit: int | None) -> Rows:
+        """Execute of the portal that DECLARE made."""
+        cursor = self._state.cursors[portal.name]
+        fields = portal.prepared.fields or ()
+        await cursor.open(expand_formats(portal.result_formats, len(fields)), len(fields))
+        return Rows(RowReader(_FetchSource(cursor, "forward", limit)), fields)
+
     def _declare(self, portal: Portal, statement: sql.Declare) -> None:
         state = self._state
         transaction = state.transaction

@@ -90,7 +90,7 @@ class OutcomeWriter:
             if len(data) >= DRAIN_BYTES:
                 await self._client.drain()
         self._client.send(_COPY_DONE)
-        self._client.send(CommandComplete(f"COPY {record.rows}").encode())
+        self._client.send(CommandComplete(outcome.chunks.tag(record.rows)).encode())
 
     def _notices(self, notices: list[dict[str, str]]) -> None:
         for fields in notices:

@@ -24,6 +24,11 @@ class Rows:
     counted: bool = True
     notices: list[dict[str, str]] | None = None
 
+    async def anticipate(self) -> None:
+        """For FETCH, wait for the first rows: PostgreSQL describes them only once it has them."""
+        if self.command == "FETCH":
+            await self.reader.at_end()
+
     def tag(self, sent: int) -> str:
         """The command tag after ``sent`` rows (manual, CommandComplete)."""
         return f"{self.command} {sent}" if self.counted else self.command
@@ -48,6 +53,9 @@ class CopyChunks(Protocol):
 
     async def next_chunk(self) -> tuple[bytes, int] | None:
         """Whole CopyData messages and how many rows they hold; None at the end."""
+
+    def tag(self, sent: int) -> str:
+        """The command tag after ``sent`` rows."""
 
     async def close(self) -> None:
         """Free the result. Idempotent."""

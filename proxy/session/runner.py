@@ -62,7 +62,7 @@ class Runner:
         if isinstance(statement, sql.Explain):
             return await self._prepare_explain(text, statement, parameter_oids)
         if isinstance(statement, sql.Show):
-            return await self._prepare_show(text, statement)
+            return await self._settings.prepare_show(text, statement)
         if isinstance(statement, sql.Fetch):
             fields = None if statement.move else self._cursors.fields(statement.name)
             return PreparedStatement(text, statement, fields=fields)
@@ -105,10 +105,6 @@ class Runner:
         whole = await self._engine.prepare_catalog(text, oids, caller)
         return PreparedStatement(text, statement, whole.parameter_oids, whole.fields, whole)
 
-    async def _prepare_show(self, text: str, statement: sql.Show) -> PreparedStatement:
-        query = await self._engine.prepare_catalog(text, (), self._state.caller())
-        return PreparedStatement(text, statement, (), query.fields, query)
-
     async def _refuse(self, statement: sql.Other, oids: Sequence[int]) -> None:
         """Say no the way PostgreSQL would: its syntax error if it is one, else read-only."""
         if not statement.verb:
@@ -125,10 +121,10 @@ class Runner:
         PostgreSQL parses the whole text first.
         """
         for part in parts:
-            with self._state.shifted(part.offset):
-                statement = parse_statement(part.text)
-                if isinstance(statement, sql.Select):
-                    await self._engine.check_syntax(part.text, self._state.caller())
+            self._state.offset = part.offset
+            statement = parse_statement(part.text)
+            if isinstance(statement, sql.Select):
+                await self._engine.check_syntax(part.text, self._state.caller())
 
     def check_not_aborted(self, statement: sql.Statement | None) -> None:
         """Raises 25P02 for anything but the end of a failed transaction block."""
@@ -140,6 +136,12 @@ class Runner:
             "25P02",
             "current transaction is aborted, commands ignored until end of transaction block",
         )
+
+    def check_no_parameters(self, prepared: PreparedStatement) -> None:
+        """Raises 42P02 for a parameter in a simple Query, which has nothing to bind to it."""
+        if prepared.parameter_oids:
+            position = prepared.text.find("$1") + 1
+            raise SessionError("42P02", "there is no parameter $1", position=position or None)
 
     def fields_of(self, prepared: PreparedStatement) -> tuple[FieldDescription, ...] | None:
         """The columns that Describe reports: for FETCH, those the cursor has by now."""
@@ -174,6 +176,9 @@ class Runner:
                 f"bind message has {len(message.result_formats)} result formats "
                 f"but query has {columns} columns",
             )
+        for code in message.parameter_formats:
+            if code not in (0, 1):
+                raise SessionError("22023", f"unsupported format code: {code}")
         formats = expand_formats(message.parameter_formats, len(oids))
         values: tuple[object, ...] = ()
         if oids:
@@ -192,11 +197,15 @@ class Runner:
 
     # ------------------------------------------------------------------------- open
 
-    async def resume(self, portal: Portal) -> Outcome:
+    async def resume(self, portal: Portal, limit: int | None) -> Outcome:
         """The outcome of a portal, running it the first time.
+
+        A portal that DECLARE made is its cursor, read on by ``limit`` rows.
 
         Raises 55000 for a finished statement without rows, which cannot be run again.
         """
+        if portal.name in self._state.cursors:
+            return await self._cursors.read_on(portal, limit)
         if portal.outcome is None:
             portal.outcome = await self.open(portal)
         elif not isinstance(portal.outcome, Rows):
@@ -230,6 +239,7 @@ class Runner:
         """Start a SELECT on the warehouse or the catalog."""
         query = portal.prepared.query
         caller = self._state.caller()
+        self._state.transaction.queried = True
         if isinstance(query, CubeQuery):
             if query.fingerprint != caller.fingerprint():
                 again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
@@ -242,15 +252,21 @@ class Runner:
         return await self._open_catalog(portal, query)
 
     async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:
-        source = await self._engine.open_catalog(
-            query.sql,
-            self._state.caller(),
-            parameter_oids=query.parameter_oids,
-            parameter_formats=portal.parameter_formats,
-            parameters=portal.parameters,
-            result_formats=portal.result_formats,
-            on_settings=self._settings.observe,
-        )
+        caller = self._state.caller()
+        if query.fields is None:
+            source = await self._engine.open_catalog_simple(
+                query.sql, caller, self._settings.observe
+            )
+        else:
+            source = await self._engine.open_catalog(
+                query.sql,
+                caller,
+                parameter_oids=query.parameter_oids,
+                parameter_formats=portal.parameter_formats,
+                parameters=portal.parameters,
+                result_formats=portal.result_formats,
+                on_settings=self._settings.observe,
+            )
         result = source.result
         return Rows(RowReader(source), result.fields or (), notices=result.notices)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from proxy.catalog.errors import CatalogError
 from proxy.errors import SessionError, flatten
 from proxy.queries import with_formats
 from proxy.session.client import Client
@@ -96,7 +97,7 @@ class Session:
 
     async def refuse(self, error: ProtocolViolation) -> None:
         """Answer a malformed message after which the connection goes on."""
-        self._fail(error, 0)
+        self._fail(error)
         if self._wire.phase is Phase.ANSWERING:
             await self._ready(failed=True)
         else:
@@ -112,9 +113,11 @@ class Session:
     async def _query(self, sql: str) -> None:
         state = self.state
         failed = False
-        offset = 0
         self.busy = True
+        state.offset = 0
         try:
+            state.statements.pop("", None)
+            await state.drop_portal("")
             statements = split(sql)
             state.transaction.start_implicit()
             state.several = len(statements) > 1
@@ -123,11 +126,11 @@ class Session:
             if state.several:
                 await self._runner.check_syntax(statements)
             for part in statements:
-                offset = part.offset
+                state.offset = part.offset
                 await self._run_simple(part.text)
         except Exception as error:  # noqa: BLE001 - every error is answered (flatten)
             failed = True
-            self._fail(error, offset)
+            self._fail(error)
         except asyncio.CancelledError as error:
             failed = True
             self._interrupted(error)
@@ -140,9 +143,11 @@ class Session:
         with self.state.statement(text) as record:
             prepared = await self._runner.prepare(text, (), describe=False)
             record.prepared(prepared.kind)
+            self._runner.check_no_parameters(prepared)
             portal = Portal("", prepared)
             outcome = await self._runner.open(portal)
             if isinstance(outcome, Rows):
+                await outcome.anticipate()
                 self._client.send(RowDescription(outcome.fields).encode())
             await self._writer.write(outcome, record)
 
@@ -150,6 +155,7 @@ class Session:
 
     async def _extended(self, message: FrontendMessage) -> None:
         self.state.transaction.start_implicit()
+        self.state.offset = 0
         self.busy = True
         try:
             await self._step(message)
@@ -180,16 +186,18 @@ class Session:
         state = self.state
         if message.statement:
             state.check_new_statement(message.statement)
+        else:
+            state.statements.pop("", None)
         statements = split(message.query)
         if len(statements) > 1:
             raise SessionError("42601", "cannot insert multiple commands into a prepared statement")
         if not statements:
             prepared = PreparedStatement("", None)
         else:
-            with state.shifted(statements[0].offset):
-                prepared = await self._runner.prepare(
-                    statements[0].text, message.parameter_oids, describe=True
-                )
+            state.offset = statements[0].offset
+            prepared = await self._runner.prepare(
+                statements[0].text, message.parameter_oids, describe=True
+            )
         state.statements[message.statement] = prepared
         self._client.send(_PARSE_COMPLETE)
 
@@ -209,19 +217,24 @@ class Session:
         state = self.state
         if message.kind == "S":
             prepared = state.find_statement(message.name)
+            self._check_describable(prepared)
             self._client.send(ParameterDescription(prepared.parameter_oids).encode())
             formats: tuple[int, ...] = ()
         else:
             portal = state.find_portal(message.name)
             prepared = portal.prepared
+            self._check_describable(prepared)
             formats = portal.result_formats
         fields = self._runner.fields_of(prepared)
         if fields is None:
             self._client.send(_NO_DATA)
             return
-        self._runner.check_not_aborted(prepared.statement)
         codes = expand_formats(formats, len(fields))
         self._client.send(RowDescription(with_formats(fields, codes)).encode())
+
+    def _check_describable(self, prepared: PreparedStatement) -> None:
+        if prepared.fields is not None:
+            self._runner.check_not_aborted(prepared.statement)
 
     async def _execute(self, message: Execute) -> None:
         portal = self.state.find_portal(message.portal)
@@ -231,8 +244,8 @@ class Session:
         with self.state.statement(portal.prepared.text) as record:
             record.prepared(portal.prepared.kind)
             self._runner.check_not_aborted(portal.prepared.statement)
-            outcome = await self._runner.resume(portal)
             limit = message.max_rows if message.max_rows > 0 else None
+            outcome = await self._runner.resume(portal, limit)
             await self._writer.write(outcome, record, limit=limit, portal=portal)
 
     async def _close_named(self, message: Close) -> None:
@@ -254,21 +267,21 @@ class Session:
             "the function call protocol is not supported",
             hint="Call the function in a SELECT.",
         )
-        self._fail(error, 0)
+        self._fail(error)
         await self._ready(failed=True)
 
     def _fail_pipeline(self, error: Exception) -> None:
-        self._fail(error, self.state.offset)
+        self._fail(error)
         self._wire.skip_until_sync()
         self._pipeline_failed = True
 
-    def _fail(self, error: BaseException, offset: int) -> None:
+    def _fail(self, error: BaseException) -> None:
         if isinstance(error, ConnectionError):
             raise error
         if isinstance(error, SessionError) and error.severity == "FATAL":
             raise error
-        fields = flatten(error, offset)
-        if fields["C"] == "XX000":
+        fields = flatten(error, self.state.offset)
+        if fields["C"] == "XX000" and not isinstance(error, CatalogError):
             logger.error("internal error in connection %s", self.state.process_id, exc_info=error)
         self.state.transaction.fail()
         self._client.send(ErrorResponse(fields).encode())
@@ -283,7 +296,7 @@ class Session:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        self._fail(error, 0)
+        self._fail(error)
 
     async def _ready(self, *, failed: bool) -> None:
         state = self.state

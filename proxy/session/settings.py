@@ -126,7 +126,7 @@ class Settings:
                 self.set(name, value, local=local)
         known = {canonical(name) for name in after}
         for name in before:
-            if name not in known:
+            if name not in known and "." not in name:
                 self.reset(name)
 
     def reported(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import CatalogQuery, text_field
 from proxy.session.portal import Portal
+from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
 from proxy.session.results import Done, Rows
 from proxy.session.state import MEASURE_AGGREGATES, SessionState
@@ -37,6 +38,13 @@ class SettingsCommands:
         self._check(after)
         self._state.settings.adopt(after, local=False)
 
+    async def prepare_show(self, text: str, statement: sql.Show) -> PreparedStatement:
+        """SHOW and its column."""
+        if self._own_value(statement.name) is not None:
+            return PreparedStatement(text, statement, fields=(text_field(statement.name),))
+        query = await self._engine.prepare_catalog(text, (), self._state.caller())
+        return PreparedStatement(text, statement, (), query.fields, query)
+
     async def run(self, statement: sql.Set | sql.SetTransaction | sql.Reset | sql.Discard) -> Done:
         """Carry one out."""
         if isinstance(statement, sql.Set):
@@ -52,9 +60,9 @@ class SettingsCommands:
 
     async def show(self, portal: Portal, statement: sql.Show) -> Rows:
         """SHOW: the transaction's own modes from us, the rest from the catalog."""
-        modes = self._state.transaction.modes
-        if statement.name in _TRANSACTION_SETTINGS and statement.name in modes:
-            source = StaticSource([(modes[statement.name],)])
+        value = self._own_value(statement.name)
+        if value is not None:
+            source = StaticSource([(value,)])
             return Rows(RowReader(source), (text_field(statement.name),), "SHOW", counted=False)
         query = portal.prepared.query
         text = query.sql if isinstance(query, CatalogQuery) else portal.prepared.text
@@ -63,6 +71,18 @@ class SettingsCommands:
         )
         fields = opened.result.fields or ()
         return Rows(RowReader(opened), fields, "SHOW", counted=False)
+
+    def _own_value(self, name: str) -> str | None:
+        """The value of a setting that the session alone knows.
+
+        These are the modes of its transaction, which no backend has begun, and placeholders, which
+        no backend lists.
+        """
+        if name == MEASURE_AGGREGATES:
+            return self._state.caller().semantic.measure_aggregates
+        if name in _TRANSACTION_SETTINGS:
+            return self._state.transaction.modes.get(name)
+        return self._state.settings.get(name) if "." in name else None
 
     async def _set(self, statement: sql.Set) -> None:
         if statement.name in _TRANSACTION_SETTINGS and statement.value_text is not None:
@@ -73,6 +93,9 @@ class SettingsCommands:
         after = await self._engine.apply_setting(
             statement.text, self._state.caller(), local=statement.local
         )
+        if "." in statement.name and statement.value_text is not None:
+            # PostgreSQL does not list placeholders, the settings that no module has defined.
+            after = {**after, statement.name: statement.value_text}
         self._check(after)
         self._state.settings.adopt(after, local=statement.local)
 
@@ -104,6 +127,10 @@ class SettingsCommands:
         if not self._state.transaction.in_block and not self._state.several:
             self._warn_outside("SET TRANSACTION")
             return
+        if statement.options.isolation is not None and self._state.transaction.queried:
+            raise SessionError(
+                "25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query"
+            )
         self._state.transaction.modes.update(mode_settings(statement.options))
 
     async def _reset(self, statement: sql.Reset) -> None:
@@ -115,7 +142,10 @@ class SettingsCommands:
         await self._engine.apply_setting(
             f"RESET {_quoted(statement.name)}", self._state.caller(), local=False
         )
-        settings.reset(statement.name)
+        if "." in statement.name and settings.get(statement.name) is not None:
+            settings.set(statement.name, "", local=False)
+        else:
+            settings.reset(statement.name)
 
     async def _discard(self, statement: sql.Discard) -> Done:
         state = self._state

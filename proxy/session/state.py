@@ -125,15 +125,8 @@ class SessionState:
             timer.finish()
 
     @contextmanager
-    def shifted(self, offset: int) -> Iterator[None]:
-        """Error positions raised inside count from ``offset`` characters earlier."""
-        self.offset = offset
-        yield
-        self.offset = 0
-
-    @contextmanager
     def shifted_by(self, more: int) -> Iterator[None]:
-        """The same for a query inside the statement at hand.
+        """Error positions raised inside count from ``more`` characters earlier.
 
         An error leaves the offset as it is, for whoever reports it.
         """

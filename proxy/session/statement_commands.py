@@ -13,6 +13,7 @@ from proxy.session.prepared import PreparedStatement
 from proxy.session.results import Done, Outcome
 from proxy.session.state import SessionState
 from semantic.compiler import statements as sql
+from semantic.compiler.statements import parse_statement
 
 
 class Preparer(Protocol):
@@ -53,6 +54,14 @@ class StatementCommands:
 
     async def _prepare(self, statement: sql.Prepare) -> None:
         self._state.check_new_statement(statement.name)
+        inner = parse_statement(statement.query)
+        if not isinstance(inner, sql.Select) and not _is_write(inner):
+            word = statement.query.split(maxsplit=1)[0]
+            raise SessionError(
+                "42601",
+                f'syntax error at or near "{word}"',
+                position=statement.query_offset + 1,
+            )
         oids: Sequence[int] = ()
         if statement.type_texts:
             nulls = ", ".join(f"NULL::{kind}" for kind in statement.type_texts)
@@ -91,6 +100,17 @@ class StatementCommands:
             kind = f"pg_catalog.{_identifier(name)}"
             casts.append(f"CAST(({text}) AS {kind})")
         return await self._engine.evaluate("SELECT " + ", ".join(casts), self._state.caller())
+
+
+def _is_write(statement: sql.Statement) -> bool:
+    """Statements that PREPARE takes besides queries; they are refused when they are prepared."""
+    return isinstance(statement, sql.Other) and statement.verb in (
+        "",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "MERGE",
+    )
 
 
 def _identifier(name: str) -> str:

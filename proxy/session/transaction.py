@@ -25,6 +25,7 @@ class _Savepoint:
 class Transaction:
     """One session's transaction.
 
+    ``queried`` is true once a query has run in the block: its isolation level is then settled.
     ``status`` is what ReadyForQuery says. ``implicit`` is true while a Query message with several
     statements, or an extended pipeline before its Sync, runs outside a block.
     """
@@ -33,6 +34,7 @@ class Transaction:
     status: Status = "I"
     implicit: bool = False
     modes: dict[str, str] = field(default_factory=dict)
+    queried: bool = False
     _savepoints: list[_Savepoint] = field(default_factory=list)
 
     @property
@@ -66,6 +68,7 @@ class Transaction:
             self.settings.save()
         self.implicit = False
         self.status = "T"
+        self.queried = False
         self.modes = dict(modes)
         return True
 
