@@ -272,14 +272,9 @@ class ClientConnection(asyncio.Protocol):
     async def _next_message(self) -> FrontendMessage | None:
         """The next message that can be read; a malformed one is answered on the way."""
         while True:
-            skipping = self._wire.phase is Phase.SKIPPING
             try:
                 return self._wire.next_event()
             except ProtocolViolation as error:
-                if error.fatal and skipping:
-                    # As PostgreSQL: what comes between an error and Sync is answered by no other.
-                    self.abort_after_flush()
-                    return None
                 if error.fatal or self.session is None:
                     raise
                 await self.session.refuse(error)
