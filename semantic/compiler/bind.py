@@ -1,0 +1,143 @@
+"""Text of one statement to a bound statement: the analysis text and the plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions import check_functions
+from semantic.compiler.names import fold
+from semantic.compiler.parse import parse
+from semantic.compiler.plan import Query
+from semantic.compiler.positions import EditedText, apply_edits
+from semantic.compiler.query import QueryBinder
+from semantic.compiler.scan import Members
+from semantic.compiler.statement import Statement
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.published import PublishedModel, PublishedRelation
+
+_WORDS = re.compile(r"[^\W\d][\w$]*")
+
+
+@dataclass(frozen=True, slots=True)
+class BoundStatement:
+    """A statement over cubes with its names resolved.
+
+    Attributes:
+        sql: the client's text.
+        text: the text that PostgreSQL analyses, which differs from the client's by edits only.
+        plan: the plan; None when a name was not found, which PostgreSQL will report.
+        names: of the output columns.
+        relations: the cubes and views that it reads.
+        data_source: the warehouse that it runs on.
+        deferred: what to raise should PostgreSQL accept the text all the same.
+    """
+
+    sql: str
+    text: EditedText
+    plan: Query | None
+    names: tuple[str, ...]
+    relations: tuple[str, ...]
+    data_source: str
+    deferred: SemanticError | None = None
+
+    @property
+    def analysis_sql(self) -> str:
+        """What PostgreSQL parses."""
+        return self.text.text
+
+    def client_position(self, position: int) -> int:
+        """A 1-based character position in ``analysis_sql`` as one in the client's text."""
+        return self.text.client_position(position)
+
+
+class Binder:
+    """Binds statements against one model."""
+
+    def __init__(self, members: Members, published: PublishedModel) -> None:
+        self._members = members
+        self._relations: Mapping[str, PublishedRelation] = {r.name: r for r in published.relations}
+        self._folded = {fold(name): name for name in self._relations if fold(name) != name}
+        self._words = {fold(name) for name in self._relations}
+
+    def bind(self, sql: str, settings: SessionSettings) -> BoundStatement | None:
+        """See ``Compiler.bind``."""
+        if not self._may_touch(sql):
+            return None
+        parsed = parse(sql)
+        statement = Statement(
+            sql, parsed.tokens, settings, self._members, self._relations, self._folded
+        )
+        binder = QueryBinder(statement)
+        if not any(self._touches(binder, table) for table in parsed.tree.find_all(exp.Table)):
+            return None
+        if not isinstance(parsed.tree, exp.Query):
+            raise UnsupportedError("this statement over a cube is not supported")
+        check_functions(parsed.tree, self._dialect(binder, parsed.tree))
+        query = binder.bind(parsed.tree, None)
+        for index in range(len(query.names)):
+            query.demand(index)
+        plan = None if statement.deferred is not None else query.build()
+        return BoundStatement(
+            sql,
+            apply_edits(sql, statement.edits),
+            plan,
+            tuple(query.names),
+            tuple(statement.cubes),
+            next(iter(statement.data_sources), "default"),
+            statement.deferred,
+        )
+
+    def _may_touch(self, sql: str) -> bool:
+        """Whether the name of a cube or view occurs in the text at all."""
+        return not self._words.isdisjoint(_WORDS.findall(fold(sql)))
+
+    def _touches(self, binder: QueryBinder, table: exp.Table) -> bool:
+        """Whether a table name means a cube or view, and not a WITH query around it."""
+        if binder.relation_of(table) is None:
+            return False
+        if table.args.get("db") is not None:
+            return True
+        return not _is_shadowed(table)
+
+    def _dialect(self, binder: QueryBinder, tree: exp.Expr) -> str:
+        for table in tree.find_all(exp.Table):
+            name = binder.relation_of(table)
+            relation = None if name is None else self._members.sql.model.relation(name)
+            if relation is not None:
+                cube = self._members.sql.root_of(relation)
+                return self._members.sql.dialect(cube.data_source)
+        return self._members.sql.dialect("default")
+
+
+def _is_shadowed(table: exp.Table) -> bool:
+    """Whether a WITH query of the same name is in sight."""
+    name = fold(table.name) if not table.this.args.get("quoted") else table.name
+    node: exp.Expr = table
+    while node.parent is not None:
+        inside = node
+        node = node.parent
+        clause = node.args.get("with_")
+        if clause is None:
+            continue
+        for cte in clause.expressions:
+            # A WITH query sees those before it, itself only when recursive.
+            if inside is clause and _holds(cte, table) and not clause.args.get("recursive"):
+                break
+            alias = cte.args["alias"].this
+            if (alias.this if alias.args.get("quoted") else fold(alias.this)) == name:
+                return True
+    return False
+
+
+def _holds(cte: exp.Expr, table: exp.Expr) -> bool:
+    node: exp.Expr | None = table
+    while node is not None:
+        if node is cte:
+            return True
+        node = node.parent
+    return False

@@ -1,0 +1,85 @@
+"""The compiler's face: text to the warehouse's SQL, in two steps around the analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
+from semantic.compiler.bind import Binder, BoundStatement
+from semantic.compiler.emit import emit
+from semantic.compiler.model_sql import ModelSql
+from semantic.compiler.names import truncate
+from semantic.compiler.plan import Query, explain
+from semantic.compiler.rewrite import RULES, Rule, rewrite
+from semantic.compiler.scan import Members
+from semantic.errors import SemanticError
+from semantic.model.model import Model
+from semantic.model.published import PublishedModel
+
+
+class Compiler:
+    """Compiles statements against one model.
+
+    Args:
+        model: the model.
+        published: the same model as clients see it, with the types of its columns.
+        dialects: sqlglot's name of the dialect by data source; ``default`` is taken for others.
+        rules: rewrite rules; any of them may be left out without changing a result.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        published: PublishedModel,
+        dialects: Mapping[str, str],
+        rules: tuple[Rule, ...] = RULES,
+    ) -> None:
+        self._sql = ModelSql(model, dialects)
+        self._binder = Binder(Members(self._sql), published)
+        self._rules = rules
+
+    def bind(self, sql: str, settings: SessionSettings) -> BoundStatement | None:
+        """Resolve the names of one statement; None when it touches no cube or view.
+
+        Raises:
+            UnparsableStatement: our parser cannot read the text; PostgreSQL's answer is the better.
+            SemanticError: the statement is refused, with its position in ``sql``. Unknown columns
+                and ill-typed calls are left for PostgreSQL to report.
+        """
+        return self._binder.bind(sql, settings)
+
+    def compile(
+        self, bound: BoundStatement, analysis: Analysis, settings: SessionSettings
+    ) -> CompiledStatement:
+        """The warehouse's SQL for a statement that PostgreSQL has accepted."""
+        plan = self.plan(bound)
+        names = [truncate(name) for name in bound.names]
+        if names != [column.name for column in analysis.columns]:
+            raise SemanticError(
+                "XX000",
+                "the catalog and the model disagree about the columns of the result",
+                detail=f"The model says {names}, the catalog {[c.name for c in analysis.columns]}.",
+            )
+        dialect = self._sql.dialect(bound.data_source)
+        emitted = emit(plan, analysis, dialect, settings)
+        return CompiledStatement(
+            sql=emitted.sql,
+            parameters=emitted.parameters,
+            data_source=bound.data_source,
+            columns=analysis.columns,
+            plan=explain(plan),
+            relations=bound.relations,
+        )
+
+    def plan(self, bound: BoundStatement) -> Query:
+        """The rewritten plan of a bound statement.
+
+        Raises:
+            SemanticError: a name was not found, and PostgreSQL did not mind.
+        """
+        if bound.plan is None:
+            raise bound.deferred or SemanticError("XX000", "the statement has no plan")
+        return rewrite(bound.plan, self._rules)
+
+
+__all__ = ["BoundStatement", "Compiler"]

@@ -1,0 +1,361 @@
+"""A plan as one statement of the warehouse's dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
+from semantic.compiler.dialect import cast_to, dialect_of
+from semantic.compiler.emit_parts import (
+    aliased,
+    filtered,
+    final_names,
+    number_parameters,
+    ordered,
+    postgres_data_type,
+    scan_select,
+)
+from semantic.compiler.expressions import cast_result, translate
+from semantic.compiler.plan import (
+    MEASURE_TABLE,
+    Cte,
+    CteReference,
+    Derived,
+    Join,
+    MeasureUse,
+    OrderKey,
+    Query,
+    Relation,
+    Scan,
+    Select,
+    SetOperation,
+    Values,
+    With,
+    query_columns,
+)
+from semantic.compiler.plan_types import PlanTypes, subquery_key
+from semantic.compiler.trees import column, copied, identifier, rebuild, table_of
+from semantic.errors import UnsupportedError
+from semantic.model.types import PostgresType
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The statement's text and what to bind to its placeholders."""
+
+    sql: str
+    parameters: tuple[ParameterUse, ...]
+
+
+def emit(plan: Query, analysis: Analysis, dialect: str, settings: SessionSettings) -> Emitted:
+    """Write a plan in a dialect, every result column cast to the type announced for it."""
+    emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings)
+    tree = emitter.statement(plan, analysis.columns)
+    tree, uses = number_parameters(tree, analysis)
+    return Emitted(dialect_of(dialect).generate(tree, copy=False), uses)
+
+
+class _Emitter:
+    def __init__(self, types: PlanTypes, dialect: str, settings: SessionSettings) -> None:
+        self._types = types
+        self._dialect = dialect
+        self._settings = settings
+
+    def statement(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
+        """The outermost query."""
+        if isinstance(plan, With):
+            body = self.statement(plan.body, columns)
+            body.set("with_", self._with(plan.ctes))
+            return body
+        if isinstance(plan, Select) and not plan.distinct and not plan.distinct_on:
+            return self._select(plan, columns)
+        return self._casted(plan, columns)
+
+    def _casted(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
+        """Casts around a query whose own select list decides which rows are equal.
+
+        The order moves out with them, since it would not survive inside.
+        """
+        order: tuple[OrderKey, ...] = ()
+        limits: list[exp.Expr | None] = [None, None]
+        if isinstance(plan, SetOperation):
+            order, limits = plan.order, [plan.limit, plan.offset]
+            inner = self._set_operation(plan, with_order=False)
+        elif isinstance(plan, Select) and not plan.distinct_on:
+            order, limits = plan.order, [plan.limit, plan.offset]
+            inner = self._select(plan, None, with_order=False)
+        else:
+            inner = self.query(plan)
+        alias = "result"
+        names = query_columns(plan)
+        types = self._types.query(plan)
+        projections = [
+            aliased(self._result(column(alias, name), kind, target), final)
+            for name, kind, target, final in zip(
+                names, types, columns, final_names(columns), strict=True
+            )
+        ]
+        select = exp.Select(
+            expressions=projections,
+            from_=exp.From(
+                this=exp.Subquery(this=inner, alias=exp.TableAlias(this=identifier(alias)))
+            ),
+        )
+        if order:
+            keys = [
+                ordered(column(alias, names[key.output]), key)
+                for key in order
+                if key.output is not None
+            ]
+            select.set("order", exp.Order(expressions=keys))
+        self._limits(select, limits[0], limits[1])
+        return select
+
+    def query(self, query: Query) -> exp.Expr:
+        """A query anywhere but at the top."""
+        if isinstance(query, With):
+            body = self.query(query.body)
+            body.set("with_", self._with(query.ctes))
+            return body
+        if isinstance(query, Select):
+            return self._select(query, None)
+        if isinstance(query, SetOperation):
+            return self._set_operation(query)
+        if isinstance(query, Values):
+            return self._values(query)
+        raise TypeError(type(query).__name__)
+
+    def _with(self, ctes: tuple[Cte, ...]) -> exp.With:
+        return exp.With(
+            expressions=[
+                exp.CTE(
+                    this=self.query(cte.query),
+                    alias=exp.TableAlias(this=identifier(cte.key)),
+                    materialized=cte.materialized,
+                )
+                for cte in ctes
+            ]
+        )
+
+    def _select(
+        self,
+        plan: Select,
+        columns: tuple[ResultColumn, ...] | None,
+        *,
+        with_order: bool = True,
+        targets: tuple[PostgresType, ...] | None = None,
+    ) -> exp.Select:
+        uses = {use.key: use for use in plan.measures}
+
+        def expression(node: exp.Expr) -> exp.Expr:
+            return self._expression(node, uses)
+
+        select = exp.Select(
+            expressions=self._projections(plan, columns, targets, uses),
+            distinct=self._distinct(plan, uses),
+        )
+        if plan.source is not None:
+            self._from(select, plan.source, uses)
+        if plan.where is not None:
+            select.set("where", exp.Where(this=expression(plan.where)))
+        if plan.group is not None:
+            self._group(select, plan, uses)
+        if plan.having is not None:
+            select.set("having", exp.Having(this=expression(plan.having)))
+        if plan.windows:
+            select.set("windows", [self._window(name, node, uses) for name, node in plan.windows])
+        if with_order:
+            if plan.order:
+                keys = [ordered(expression(key.expression), key) for key in plan.order]
+                select.set("order", exp.Order(expressions=keys))
+            self._limits(select, plan.limit, plan.offset)
+            if plan.with_ties:
+                raise UnsupportedError("FETCH ... WITH TIES is not supported")
+        return select
+
+    def _projections(
+        self,
+        plan: Select,
+        columns: tuple[ResultColumn, ...] | None,
+        targets: tuple[PostgresType, ...] | None,
+        uses: dict[str, MeasureUse],
+    ) -> list[exp.Expr]:
+        if columns is None:
+            found = []
+            for index, item in enumerate(plan.projections):
+                node = item.expression
+                if targets is not None:
+                    node = self._unified(node, targets[index])
+                found.append(aliased(self._expression(node, uses), item.name))
+            return found
+        types = self._types.query(plan)
+        names = final_names(columns)
+        return [
+            aliased(self._result(self._expression(item.expression, uses), kind, target), name)
+            for item, kind, target, name in zip(
+                plan.projections, types, columns, names, strict=True
+            )
+        ]
+
+    def _result(self, node: exp.Expr, kind: PostgresType, target: ResultColumn) -> exp.Expr:
+        return cast_result(node, kind, target.type, self._dialect)
+
+    def _unified(self, node: exp.Expr, target: PostgresType) -> exp.Expr:
+        """A projection of one side of a set operation in the type that both sides have."""
+        if self._types.expression(node) == target:
+            return node
+        return exp.Cast(this=node, to=postgres_data_type(target))
+
+    def _distinct(self, plan: Select, uses: dict[str, MeasureUse]) -> exp.Expr | None:
+        if plan.distinct_on:
+            keys = [self._expression(node, uses) for node in plan.distinct_on]
+            return exp.Distinct(on=exp.Tuple(expressions=keys))
+        return exp.Distinct() if plan.distinct else None
+
+    def _group(self, select: exp.Select, plan: Select, uses: dict[str, MeasureUse]) -> None:
+        if not plan.group:
+            return
+        keys = [self._group_key(node, uses) for node in plan.group]
+        select.set("group", exp.Group(expressions=keys))
+
+    def _group_key(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
+        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
+            keys = [self._group_key(child, uses) for child in node.expressions]
+            return node.__class__(expressions=keys)
+        if isinstance(node, exp.Paren):
+            return exp.Paren(this=self._group_key(node.this, uses))
+        key = self._expression(node, uses)
+        if isinstance(key, exp.Literal) and not key.is_string:
+            # A bare number would be read as the position of an output column.
+            return exp.Cast(this=key, to=exp.DataType.build("int"))
+        return key
+
+    def _window(self, name: str, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
+        window = self._expression(node, uses)
+        window.set("this", identifier(name))
+        return window
+
+    def _limits(self, select: exp.Expr, limit: exp.Expr | None, offset: exp.Expr | None) -> None:
+        if limit is not None:
+            select.set("limit", exp.Limit(expression=self._expression(limit, {})))
+        if offset is not None:
+            select.set("offset", exp.Offset(expression=self._expression(offset, {})))
+
+    def _set_operation(self, plan: SetOperation, *, with_order: bool = True) -> exp.Expr:
+        targets = self._types.query(plan)
+        kinds = {"union": exp.Union, "intersect": exp.Intersect, "except": exp.Except}
+        node = kinds[plan.operator](
+            this=self._side(plan.left, targets),
+            expression=self._side(plan.right, targets),
+            distinct=not plan.all,
+        )
+        if with_order:
+            if plan.order:
+                keys = [
+                    ordered(identifier(plan.columns[key.output]), key)
+                    for key in plan.order
+                    if key.output is not None
+                ]
+                node.set("order", exp.Order(expressions=keys))
+            self._limits(node, plan.limit, plan.offset)
+        return node
+
+    def _side(self, plan: Query, targets: tuple[PostgresType, ...]) -> exp.Expr:
+        if isinstance(plan, Select):
+            side: exp.Expr = self._select(plan, None, targets=targets)
+            plain = not plan.order and plan.limit is None and plan.offset is None
+            return side if plain else exp.Subquery(this=side)
+        types = self._types.query(plan)
+        if types == targets:
+            return exp.Subquery(this=self.query(plan))
+        inner = exp.Subquery(this=self.query(plan), alias=exp.TableAlias(this=identifier("side")))
+        projections = [
+            aliased(cast_result(column("side", name), kind, target, self._dialect), name)
+            for name, kind, target in zip(query_columns(plan), types, targets, strict=True)
+        ]
+        return exp.Select(expressions=projections, from_=exp.From(this=inner))
+
+    def _values(self, plan: Values) -> exp.Expr:
+        """VALUES as a SELECT over a named table, so that its columns have our names everywhere."""
+        targets = self._types.query(plan)
+        rows = []
+        for row in plan.rows:
+            items = [
+                self._expression(self._unified(item, target), {})
+                for item, target in zip(row, targets, strict=True)
+            ]
+            rows.append(exp.Tuple(expressions=items))
+        alias = exp.TableAlias(
+            this=identifier("rows"), columns=[identifier(name) for name in plan.columns]
+        )
+        return exp.Select(
+            expressions=[column("rows", name) for name in plan.columns],
+            from_=exp.From(this=exp.Values(expressions=rows, alias=alias)),
+        )
+
+    def _from(self, select: exp.Select, source: Relation, uses: dict[str, MeasureUse]) -> None:
+        first, joins = self._flat(source, uses)
+        select.set("from_", exp.From(this=first))
+        if joins:
+            select.set("joins", joins)
+
+    def _flat(
+        self, source: Relation, uses: dict[str, MeasureUse]
+    ) -> tuple[exp.Expr, list[exp.Expr]]:
+        """A join tree as a first table and the joins that follow it."""
+        if not isinstance(source, Join):
+            return self._relation(source), []
+        first, joins = self._flat(source.left, uses)
+        right_first, right_joins = self._flat(source.right, uses)
+        if right_joins:
+            inner = right_first.copy()
+            inner.set("joins", right_joins)
+            right_first = exp.Paren(this=inner)
+        condition = None if source.condition is None else self._expression(source.condition, uses)
+        side = source.kind if source.kind in {"LEFT", "RIGHT", "FULL"} else None
+        kind = source.kind if source.kind in {"CROSS", "INNER"} else None
+        joins.append(exp.Join(this=right_first, side=side, kind=kind, on=condition))
+        return first, joins
+
+    def _relation(self, relation: Relation) -> exp.Expr:
+        if isinstance(relation, Scan):
+            alias = exp.TableAlias(this=identifier(relation.alias))
+            return exp.Subquery(this=scan_select(relation), alias=alias)
+        if isinstance(relation, Derived):
+            alias = exp.TableAlias(this=identifier(relation.alias))
+            subquery = exp.Subquery(this=self.query(relation.query), alias=alias)
+            if relation.lateral:
+                subquery.set("alias", None)
+                return exp.Lateral(this=subquery, alias=alias)
+            return subquery
+        if isinstance(relation, CteReference):
+            alias = exp.TableAlias(this=identifier(relation.alias))
+            return exp.Table(this=identifier(relation.cte), alias=alias)
+        raise TypeError(type(relation).__name__)
+
+    def _expression(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
+        """A plan expression in the dialect, its placeholders filled in."""
+        tree = translate(node, self._dialect, self._types, self._settings)
+        return rebuild(tree, lambda item: self._fill_in(item, uses))
+
+    def _fill_in(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr | None:
+        if isinstance(node, exp.Column) and table_of(node) == MEASURE_TABLE:
+            return self._measure(uses[node.name], uses)
+        key = subquery_key(node)
+        if key is not None:
+            return self.query(self._types.subquery_plan(key))
+        return None
+
+    def _measure(self, use: MeasureUse, uses: dict[str, MeasureUse]) -> exp.Expr:
+        if use.portable:
+            call = use.formula
+            if use.filter is not None:
+                call = exp.Filter(this=call, expression=exp.Where(this=use.filter))
+            return self._expression(call, uses)
+        if use.filter is None:
+            return cast_to(copied(use.formula), use.type)
+        condition = self._expression(use.filter, uses)
+        formula = rebuild(use.formula, lambda node: filtered(node, condition))
+        return cast_to(formula, use.type)

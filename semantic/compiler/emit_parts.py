@@ -1,0 +1,127 @@
+"""Pieces of emitted statements that need no types: scans, aliases, sort keys, parameters."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlglot import exp
+
+from semantic.compiler.api import Analysis, ParameterUse, ResultColumn
+from semantic.compiler.measures import is_aggregate
+from semantic.compiler.names import Names
+from semantic.compiler.plan import OrderKey, Scan
+from semantic.compiler.trees import copied, identifier, rebuild
+from semantic.errors import SemanticError
+from semantic.model.types import PostgresType
+
+
+def scan_select(scan: Scan) -> exp.Select:
+    """The query that a scan is."""
+    columns = [aliased(copied(item.expression), item.name) for item in scan.columns]
+    select = exp.Select(expressions=columns or [aliased(exp.Literal.number(1), "one")])
+    add_scan_tables(select, scan)
+    return select
+
+
+def add_scan_tables(select: exp.Select, scan: Scan) -> None:
+    """Put a scan's tables and filters into a SELECT's FROM and WHERE."""
+    select.set("from_", exp.From(this=aliased_table(scan.table, scan.base)))
+    joins = [
+        exp.Join(
+            this=aliased_table(join.table, join.alias),
+            side="LEFT" if join.kind == "LEFT" else None,
+            kind="INNER" if join.kind == "INNER" else None,
+            on=copied(join.condition),
+        )
+        for join in scan.joins
+    ]
+    if joins:
+        select.set("joins", joins)
+    for condition in scan.filters:
+        select.where(copied(condition), copy=False)
+
+
+def aliased_table(table: exp.Expr, alias: str) -> exp.Expr:
+    """A table or a query in parentheses under an alias."""
+    tree = copied(table)
+    tree.set("alias", exp.TableAlias(this=identifier(alias)))
+    return tree
+
+
+def aliased(node: exp.Expr, name: str) -> exp.Expr:
+    """``node AS name``."""
+    return exp.Alias(this=node, alias=identifier(name))
+
+
+def ordered(node: exp.Expr, key: OrderKey) -> exp.Ordered:
+    """A sort key; where NULLs go is always said."""
+    if isinstance(node, exp.Literal):
+        # A bare number would be read as the position of an output column.
+        node = exp.Cast(this=node, to=exp.DataType.build("text" if node.is_string else "int"))
+    return exp.Ordered(this=node, desc=key.descending, nulls_first=key.nulls_first)
+
+
+def filtered(node: exp.Expr, condition: exp.Expr) -> exp.Expr | None:
+    """An aggregate restricted by a FILTER condition, over and above the one it may have."""
+    if not is_aggregate(node):
+        return None
+    condition = copied(condition)
+    if isinstance(node, exp.Filter):
+        both = exp.And(
+            this=exp.Paren(this=copied(node.expression.this)),
+            expression=exp.Paren(this=condition),
+        )
+        return exp.Filter(this=copied(node.this), expression=exp.Where(this=both))
+    return exp.Filter(this=copied(node), expression=exp.Where(this=condition))
+
+
+def final_names(columns: tuple[ResultColumn, ...]) -> list[str]:
+    """Aliases for the result: the announced names, made to differ."""
+    names = Names()
+    return [names.take(column.name) for column in columns]
+
+
+def number_parameters(
+    tree: exp.Expr, analysis: Analysis
+) -> tuple[exp.Expr, tuple[ParameterUse, ...]]:
+    """Number the placeholders anew, without gaps, in the order of the text."""
+    uses: dict[int, int] = {}
+    if not analysis.parameters:
+        return tree, ()
+
+    def replace(node: exp.Expr) -> exp.Expr | None:
+        if not isinstance(node, exp.Parameter):
+            return None
+        number = int(node.this.name)
+        place = uses.setdefault(number - 1, len(uses) + 1)
+        return exp.Parameter(this=exp.Literal.number(place))
+
+    tree = rebuild(tree, replace)
+    for index in uses:
+        if index >= len(analysis.parameters):
+            raise SemanticError("42P02", f"there is no parameter ${index + 1}")
+    return tree, tuple(ParameterUse(index, analysis.parameters[index]) for index in uses)
+
+
+_SPELLED = {
+    "int2": "smallint", "int4": "int", "int8": "bigint", "float4": "real",
+    "float8": "double precision", "bool": "boolean", "bpchar": "char",
+    "timestamptz": "timestamp with time zone", "timetz": "time with time zone",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _data_type(text: str) -> exp.DataType:
+    return exp.DataType.build(text, dialect="postgres")
+
+
+def postgres_data_type(kind: PostgresType) -> exp.DataType:
+    """A type as a node of a plan expression."""
+    element = kind.element
+    text = _SPELLED.get(element.name, element.name)
+    if element.name == "numeric" and element.modifier >= 4:
+        text = f"numeric({(element.modifier - 4) >> 16},{(element.modifier - 4) & 0x7FF})"
+    found = copied(_data_type(text + ("[]" if kind.is_array else "")))
+    if not isinstance(found, exp.DataType):
+        raise TypeError(text)
+    return found

@@ -1,0 +1,415 @@
+"""Measures as formulas: which values of a row they need, and the aggregate over those values.
+
+``INPUT.name`` in a formula is the input of that name. The inputs are base-row expressions, so a
+measure handed up through subqueries (M9) stays computable as long as its inputs are handed up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from semantic.compiler.model_sql import (
+    ModelSql,
+    ParsedTemplate,
+    below,
+    path_of,
+    unsupported,
+)
+from semantic.compiler.trees import column, enclose, identifier, is_column_of, rebuild
+from semantic.errors import UnsupportedError
+from semantic.model.members import Measure, MeasureType
+from semantic.model.model import MemberTarget
+from semantic.model.types import INT4, INT8, TEXT, UNKNOWN, PostgresType
+
+INPUT = "input:"
+
+# Aggregates of warehouses that sqlglot does not know as such.
+_MORE_AGGREGATES = frozenset(
+    {
+        "arg_max",
+        "arg_min",
+        "argmax",
+        "argmin",
+        "bit_and",
+        "bit_or",
+        "bool_and",
+        "bool_or",
+        "entropy",
+        "every",
+        "favg",
+        "fsum",
+        "geomean",
+        "kurtosis",
+        "mad",
+        "median",
+        "mode",
+        "product",
+        "regr_avgx",
+        "regr_avgy",
+        "skewness",
+        "weighted_avg",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureDefinition:
+    """What a measure is, apart from where it is used.
+
+    Attributes:
+        relation: the cube or view it belongs to as a column.
+        name: its name there.
+        type: as declared, which decides what aggregates over it mean (M2, M3).
+        inputs: values of a row by name, over base columns (paths).
+        formula: the aggregate over the inputs.
+        row: its value for a single row (M5), over the inputs.
+        portable: the formula is a PostgreSQL expression over typed inputs, to be translated;
+            otherwise it holds the model's own SQL and is in the warehouse's dialect already.
+        duplicates_matter: whether a row counted twice changes it.
+    """
+
+    relation: str
+    name: str
+    type: MeasureType
+    inputs: tuple[tuple[str, exp.Expr], ...]
+    formula: exp.Expr
+    row: exp.Expr
+    portable: bool
+    duplicates_matter: bool
+
+    def input_type(self, published: PostgresType) -> PostgresType:
+        """The type of the only input of a portable formula, from that of the measure.
+
+        Where several types lead to the measure's own (numeric is the sum of bigint and of numeric),
+        it is the one that holds the others.
+        """
+        if not self.portable:
+            return UNKNOWN
+        if self.type.startswith("count"):
+            return TEXT
+        return INT4 if self.type == "sum" and published == INT8 else published
+
+
+@dataclass(frozen=True, slots=True)
+class _Formula:
+    """A formula under construction; ``row`` is None where only the one-row query can say it."""
+
+    inputs: tuple[tuple[str, exp.Expr], ...]
+    formula: exp.Expr
+    row: exp.Expr | None
+
+
+class Measures:
+    """The measures of a model, each made once."""
+
+    def __init__(self, sql: ModelSql) -> None:
+        self._sql = sql
+        self._made: dict[tuple[str, str], _Formula] = {}
+
+    def define(self, relation: str, name: str, home: str, measure: Measure) -> MeasureDefinition:
+        """The measure ``measure`` of ``home`` as the column ``relation.name``.
+
+        Raises:
+            UnsupportedError: its definition needs what the compiler cannot do yet.
+        """
+        made = self._make(home, measure, ())
+        row = made.row if made.row is not None else _one_row_query(made)
+        return MeasureDefinition(
+            relation,
+            name,
+            measure.type,
+            made.inputs,
+            made.formula,
+            row,
+            not measure.is_calculated,
+            any(_counts_duplicates(node) for node in made.formula.walk()),
+        )
+
+    def _make(self, home: str, measure: Measure, above: tuple[str, ...]) -> _Formula:
+        key = (home, measure.name)
+        made = self._made.get(key)
+        if made is None:
+            if measure.name in above:
+                raise UnsupportedError(f"measure {home}.{measure.name} refers to itself")
+            _refuse_unsupported(home, measure)
+            if measure.is_calculated:
+                made = self._calculated(home, measure, (*above, measure.name))
+            else:
+                made = self._simple(home, measure)
+            self._made[key] = made
+        return made
+
+    def _simple(self, home: str, measure: Measure) -> _Formula:
+        condition = self._filters(home, measure)
+        if measure.sql is None:
+            if measure.type != "count":
+                raise unsupported(home, measure.name, f"{measure.type} measures without sql")
+            value: exp.Expr = exp.Literal.number(1)
+        else:
+            value = self._sql.condition(home, measure.sql)
+        if condition is not None:
+            value = exp.Case(ifs=[exp.If(this=condition, true=value)])
+        if _is_continuous(measure):
+            value = exp.Cast(this=value, to=exp.DataType(this=exp.DType.DOUBLE, nested=False))
+        name = measure.name
+        input_column = column(INPUT, name)
+        formula = self._aggregate(measure, input_column)
+        row: exp.Expr = input_column
+        if measure.type.startswith("count"):
+            row = _zero_or_one(input_column)
+            if measure.sql is None and condition is None:
+                row = exp.Literal.number(1)
+        return _Formula(((name, value),), formula, row)
+
+    def _filters(self, home: str, measure: Measure) -> exp.Expr | None:
+        condition: exp.Expr | None = None
+        for template in measure.filters:
+            tree = enclose(self._sql.condition(home, template))
+            condition = tree if condition is None else exp.And(this=condition, expression=tree)
+        return condition
+
+    def _aggregate(self, measure: Measure, value: exp.Expr) -> exp.Expr:
+        match measure.type:
+            case "sum":
+                return exp.Sum(this=value)
+            case "count":
+                return exp.Count(this=value, big_int=True)
+            case "count_distinct" | "count_distinct_approx":
+                # An exact count is a legitimate estimate, and the same on every warehouse.
+                return exp.Count(this=exp.Distinct(expressions=[value]), big_int=True)
+            case "avg":
+                return exp.Avg(this=value)
+            case "min":
+                return exp.Min(this=value)
+            case "max":
+                return exp.Max(this=value)
+            case _:
+                return _percentile(measure, value)
+
+    def _calculated(self, home: str, measure: Measure, above: tuple[str, ...]) -> _Formula:
+        if measure.sql is None:
+            raise unsupported(home, measure.name, f"{measure.type} measures without sql")
+        if measure.filters:
+            raise unsupported(home, measure.name, "filters on calculated measures")
+        return _Calculation(self, self._sql, home, measure, above).make()
+
+    def referenced(self, home: str, target: MemberTarget, above: tuple[str, ...]) -> _Formula:
+        """The formula of a measure that another one refers to."""
+        member = target.member
+        if not isinstance(member, Measure):
+            raise TypeError(type(member).__name__)
+        if target.path:
+            raise unsupported(home, above[-1], "measures over measures of joined cubes")
+        made = self._make(target.cube, member, above)
+        return _Formula(
+            tuple((name, below(tree, target.path)) for name, tree in made.inputs),
+            made.formula,
+            made.row,
+        )
+
+
+class _Calculation:
+    """Builds the formula of one calculated measure."""
+
+    def __init__(
+        self, measures: Measures, sql: ModelSql, home: str, measure: Measure, above: tuple[str, ...]
+    ) -> None:
+        self._measures = measures
+        self._sql = sql
+        self._home = home
+        self._measure = measure
+        self._above = above
+        self._inputs: dict[str, exp.Expr] = {}
+        self._rows_known = True
+
+    def make(self) -> _Formula:
+        template = self._measure.sql
+        if template is None:
+            raise TypeError("a calculated measure has sql")
+        parsed = self._sql.parse(self._home, template)
+        tree = self._sql.substitute(parsed, lambda target: self._reference(parsed, target))
+        formula = rebuild(tree, self._formula_node)
+        row = rebuild(tree, self._row_node) if self._rows_known else None
+        return _Formula(tuple(self._inputs.items()), formula, row if self._rows_known else None)
+
+    def _reference(self, parsed: ParsedTemplate, target: MemberTarget) -> exp.Expr:
+        """Measures become marks that the two readings fill in apart; the rest are row values."""
+        if not isinstance(target.member, Measure):
+            return enclose(self._sql.row_member(self._home, target))
+        made = self._measures.referenced(self._home, target, self._above)
+        for name, tree in made.inputs:
+            self._add(name, tree)
+        if made.row is None:
+            self._rows_known = False
+        row = made.row or exp.Null()
+        return exp.Tuple(expressions=[identifier(INPUT), enclose(made.formula), enclose(row)])
+
+    def _formula_node(self, node: exp.Expr) -> exp.Expr | None:
+        mark = _mark(node)
+        if mark is not None:
+            return mark[0]
+        if is_aggregate(node):
+            return self._aggregate(node)
+        self._refuse_loose_column(node)
+        return None
+
+    def _row_node(self, node: exp.Expr) -> exp.Expr | None:
+        mark = _mark(node)
+        if mark is not None:
+            return mark[1]
+        if is_aggregate(node):
+            reading = _row_reading(self._aggregate(node))
+            if reading is None:
+                self._rows_known = False
+                return exp.Null()
+            return reading
+        return None
+
+    def _aggregate(self, node: exp.Expr) -> exp.Expr:
+        """An aggregate of the model's own SQL, its base columns turned into inputs."""
+        return rebuild(node, self._aggregate_node)
+
+    def _aggregate_node(self, node: exp.Expr) -> exp.Expr | None:
+        if _mark(node) is not None:
+            raise unsupported(self._home, self._measure.name, "aggregates over measures")
+        if isinstance(node, exp.Count) and isinstance(node.this, exp.Star):
+            return exp.Count(this=self._input(exp.Literal.number(1)), big_int=True)
+        if isinstance(node, exp.Column) and path_of(node) is not None:
+            return self._input(node)
+        return None
+
+    def _input(self, tree: exp.Expr) -> exp.Column:
+        for name, known in self._inputs.items():
+            if known == tree:
+                return column(INPUT, name)
+        name = f"{self._measure.name}:{len(self._inputs) + 1}"
+        self._add(name, tree)
+        return column(INPUT, name)
+
+    def _add(self, name: str, tree: exp.Expr) -> None:
+        self._inputs[name] = tree
+
+    def _refuse_loose_column(self, node: exp.Expr) -> None:
+        if isinstance(node, exp.Column) and path_of(node) is not None:
+            raise UnsupportedError(
+                f"measure {self._home}.{self._measure.name} uses {node.name} outside an aggregate",
+                hint="A calculated measure is made of measures and aggregates.",
+            )
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """Whether a node of a warehouse's dialect is an aggregate call with all its clauses."""
+    if isinstance(node, exp.Filter | exp.WithinGroup):
+        return True
+    if isinstance(node, exp.Window | exp.Lag | exp.Lead):
+        return False
+    if isinstance(node, exp.AggFunc):
+        return True
+    return isinstance(node, exp.Anonymous) and node.name.lower() in _MORE_AGGREGATES
+
+
+def at_inputs(tree: exp.Expr, names: dict[str, exp.Expr]) -> exp.Expr:
+    """A formula with expressions in place of its inputs."""
+
+    def replace(node: exp.Expr) -> exp.Expr | None:
+        return names[node.name] if is_column_of(node, INPUT) else None
+
+    return rebuild(tree, replace)
+
+
+def _mark(node: exp.Expr) -> tuple[exp.Expr, exp.Expr] | None:
+    """The formula and the row reading of a referenced measure."""
+    if isinstance(node, exp.Tuple) and len(node.expressions) == 3:
+        first, formula, row = node.expressions
+        if isinstance(first, exp.Identifier) and first.this == INPUT:
+            return formula, row
+    return None
+
+
+def _refuse_unsupported(home: str, measure: Measure) -> None:
+    reasons = (
+        (measure.rolling_window is not None, "rolling windows"),
+        (measure.multi_stage, "multi-stage measures"),
+        (bool(measure.time_shift), "time shifts"),
+        (measure.group_by is not None or measure.reduce_by is not None, "fixed grains"),
+        (bool(measure.add_group_by), "fixed grains"),
+        (measure.type == "rank" or bool(measure.order_by), "ranks"),
+        (measure.non_additive is not None, "semi-additive measures"),
+        (measure.conversion is not None, "conversions"),
+        (measure.fill is not None, "filled measures"),
+        (measure.case is not None, "case measures"),
+        (measure.python is not None, "Python measures"),
+    )
+    for applies, what in reasons:
+        if applies:
+            raise unsupported(home, measure.name, what)
+
+
+def _percentile(measure: Measure, value: exp.Expr) -> exp.Expr:
+    fraction = 0.5 if measure.type == "median" else measure.percentile
+    if fraction is None:
+        raise UnsupportedError(f"measure {measure.name} has no percentile")
+    argument = exp.Literal.number(repr(fraction))
+    order = exp.Order(expressions=[exp.Ordered(this=value, nulls_first=False)])
+    if measure.discrete:
+        return exp.WithinGroup(this=exp.PercentileDisc(this=argument), expression=order)
+    return exp.WithinGroup(this=exp.PercentileCont(this=argument), expression=order)
+
+
+def _is_continuous(measure: Measure) -> bool:
+    """Whether a measure interpolates between values, which PostgreSQL does in double precision."""
+    return measure.type == "median" or (measure.type == "percentile" and not measure.discrete)
+
+
+def _zero_or_one(value: exp.Expr) -> exp.Expr:
+    is_null = exp.Is(this=value, expression=exp.Null())
+    zero, one = exp.Literal.number(0), exp.Literal.number(1)
+    return exp.Case(ifs=[exp.If(this=is_null, true=zero)], default=one)
+
+
+def _row_reading(node: exp.Expr) -> exp.Expr | None:
+    """The value of a simple aggregate over one row; None where only running it says."""
+    if isinstance(node, exp.Filter):
+        reading = _row_reading(node.this)
+        condition = node.expression.this if isinstance(node.expression, exp.Where) else None
+        if reading is None or condition is None:
+            return None
+        default = exp.Literal.number(0) if isinstance(node.this, exp.Count) else None
+        return exp.Case(ifs=[exp.If(this=condition, true=reading)], default=default)
+    if not isinstance(node, exp.Sum | exp.Avg | exp.Min | exp.Max | exp.Count):
+        return None
+    value = node.this
+    if isinstance(value, exp.Distinct):
+        if len(value.expressions) != 1 or isinstance(node, exp.Avg | exp.Sum):
+            return None
+        value = value.expressions[0]
+    if isinstance(node, exp.Count):
+        return _zero_or_one(enclose(value))
+    return enclose(value)
+
+
+def _one_row_query(made: _Formula) -> exp.Expr:
+    """A measure of one row as a scalar subquery that aggregates just that row."""
+    names = {name: column("one", name) for name, _ in made.inputs}
+    values = [
+        exp.Alias(this=column(INPUT, name), alias=identifier(name)) for name, _ in made.inputs
+    ]
+    rows = exp.Subquery(
+        this=exp.Select(expressions=values), alias=exp.TableAlias(this=identifier("one"))
+    )
+    return exp.Subquery(
+        this=exp.Select(
+            expressions=[at_inputs(made.formula, dict(names))], from_=exp.From(this=rows)
+        )
+    )
+
+
+def _counts_duplicates(node: exp.Expr) -> bool:
+    """Whether a node is an aggregate that a repeated row changes."""
+    if not is_aggregate(node) or isinstance(node, exp.Filter):
+        return False
+    if isinstance(node, exp.Min | exp.Max | exp.LogicalAnd | exp.LogicalOr):
+        return False
+    return not isinstance(node.this, exp.Distinct)

@@ -1,0 +1,329 @@
+"""The SQL of the model's members as trees, references filled in.
+
+A tree speaks of base rows as ``path.column``, where ``path`` is the joined names from the home cube
+(empty for its own row): ``dimension("flights", "origin_city")`` is the column ``city`` of the path
+``origin``. A scan puts its own aliases in place of the paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from semantic.compiler.dialect import cast_to, dialect_of
+from semantic.compiler.trees import enclose, identifier, rebuild, table_of
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.members import Case, Dimension, Measure, Member, Segment
+from semantic.model.model import MemberTarget, Model, ResolutionError, RowTarget
+from semantic.model.relations import Cube, Join, View
+from semantic.model.template import CubeSql, Reference, SqlTemplate
+
+PATH = "path:"
+_ROW = "cubewire_row_"
+_REFERENCE = "cubewire_reference_"
+_CUBE_SQL = "cubewire_sql_"
+
+
+def path_name(path: tuple[str, ...]) -> str:
+    """How a tree spells a join path."""
+    return PATH + ".".join(path)
+
+
+def path_of(node: exp.Column) -> tuple[str, ...] | None:
+    """The join path of a base column, None for any other column."""
+    table = table_of(node)
+    if not table.startswith(PATH):
+        return None
+    rest = table[len(PATH) :]
+    return tuple(rest.split(".")) if rest else ()
+
+
+def below(tree: exp.Expr, path: tuple[str, ...]) -> exp.Expr:
+    """The same tree seen from a cube that reaches its home over ``path``."""
+    if not path:
+        return tree
+
+    def move(node: exp.Expr) -> exp.Expr | None:
+        if isinstance(node, exp.Column):
+            own = path_of(node)
+            if own is not None:
+                return exp.Column(this=node.this, table=identifier(path_name(path + own)))
+        return None
+
+    return rebuild(tree, move)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTemplate:
+    """A template's tree with what its placeholders stand for."""
+
+    tree: exp.Expr
+    rows: Mapping[str, RowTarget]
+    references: Mapping[str, MemberTarget]
+
+
+class ModelSql:
+    """Trees of a model's members, each made once.
+
+    Attributes:
+        model: the model.
+        dialects: sqlglot's name of the dialect by data source.
+    """
+
+    def __init__(self, model: Model, dialects: Mapping[str, str]) -> None:
+        self.model = model
+        self.dialects = dialects
+        self._dimensions: dict[tuple[str, str], exp.Expr] = {}
+        self._joins: dict[tuple[str, str], exp.Expr] = {}
+        self._tables: dict[str, exp.Expr] = {}
+
+    def dialect(self, data_source: str) -> str:
+        """The dialect of a data source."""
+        return self.dialects.get(data_source) or self.dialects["default"]
+
+    def root_of(self, relation: Cube | View) -> Cube:
+        """The cube whose rows a relation's rows are."""
+        if isinstance(relation, Cube):
+            return relation
+        return self.model.cubes_by_name[relation.root]
+
+    def table(self, cube: Cube) -> exp.Expr:
+        """Where a cube's base rows come from: a table or a parenthesised query, without alias."""
+        tree = self._tables.get(cube.name)
+        if tree is None:
+            template = cube.sql_table or cube.sql
+            if template is None:
+                raise UnsupportedError(f"cube {cube.name} has no table")
+            parsed = self.parse(cube.name, template, into_query=True)
+            if parsed.rows or parsed.references:
+                raise UnsupportedError(f"the SQL of cube {cube.name} refers to members")
+            tree = self._tables[cube.name] = parsed.tree
+        return tree
+
+    def dimension(self, cube: Cube, dimension: Dimension) -> exp.Expr:
+        """A dimension as an expression over base rows."""
+        key = (cube.name, dimension.name)
+        tree = self._dimensions.get(key)
+        if tree is None:
+            tree = self._make_dimension(cube, dimension)
+            if dimension.data_type is not None:
+                tree = cast_to(tree, dimension.data_type)
+            self._dimensions[key] = tree
+        return tree
+
+    def condition(self, home: str, template: SqlTemplate) -> exp.Expr:
+        """A segment's or filter's condition, or any other expression over a row."""
+        return self.fill_in(home, self.parse(home, template))
+
+    def join_condition(self, cube: Cube, join: Join) -> exp.Expr:
+        """A join's condition over the paths () and (join.name,)."""
+        key = (cube.name, join.name)
+        tree = self._joins.get(key)
+        if tree is None:
+            if join.valid is not None:
+                raise unsupported(cube.name, join.name, "joins with validity")
+            tree = self._joins[key] = self.condition(cube.name, join.sql)
+        return tree
+
+    def fill_in(self, home: str, parsed: ParsedTemplate) -> exp.Expr:
+        """Put base columns in place of all placeholders; the references must be row-level."""
+
+        def reference(target: MemberTarget) -> exp.Expr:
+            return enclose(self.row_member(home, target))
+
+        return self.substitute(parsed, reference)
+
+    def row_member(self, home: str, target: MemberTarget) -> exp.Expr:
+        """The tree of a referenced dimension or segment, seen from ``home``."""
+        member: Member = target.member
+        if isinstance(member, Measure):
+            raise UnsupportedError(
+                f"{target.cube}.{member.name} is a measure where a row's value is needed",
+                hint="A dimension over a measure needs sub_query, which is not supported yet.",
+            )
+        if isinstance(member, Segment):
+            tree = self.condition(target.cube, member.sql)
+            return below(tree, target.path)
+        tree = below(self.dimension(self.model.cubes_by_name[target.cube], member), target.path)
+        if target.granularity is None:
+            return tree
+        if member.granularity(target.granularity) is not None:
+            raise unsupported(target.cube, member.name, "custom granularities")
+        return exp.TimestampTrunc(this=tree, unit=exp.Var(this=target.granularity.upper()))
+
+    def substitute(
+        self, parsed: ParsedTemplate, reference: Callable[[MemberTarget], exp.Expr]
+    ) -> exp.Expr:
+        """Put base columns in place of rows, and what ``reference`` says in place of members."""
+        bound = _lambda_names(parsed.tree)
+
+        def replace(node: exp.Expr) -> exp.Expr | None:
+            if isinstance(node, exp.Column):
+                return _fill_column(node, parsed, reference, bound)
+            return None
+
+        return rebuild(parsed.tree, replace)
+
+    def parse(
+        self, home: str, template: SqlTemplate, *, into_query: bool = False
+    ) -> ParsedTemplate:
+        """Parse a template's text with names in place of its references."""
+        rows: dict[str, RowTarget] = {}
+        references: dict[str, MemberTarget] = {}
+        tables: dict[str, exp.Expr] = {}
+        pieces: list[str] = []
+        for number, part in enumerate(template.parts):
+            if isinstance(part, str):
+                pieces.append(part)
+            elif isinstance(part, Reference):
+                target = self._resolve(home, part)
+                if isinstance(target, RowTarget):
+                    name = f"{_ROW}{number}"
+                    rows[name] = target
+                else:
+                    name = f"{_REFERENCE}{number}"
+                    references[name] = target
+                pieces.append(name)
+            elif isinstance(part, CubeSql):
+                name = f"{_CUBE_SQL}{number}"
+                tables[name] = self.table(self.model.cubes_by_name[part.cube])
+                pieces.append(name)
+            else:
+                raise unsupported(home, template.text, "FILTER_PARAMS and SECURITY_CONTEXT")
+        tree = self._parse_text(home, "".join(pieces), into_query=into_query)
+        if tables:
+            tree = rebuild(tree, lambda node: _fill_table(node, tables))
+        return ParsedTemplate(tree, rows, references)
+
+    def _resolve(self, home: str, reference: Reference) -> RowTarget | MemberTarget:
+        try:
+            return self.model.resolve(home, reference)
+        except ResolutionError as error:
+            raise SemanticError("XX000", f"{home}: {error.message}") from error
+
+    def _parse_text(self, home: str, text: str, *, into_query: bool) -> exp.Expr:
+        relation = self.model.relation(home)
+        if relation is None:
+            raise SemanticError("XX000", f"unknown relation {home}")
+        dialect = dialect_of(self.dialect(self.root_of(relation).data_source))
+        stripped = text.strip().rstrip(";")
+        is_query = into_query and len(stripped.split(None, 1)) > 1
+        if into_query and not is_query:
+            stripped = f"SELECT * FROM {stripped}"
+        try:
+            found = [tree for tree in dialect.parse(stripped) if tree is not None]
+        except SqlglotError as error:
+            raise SemanticError(
+                "XX000", f"the model's SQL of {home} cannot be read: {text.strip()}"
+            ) from error
+        if len(found) != 1:
+            raise SemanticError("XX000", f"the model's SQL of {home} is not one expression: {text}")
+        tree = found[0]
+        if is_query:
+            return exp.Subquery(this=tree)
+        if into_query:
+            tree = tree.args["from_"].this
+            tree.pop()
+        return tree
+
+    def _make_dimension(self, cube: Cube, dimension: Dimension) -> exp.Expr:
+        if dimension.sub_query:
+            raise unsupported(cube.name, dimension.name, "sub_query dimensions")
+        if dimension.multi_stage:
+            raise unsupported(cube.name, dimension.name, "multi-stage dimensions")
+        if dimension.case is not None:
+            return self._case(cube, dimension, dimension.case)
+        if dimension.type == "geo" and dimension.latitude and dimension.longitude:
+            parts = [
+                self.condition(cube.name, dimension.latitude),
+                exp.Literal.string(","),
+                self.condition(cube.name, dimension.longitude),
+            ]
+            return exp.Concat(expressions=parts, safe=True, coalesce=False)
+        if dimension.sql is None:
+            raise unsupported(cube.name, dimension.name, f"{dimension.type} dimensions without sql")
+        return self.condition(cube.name, dimension.sql)
+
+    def _case(self, cube: Cube, dimension: Dimension, case: Case) -> exp.Expr:
+        if case.switch is not None:
+            raise unsupported(cube.name, dimension.name, "switch dimensions")
+        branches: list[exp.Expr] = []
+        for branch in case.when:
+            if branch.condition is None:
+                raise unsupported(cube.name, dimension.name, "a case without conditions")
+            condition = self.condition(cube.name, branch.condition)
+            branches.append(
+                exp.If(this=condition, true=self._label(cube, branch.label, branch.sql))
+            )
+        last = case.otherwise
+        default = None if last is None else self._label(cube, last.label, last.sql)
+        return exp.Case(ifs=branches, default=default)
+
+    def _label(self, cube: Cube, label: str | None, sql: SqlTemplate | None) -> exp.Expr:
+        if sql is not None:
+            return self.condition(cube.name, sql)
+        return exp.Literal.string(label or "")
+
+
+def unsupported(relation: str, member: str, what: str) -> UnsupportedError:
+    """The refusal of a member whose definition the compiler cannot serve yet."""
+    return UnsupportedError(
+        f"{relation}.{member} cannot be used: {what} are not supported yet",
+        hint="Leave this column out of the query, or list the columns that you need instead of *.",
+    )
+
+
+def _lambda_names(tree: exp.Expr) -> frozenset[str]:
+    return frozenset(name.name for node in tree.find_all(exp.Lambda) for name in node.expressions)
+
+
+def _fill_column(
+    node: exp.Column,
+    parsed: ParsedTemplate,
+    reference: Callable[[MemberTarget], exp.Expr],
+    bound: frozenset[str],
+) -> exp.Expr | None:
+    """What a column of a parsed template stands for; None leaves it alone."""
+    name = node.name
+    parts = [
+        part
+        for part in (node.args.get("catalog"), node.args.get("db"), node.args.get("table"))
+        if part
+    ]
+    if not parts:
+        target = parsed.references.get(name)
+        if target is not None:
+            return reference(target)
+        if name in parsed.rows:
+            raise UnsupportedError("a reference to a whole row is not supported in the model's SQL")
+        inside_query = node.find_ancestor(exp.Select) is not None
+        if inside_query or name in bound or isinstance(node.this, exp.Star):
+            return None
+        return exp.Column(this=node.this, table=identifier(path_name(())))
+    first = parts[0].name
+    fields = [*parts[1:], node.this]
+    row = parsed.rows.get(first)
+    if row is not None:
+        tree: exp.Expr = exp.Column(this=fields[0], table=identifier(path_name(row.path)))
+        fields = fields[1:]
+    elif first in parsed.references:
+        tree = reference(parsed.references[first])
+    elif node.find_ancestor(exp.Select) is not None or first in bound:
+        return None
+    else:
+        tree = exp.Column(this=parts[0], table=identifier(path_name(())))
+    for field in fields:
+        tree = exp.Dot(this=tree, expression=field)
+    return tree
+
+
+def _fill_table(node: exp.Expr, tables: Mapping[str, exp.Expr]) -> exp.Expr | None:
+    if isinstance(node, exp.Table) and node.name in tables:
+        table = tables[node.name].copy()
+        if alias := node.args.get("alias"):
+            table.set("alias", alias.copy())
+        return table
+    return None

@@ -1,0 +1,100 @@
+"""Whether a join may repeat the rows that a measure is aggregated over (rule J2)."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from semantic.compiler.resolve import Resolver
+from semantic.compiler.scope import Source, VisibleColumn
+from semantic.compiler.sources import FromClause, Joined, joins_of, leaves
+from semantic.compiler.trees import conjuncts
+
+_EQUALITIES = (exp.EQ, exp.NullSafeEQ)
+
+
+def row_multiplied_by(
+    source: Source, from_clause: FromClause, where: exp.Expr | None, resolver: Resolver
+) -> Source | None:
+    """A source that may match a row of ``source`` more than once; None if there is none.
+
+    Another source matches at most once where equalities with sources that are already known to
+    match at most once (or with constants) cover one of its unique keys.
+    """
+    tree = from_clause.tree
+    if tree is None:
+        return None
+    pending = [other for other in leaves(tree) if other is not source]
+    equal = [pair for item in conjuncts(where) for pair in _equalities(item, resolver)]
+    for join in joins_of(tree):
+        equal += _guaranteed(join, resolver)
+    known: list[Source] = [source]
+    progress = True
+    while pending and progress:
+        progress = False
+        for other in list(pending):
+            if _at_most_once(other, known, equal, pending):
+                pending.remove(other)
+                known.append(other)
+                progress = True
+    return pending[0] if pending else None
+
+
+Equality = tuple[VisibleColumn, list[VisibleColumn]]
+
+
+def _at_most_once(
+    other: Source, known: list[Source], equal: list[Equality], pending: list[Source]
+) -> bool:
+    fixed: set[int] = set()
+    for visible, depends in equal:
+        if visible.source is other and not any(
+            item.source is unknown for item in depends for unknown in pending
+        ):
+            fixed.add(visible.index)
+    return any(key <= fixed for key in other.unique_keys())
+
+
+def _guaranteed(join: Joined, resolver: Resolver) -> list[Equality]:
+    """The equalities of a join's condition that limit how often a source matches.
+
+    An outer join's condition does not limit the side whose rows are all kept.
+    """
+    found = [pair for item in conjuncts(join.on) for pair in _equalities(item, resolver)]
+    for merged in join.using:
+        found += [(merged.left, [merged.right]), (merged.right, [merged.left])]
+    limited: list[Source] = []
+    if join.kind in {"INNER", "CROSS", "RIGHT"}:
+        limited += leaves(join.left)
+    if join.kind in {"INNER", "CROSS", "LEFT"}:
+        limited += leaves(join.right)
+    return [pair for pair in found if any(pair[0].source is source for source in limited)]
+
+
+def _equalities(node: exp.Expr, resolver: Resolver) -> list[Equality]:
+    """``column = expression`` as the column and the columns of the expression, either way round."""
+    if not isinstance(node, _EQUALITIES):
+        return []
+    found: list[Equality] = []
+    for this, that in ((node.this, node.expression), (node.expression, node.this)):
+        visible = resolver.columns.get(id(this))
+        if visible is None or that.find(exp.Query) is not None:
+            continue
+        depends = [
+            column
+            for child in that.walk()
+            if (column := resolver.columns.get(id(child))) is not None
+        ]
+        found.append((visible, depends))
+    return found
+
+
+def linked(join: Joined, where: exp.Expr | None, resolver: Resolver) -> bool:
+    """Whether WHERE equates a column of one side of a product with one of the other."""
+    left, right = leaves(join.left), leaves(join.right)
+    for node in conjuncts(where):
+        for visible, depends in _equalities(node, resolver):
+            if any(visible.source is s for s in left) and any(
+                column.source is s for column in depends for s in right
+            ):
+                return True
+    return False

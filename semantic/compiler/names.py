@@ -1,0 +1,134 @@
+"""Names as PostgreSQL treats them: folding, output column names, and names of our own."""
+
+from __future__ import annotations
+
+import string
+
+from sqlglot import exp
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+MAX_IDENTIFIER_BYTES = 63
+
+
+def fold(name: str) -> str:
+    """An unquoted identifier as PostgreSQL folds it (ASCII letters only)."""
+    return name.translate(_LOWER)
+
+
+def name_of(node: exp.Identifier) -> str:
+    """The name that an identifier of the client's text means."""
+    name = str(node.this)
+    return name if node.args.get("quoted") else fold(name)
+
+
+def truncate(name: str) -> str:
+    """A name as PostgreSQL stores it: at most 63 bytes, cut at a character."""
+    data = name.encode()
+    if len(data) <= MAX_IDENTIFIER_BYTES:
+        return name
+    return data[:MAX_IDENTIFIER_BYTES].decode(errors="ignore")
+
+
+class Names:
+    """Gives names that differ whatever the case, as warehouses that ignore case need them."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, wanted: str) -> str:
+        """``wanted`` if it is free, else with the first free number behind it."""
+        name = wanted or "column"
+        number = 2
+        while name.casefold() in self._taken:
+            name = f"{wanted}_{number}"
+            number += 1
+        self._taken.add(name.casefold())
+        return name
+
+
+_TYPE_NAMES = {
+    "INT": "int4", "BIGINT": "int8", "SMALLINT": "int2", "DECIMAL": "numeric", "DOUBLE": "float8",
+    "FLOAT": "float4", "BOOLEAN": "bool", "VARCHAR": "varchar", "CHAR": "bpchar", "TEXT": "text",
+    "TIMESTAMPTZ": "timestamptz", "TIMESTAMP": "timestamp", "DATE": "date", "TIME": "time",
+    "TIMETZ": "timetz", "INTERVAL": "interval", "JSON": "json", "JSONB": "jsonb", "UUID": "uuid",
+}  # fmt: skip
+
+# Functions with a grammar of their own, whose first word is not what PostgreSQL calls the column.
+_SPECIAL_NAMES: dict[type[exp.Expr], str] = {
+    exp.AtTimeZone: "timezone",
+    exp.Array: "array",
+    exp.Exists: "exists",
+    exp.If: "case",
+}
+
+UNNAMED = "?column?"
+
+
+def output_name(node: exp.Expr, sql: str) -> str:
+    """The name PostgreSQL gives to an output expression without alias (FigureColname)."""
+    return _named(node, sql)[0] or UNNAMED
+
+
+def _named(node: exp.Expr, sql: str) -> tuple[str | None, int]:
+    """A name and its strength: 2 of a column or function, 1 of a type or CASE, 0 of nothing."""
+    if isinstance(node, exp.Column):
+        if isinstance(node.this, exp.Star):
+            return "*", 2
+        return (name_of(node.this), 2) if isinstance(node.this, exp.Identifier) else (None, 0)
+    if isinstance(node, exp.Alias):
+        alias = node.args["alias"]
+        return name_of(alias), 2
+    if isinstance(
+        node, exp.Paren | exp.Collate | exp.Filter | exp.Window | exp.WithinGroup | exp.Bracket
+    ):
+        return _named(node.this, sql)
+    if isinstance(node, exp.Dot):
+        return _dot_name(node, sql)
+    if isinstance(node, exp.Case):
+        default = node.args.get("default")
+        name, strength = _named(default, sql) if default is not None else (None, 0)
+        return (name, strength) if strength > 1 else ("case", 1)
+    if isinstance(node, exp.Cast):
+        return _cast_name(node, sql)
+    if isinstance(node, exp.Subquery):
+        return _subquery_name(node, sql)
+    special = _SPECIAL_NAMES.get(type(node))
+    if special is not None:
+        return special, 2
+    if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Binary):
+        return _function_name(node, sql)
+    return None, 0
+
+
+def _dot_name(node: exp.Dot, sql: str) -> tuple[str | None, int]:
+    right = node.expression
+    if isinstance(right, exp.Identifier):
+        return name_of(right), 2
+    return _named(right, sql)
+
+
+def _cast_name(node: exp.Cast, sql: str) -> tuple[str | None, int]:
+    name, strength = _named(node.this, sql)
+    if strength > 0:
+        return name, strength
+    kind = node.to.this
+    spelled = kind.name if isinstance(kind, exp.DType) else str(node.to.name)
+    return _TYPE_NAMES.get(spelled, fold(spelled)), 1
+
+
+def _subquery_name(node: exp.Subquery, sql: str) -> tuple[str | None, int]:
+    query = node.this
+    while isinstance(query, exp.Subquery | exp.SetOperation):
+        query = query.this
+    if isinstance(query, exp.Select) and query.expressions:
+        return _named(query.expressions[0], sql)
+    return None, 0
+
+
+def _function_name(node: exp.Func, sql: str) -> tuple[str | None, int]:
+    meta = node._meta
+    if meta and "start" in meta:
+        text = sql[meta["start"] : meta["end"] + 1]
+        return text[1:-1] if text.startswith('"') else fold(text), 2
+    return fold(node.sql_name()), 2

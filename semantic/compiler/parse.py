@@ -1,0 +1,135 @@
+"""SQL text to a syntax tree, and nothing that PostgreSQL would read otherwise.
+
+The tree is only used where PostgreSQL has accepted the same text (the analysis), so this stage does
+not check syntax for its own sake. What it must catch is text that both accept but read differently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from semantic.compiler.positions import position_of
+from semantic.errors import SemanticError, UnsupportedError
+
+POSTGRES = Dialect.get_or_raise("postgres")
+
+# Prefix operators that the parser turns into functions or parameters of another precedence.
+_MISREAD_OPERATORS = {"|/": "sqrt()", "||/": "cbrt()"}
+
+# PostgreSQL gives all of these one precedence, left to right; the parser has several levels.
+_OTHER_OPERATORS = (
+    exp.DPipe,
+    exp.BitwiseAnd,
+    exp.BitwiseOr,
+    exp.BitwiseXor,
+    exp.BitwiseLeftShift,
+    exp.BitwiseRightShift,
+    exp.JSONExtract,
+    exp.JSONExtractScalar,
+    exp.JSONBExtract,
+    exp.JSONBExtractScalar,
+    exp.ArrayContainsAll,
+    exp.ArrayContainedBy,
+    exp.ArrayOverlaps,
+    exp.RegexpLike,
+    exp.RegexpILike,
+    exp.Operator,
+)
+
+
+class UnparsableStatement(SemanticError):  # noqa: N818 (named for what it is, not for a fault)
+    """Text that our parser cannot read; PostgreSQL's own answer is the better error."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStatement:
+    """One statement's text with its tree and tokens. The tree is never changed in place."""
+
+    sql: str
+    tree: exp.Expr
+    tokens: tuple[Token, ...]
+
+
+def parse(sql: str) -> ParsedStatement:
+    """Parse the text of one statement.
+
+    Raises:
+        UnparsableStatement: the parser does not know the syntax (42601).
+        SemanticError: the text holds something that would be read otherwise than PostgreSQL does.
+    """
+    try:
+        tokens = POSTGRES.tokenize(sql)
+        trees = [tree for tree in POSTGRES.parser().parse(tokens, sql) if tree is not None]
+    except ParseError as error:
+        raise UnparsableStatement(
+            "42601", "syntax error or unsupported syntax", position=_error_position(sql, error)
+        ) from error
+    except (TokenError, SqlglotError, RecursionError) as error:
+        raise UnparsableStatement("42601", "syntax error or unsupported syntax") from error
+    if len(trees) != 1:
+        raise UnparsableStatement(
+            "42601", "cannot insert multiple commands into a prepared statement"
+        )
+    _refuse_misread_tokens(sql, tokens)
+    tree = trees[0]
+    if not isinstance(tree, exp.Expr):
+        raise UnparsableStatement("42601", "syntax error or unsupported syntax")
+    return ParsedStatement(sql, tree, tuple(tokens))
+
+
+def refuse_misread(node: exp.Expr) -> None:
+    """Refuse one node whose place in the tree may differ from PostgreSQL's reading.
+
+    Meant to be called for every node of the statement, by whoever walks it anyway.
+    """
+    if isinstance(node, _OTHER_OPERATORS):
+        for child in (node.this, node.expression):
+            if isinstance(child, _OTHER_OPERATORS) and type(child) is not type(node):
+                raise _ambiguous(node)
+    elif isinstance(node, exp.BitwiseNot) and isinstance(node.parent, exp.Binary):
+        raise _ambiguous(node)
+    elif isinstance(node, exp.Parameter) and not isinstance(node.this, exp.Literal):
+        raise UnsupportedError(
+            "the prefix operator @ is not supported",
+            hint="Write abs() instead.",
+            position=position_of(node),
+        )
+
+
+def _ambiguous(node: exp.Expr) -> UnsupportedError:
+    return UnsupportedError(
+        "a mixture of operators of the same precedence without parentheses is not supported",
+        hint="Put parentheses around the operands.",
+        position=position_of(node),
+    )
+
+
+def _refuse_misread_tokens(sql: str, tokens: list[Token]) -> None:
+    for token in tokens:
+        if token.token_type in {TokenType.PIPE_SLASH, TokenType.DPIPE_SLASH}:
+            instead = _MISREAD_OPERATORS.get(token.text, "a function")
+            raise UnsupportedError(
+                f"the prefix operator {token.text} is not supported",
+                hint=f"Write {instead} instead.",
+                position=token.start + 1,
+            )
+
+
+def _error_position(sql: str, error: ParseError) -> int | None:
+    """The 1-based character position of a parse error, from its line and column."""
+    if not error.errors:
+        return None
+    line, column = error.errors[0].get("line"), error.errors[0].get("col")
+    highlight = error.errors[0].get("highlight") or ""
+    if not isinstance(line, int) or not isinstance(column, int):
+        return None
+    start = 0
+    for _ in range(line - 1):
+        start = sql.find("\n", start) + 1
+    # The parser counts to the end of the token that it stumbled over.
+    return max(1, start + column - max(len(highlight) - 1, 0))

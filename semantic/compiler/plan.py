@@ -1,0 +1,410 @@
+"""The logical plan: relations and queries, already correct and governed.
+
+Expressions in a plan are PostgreSQL expressions (sqlglot trees) over the columns of the plan's
+relations, treated as immutable; every relation of a plan has an alias of its own, so a column
+``alias.name`` means one thing wherever it stands. Two kinds of columns are placeholders:
+
+* ``MEASURE_TABLE.key`` is the value of the ``MeasureUse`` of that key,
+* a ``SELECT`` whose only expression is ``SUBQUERY_TABLE.key`` is the ``Subquery`` of that key.
+
+The trees inside a ``Scan`` and the formula of a ``MeasureUse`` come from the model and are in the
+warehouse's dialect. No node knows types: ``semantic.compiler.plan_types`` works them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from sqlglot import exp
+
+from semantic.model.types import PostgresType
+
+MEASURE_TABLE = "measure:"
+SUBQUERY_TABLE = "subquery:"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """Anything of a plan. ``describe`` is its line in EXPLAIN."""
+
+    def describe(self) -> str:
+        """One stable line."""
+        raise NotImplementedError
+
+    def children(self) -> tuple[PlanNode, ...]:
+        """The nodes below, in the order in which EXPLAIN prints them."""
+        found: list[PlanNode] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, PlanNode):
+                found.append(value)
+            elif isinstance(value, tuple):
+                found.extend(item for item in value if isinstance(item, PlanNode))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation(PlanNode):
+    """Something that stands in FROM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query(PlanNode):
+    """Something that yields rows of a fixed list of columns."""
+
+
+def sql_text(node: exp.Expr | None) -> str:
+    """A plan expression as one line of text."""
+    return "" if node is None else node.sql(dialect="postgres")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanColumn:
+    """A column of a scan: a tree of the warehouse's dialect over the scan's base tables."""
+
+    name: str
+    expression: exp.Expr
+    type: PostgresType
+
+
+@dataclass(frozen=True, slots=True)
+class ScanJoin:
+    """A to-one join of a scan.
+
+    Attributes:
+        alias: of the joined table.
+        table: a table or a subquery, without alias.
+        condition: over the aliases of the scan.
+        kind: ``LEFT`` or ``INNER``.
+        name: how the plan calls it, as ``origin -> airports``.
+        structural: whether the join has a say in which rows there are.
+    """
+
+    alias: str
+    table: exp.Expr
+    condition: exp.Expr
+    kind: Literal["LEFT", "INNER"]
+    name: str
+    structural: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Relation):
+    """The rows of a cube or view (R1, R2) with the columns that the statement needs.
+
+    Attributes:
+        alias: of the scan in the plan.
+        relation: the cube's or view's name.
+        base: alias of the root table inside the scan.
+        table: the root table or subquery, without alias.
+        filters: conditions that belong to the relation itself, over the base tables.
+    """
+
+    alias: str
+    relation: str
+    data_source: str
+    base: str
+    table: exp.Expr
+    joins: tuple[ScanJoin, ...]
+    columns: tuple[ScanColumn, ...]
+    filters: tuple[exp.Expr, ...] = ()
+
+    def describe(self) -> str:
+        """One stable line."""
+        columns = ", ".join(
+            f"{column.name}={column.expression.sql()}"
+            if column.expression.sql() != f"{self.base}.{column.name}"
+            else column.name
+            for column in self.columns
+        )
+        joins = "".join(f" join {join.name}" for join in self.joins)
+        filters = "".join(f" where {item.sql()}" for item in self.filters)
+        return f"scan {self.relation} as {self.alias}{joins}{filters} [{columns}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Derived(Relation):
+    """A subquery in FROM."""
+
+    alias: str
+    query: Query
+    lateral: bool = False
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"derived {self.alias}{' lateral' if self.lateral else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class CteReference(Relation):
+    """A WITH query in FROM, by the key of its ``Cte``."""
+
+    alias: str
+    cte: str
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"cte {self.cte} as {self.alias}"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTable(Relation):
+    """A set-returning function in FROM; ``columns`` are its columns' names in the plan."""
+
+    alias: str
+    call: exp.Expr
+    columns: tuple[str, ...]
+    lateral: bool = False
+    subqueries: tuple[Subquery, ...] = ()
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"function {sql_text(self.call)} as {self.alias}"
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Relation):
+    """A relational join as the client wrote it."""
+
+    left: Relation
+    right: Relation
+    kind: Literal["INNER", "LEFT", "RIGHT", "FULL", "CROSS"]
+    condition: exp.Expr | None
+    subqueries: tuple[Subquery, ...] = ()
+
+    def describe(self) -> str:
+        """One stable line."""
+        on = "" if self.condition is None else f" on {sql_text(self.condition)}"
+        return f"{self.kind.lower()} join{on}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureUse:
+    """A measure evaluated over the rows of a group (M1).
+
+    Attributes:
+        key: unique in the statement; the placeholder's column name.
+        name: ``relation.measure``, for people.
+        alias: the relation whose columns the formula is over.
+        formula: aggregates over ``alias``'s columns.
+        portable: the formula is a PostgreSQL expression, not in the warehouse's dialect.
+        filter: the FILTER condition, a PostgreSQL expression.
+    """
+
+    key: str
+    name: str
+    alias: str
+    formula: exp.Expr
+    portable: bool
+    type: PostgresType
+    filter: exp.Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery(PlanNode):
+    """A query inside an expression."""
+
+    key: str
+    query: Query
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"subquery {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """An output column: its name in the plan, unique among its siblings whatever the case."""
+
+    name: str
+    expression: exp.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """A sort key.
+
+    ``output`` is set where the key is an output column (0-based); ``nulls_first`` is explicit.
+    """
+
+    expression: exp.Expr
+    descending: bool
+    nulls_first: bool
+    output: int | None = None
+
+    def __str__(self) -> str:
+        words = [sql_text(self.expression)]
+        if self.descending:
+            words.append("desc")
+        if self.nulls_first != self.descending:
+            words.append("nulls first" if self.nulls_first else "nulls last")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Query):
+    """A SELECT.
+
+    Attributes:
+        group: None does not group; () groups everything into one row. Elements may be
+            ``exp.Rollup``, ``exp.Cube``, ``exp.GroupingSets``.
+        windows: named windows as (name, ``exp.Window``).
+    """
+
+    projections: tuple[Projection, ...]
+    source: Relation | None = None
+    where: exp.Expr | None = None
+    group: tuple[exp.Expr, ...] | None = None
+    having: exp.Expr | None = None
+    windows: tuple[tuple[str, exp.Expr], ...] = ()
+    distinct: bool = False
+    distinct_on: tuple[exp.Expr, ...] = ()
+    order: tuple[OrderKey, ...] = ()
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
+    with_ties: bool = False
+    measures: tuple[MeasureUse, ...] = ()
+    subqueries: tuple[Subquery, ...] = ()
+
+    def describe(self) -> str:
+        """One stable line."""
+        names = {use.key: use for use in self.measures}
+        words = ["select distinct" if self.distinct else "select"]
+        if self.distinct_on:
+            words.append(f"distinct on ({', '.join(_show(e, names) for e in self.distinct_on)})")
+        words.append(
+            "["
+            + ", ".join(
+                text
+                if (text := _show(p.expression, names)).rpartition(".")[2] == p.name
+                else f"{p.name}={text}"
+                for p in self.projections
+            )
+            + "]"
+        )
+        if self.where is not None:
+            words.append(f"where {_show(self.where, names)}")
+        if self.group is not None:
+            words.append(f"group by ({', '.join(_show(e, names) for e in self.group)})")
+        if self.having is not None:
+            words.append(f"having {_show(self.having, names)}")
+        if self.order:
+            words.append("order by " + ", ".join(_show_order(key, names) for key in self.order))
+        if self.limit is not None:
+            words.append(f"limit {sql_text(self.limit)}{' with ties' if self.with_ties else ''}")
+        if self.offset is not None:
+            words.append(f"offset {sql_text(self.offset)}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class SetOperation(Query):
+    """UNION, INTERSECT or EXCEPT.
+
+    ``columns`` are its output names. Sort keys are output columns; their expressions only show.
+    """
+
+    operator: Literal["union", "intersect", "except"]
+    all: bool
+    left: Query
+    right: Query
+    columns: tuple[str, ...]
+    order: tuple[OrderKey, ...] = ()
+    limit: exp.Expr | None = None
+    offset: exp.Expr | None = None
+
+    def describe(self) -> str:
+        """One stable line."""
+        words = [self.operator + (" all" if self.all else "")]
+        if self.order:
+            words.append("order by " + ", ".join(str(key) for key in self.order))
+        if self.limit is not None:
+            words.append(f"limit {sql_text(self.limit)}")
+        if self.offset is not None:
+            words.append(f"offset {sql_text(self.offset)}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Query):
+    """VALUES; ``columns`` are its output names."""
+
+    rows: tuple[tuple[exp.Expr, ...], ...]
+    columns: tuple[str, ...]
+    subqueries: tuple[Subquery, ...] = ()
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"values {len(self.rows)} rows [{', '.join(self.columns)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Cte(PlanNode):
+    """One WITH query; ``key`` is unique in the statement."""
+
+    key: str
+    query: Query
+    materialized: bool | None = None
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"with {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class With(Query):
+    """A query with its WITH queries."""
+
+    ctes: tuple[Cte, ...]
+    body: Query
+
+    def describe(self) -> str:
+        """One stable line."""
+        return "with"
+
+
+def _show(node: exp.Expr, names: dict[str, MeasureUse]) -> str:
+    text = sql_text(node)
+    for key, use in names.items():
+        condition = f" filter ({sql_text(use.filter)})" if use.filter is not None else ""
+        text = text.replace(f'"{MEASURE_TABLE}"."{key}"', f"measure({use.name}{condition})")
+    return text
+
+
+def _show_order(key: OrderKey, names: dict[str, MeasureUse]) -> str:
+    text = str(key)
+    shown = sql_text(key.expression)
+    return _show(key.expression, names) + text[len(shown) :]
+
+
+def walk(node: PlanNode) -> Iterator[PlanNode]:
+    """A node and all nodes below it, top down."""
+    yield node
+    for child in node.children():
+        yield from walk(child)
+
+
+def explain(node: PlanNode) -> str:
+    """The plan as text: one line a node, children indented by two spaces."""
+    lines: list[str] = []
+    _explain(node, 0, lines)
+    return "\n".join(lines)
+
+
+def _explain(node: PlanNode, depth: int, lines: list[str]) -> None:
+    lines.append("  " * depth + node.describe())
+    for child in node.children():
+        _explain(child, depth + 1, lines)
+
+
+def query_columns(query: Query) -> tuple[str, ...]:
+    """The names of a query's output columns."""
+    if isinstance(query, Select):
+        return tuple(projection.name for projection in query.projections)
+    if isinstance(query, With):
+        return query_columns(query.body)
+    if isinstance(query, SetOperation | Values):
+        return query.columns
+    raise TypeError(type(query).__name__)

@@ -1,0 +1,214 @@
+"""The model as PostgreSQL clients see it: relations, columns, types, keys and comments (R3, R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlglot import exp
+
+from semantic.compiler.model_sql import ModelSql, path_of
+from semantic.compiler.trees import conjuncts
+from semantic.errors import SemanticError
+from semantic.model.members import Dimension, Measure, Member, Segment
+from semantic.model.model import Model
+from semantic.model.published import (
+    PublishedColumn,
+    PublishedForeignKey,
+    PublishedModel,
+    PublishedRelation,
+)
+from semantic.model.relations import Cube, Join, View, ViewMember
+from semantic.model.types import (
+    BOOL,
+    FLOAT4,
+    FLOAT8,
+    INT8,
+    INTERVAL,
+    NUMERIC,
+    TEXT,
+    TIMESTAMP,
+    UNKNOWN,
+    PostgresType,
+)
+
+Probed = Mapping[str, Sequence[tuple[str, str, int]]]
+
+_BY_DECLARATION = {
+    "string": TEXT,
+    "number": NUMERIC,
+    "boolean": BOOL,
+    "time": TIMESTAMP,
+    "geo": TEXT,
+    "switch": TEXT,
+    "rank": INT8,
+    "number_agg": NUMERIC,
+}
+
+
+def publish(
+    model: Model, probed: Probed, dialects: Mapping[str, str] | None = None
+) -> PublishedModel:
+    """What clients are shown of a model.
+
+    Args:
+        model: the model.
+        probed: (column, typname, modifier) of each probe's result, by relation.
+        dialects: as for ``Compiler``; only used to read join conditions.
+    """
+    publisher = _Publisher(model, probed, ModelSql(model, dialects or {"default": "duckdb"}))
+    relations = [publisher.cube(cube) for cube in model.cubes if cube.public]
+    relations += [publisher.view(view) for view in model.views if view.public]
+    return PublishedModel(model.version, tuple(relations))
+
+
+class _Publisher:
+    def __init__(self, model: Model, probed: Probed, sql: ModelSql) -> None:
+        self._model = model
+        self._sql = sql
+        self._types = {
+            (relation, name): PostgresType(kind, modifier)
+            for relation, columns in probed.items()
+            for name, kind, modifier in columns
+        }
+
+    def cube(self, cube: Cube) -> PublishedRelation:
+        visible = [member for member in cube.members.values() if member.public]
+        names = {member.name for member in visible}
+        key = tuple(item.name for item in cube.primary_key)
+        return PublishedRelation(
+            cube.name,
+            "cube",
+            tuple(self._column(cube.name, member, member.name) for member in visible),
+            key if key and names.issuperset(key) else (),
+            tuple(self._foreign_keys(cube, names)),
+            _describe(cube.title, cube.description),
+        )
+
+    def view(self, view: View) -> PublishedRelation:
+        columns: list[PublishedColumn] = []
+        for name, member in view.columns.items():
+            if not member.public:
+                continue
+            if isinstance(member, ViewMember):
+                target = self._model.cubes_by_name[member.cube].members[member.member]
+                kind = self._type(member.cube, target)
+                title = member.title or target.title
+                text = _comment(target, title, member.description or target.description)
+                columns.append(PublishedColumn(name, kind, member.kind, text))
+            else:
+                columns.append(self._column(view.name, member, name))
+        return PublishedRelation(
+            view.name, "view", tuple(columns), comment=_describe(view.title, view.description)
+        )
+
+    def _column(self, relation: str, member: Member, name: str) -> PublishedColumn:
+        comment = _comment(member, member.title, member.description)
+        return PublishedColumn(name, self._type(relation, member), member.kind, comment)
+
+    def _type(self, relation: str, member: Member) -> PostgresType:
+        probed = self._types.get((relation, member.name), UNKNOWN)
+        if probed.name == "unknown":
+            probed = UNKNOWN
+        if isinstance(member, Segment):
+            return BOOL
+        if isinstance(member, Dimension):
+            if member.data_type is not None:
+                return member.data_type
+            return _BY_DECLARATION[member.type] if probed == UNKNOWN else probed
+        return measure_type(member, probed)
+
+    def _foreign_keys(self, cube: Cube, names: set[str]) -> Iterator[PublishedForeignKey]:
+        for join in cube.joins:
+            target = self._model.cubes_by_name[join.target]
+            if join.relationship != "many_to_one" or not target.public or join.valid is not None:
+                continue
+            key = [item.name for item in target.primary_key]
+            pairs = self._pairs(cube, join, target, names)
+            if pairs and key and {right for _, right in pairs} == set(key):
+                if not all(target.members[name].public for name in key):
+                    continue
+                yield PublishedForeignKey(
+                    f"{cube.name}_{join.name}_fkey",
+                    tuple(left for left, _ in pairs),
+                    target.name,
+                    tuple(right for _, right in pairs),
+                )
+
+    def _pairs(
+        self, cube: Cube, join: Join, target: Cube, names: set[str]
+    ) -> list[tuple[str, str]]:
+        """The pairs of plain columns that a join equates; empty where it does anything else."""
+        try:
+            condition = self._sql.join_condition(cube, join)
+        except SemanticError:
+            return []
+        own = self._plain_columns(cube, names)
+        others = self._plain_columns(target, set(target.members))
+        pairs: list[tuple[str, str]] = []
+        for node in conjuncts(condition):
+            sides = {
+                path_of(side): side.name
+                for side in (_bare(node.this), _bare(node.expression))
+                if isinstance(node, exp.EQ) and isinstance(side, exp.Column)
+            }
+            left, right = own.get(sides.get((), "")), others.get(sides.get((join.name,), ""))
+            if left is None or right is None:
+                return []
+            pairs.append((left, right))
+        return pairs
+
+    def _plain_columns(self, cube: Cube, names: set[str]) -> dict[str, str]:
+        """Dimensions that are nothing but a column of the base table, by that column."""
+        found: dict[str, str] = {}
+        for dimension in cube.dimensions:
+            if dimension.name not in names:
+                continue
+            try:
+                tree = _bare(self._sql.dimension(cube, dimension))
+            except SemanticError:
+                continue
+            if isinstance(tree, exp.Column) and path_of(tree) == ():
+                found.setdefault(tree.name, dimension.name)
+        return found
+
+
+def measure_type(measure: Measure, probed: PostgresType) -> PostgresType:
+    """The type of a measure, from the type of what it aggregates, by PostgreSQL's rules."""
+    name = probed.name
+    if measure.type.startswith("count"):
+        return INT8
+    if measure.is_calculated:
+        if measure.type in {"string", "boolean"} or probed == UNKNOWN:
+            return _BY_DECLARATION[measure.type]
+        return probed
+    if measure.type == "median" or (measure.type == "percentile" and not measure.discrete):
+        return INTERVAL if name == "interval" else FLOAT8
+    if probed == UNKNOWN:
+        return NUMERIC
+    if measure.type == "sum":
+        if name in {"int2", "int4"}:
+            return INT8
+        return probed if probed in {FLOAT4, FLOAT8, INTERVAL} else NUMERIC
+    if measure.type == "avg":
+        if probed in {FLOAT4, FLOAT8}:
+            return FLOAT8
+        return INTERVAL if name == "interval" else NUMERIC
+    return probed if probed.modifier < 0 else PostgresType(name)
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Paren | exp.Cast):
+        node = node.this
+    return node
+
+
+def _comment(member: Member, title: str | None, description: str | None) -> str:
+    kind = f"measure·{member.type}" if isinstance(member, Measure) else member.kind
+    text = _describe(title, description)
+    return f"[{kind}] {text}" if text else f"[{kind}]"
+
+
+def _describe(title: str | None, description: str | None) -> str | None:
+    if title and description:
+        return f"{title}: {description}"
+    return title or description

@@ -1,0 +1,443 @@
+"""Binds queries: WITH, set operations, VALUES, and what stands in FROM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from semantic.compiler.names import Names, name_of
+from semantic.compiler.plan import (
+    Cte,
+    OrderKey,
+    Query,
+    SetOperation,
+    Subquery,
+    Values,
+    With,
+    query_columns,
+)
+from semantic.compiler.positions import position_of
+from semantic.compiler.resolve import ROWS, Resolver
+from semantic.compiler.scope import (
+    BoundQuery,
+    CubeSource,
+    MeasureColumn,
+    QuerySource,
+    Scope,
+    Source,
+)
+from semantic.compiler.select import BoundSelect
+from semantic.compiler.select_state import limits_of
+from semantic.compiler.sources import FromClause
+from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
+from semantic.compiler.trees import column, rebuild
+from semantic.errors import SemanticError, UnsupportedError
+
+_OPERATORS = {exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except"}
+_SET_CLAUSES = frozenset({"this", "expression", "distinct", "with_", "order", "limit", "offset"})
+_TABLE_CLAUSES = frozenset({"this", "db", "catalog", "alias", "joins", "only"})
+_SUBQUERY_CLAUSES = frozenset({"this", "alias", "joins", "with_", "order", "limit", "offset"})
+
+
+@dataclass(eq=False, slots=True)
+class BoundCte:
+    """A WITH query: bound once, built once, referred to any number of times."""
+
+    name: str
+    key: str
+    query: BoundQuery
+    column_names: tuple[str, ...]
+    materialized: bool | None
+    used: bool = False
+
+
+class BoundWith:
+    """A query under WITH; see ``BoundQuery``."""
+
+    def __init__(self, ctes: list[BoundCte], body: BoundQuery) -> None:
+        self._ctes = ctes
+        self._body = body
+        self.names = body.names
+
+    def is_measure(self, index: int) -> bool:
+        """See ``BoundQuery``."""
+        return self._body.is_measure(index)
+
+    def measure(self, index: int) -> MeasureColumn | None:
+        """See ``BoundQuery``."""
+        return self._body.measure(index)
+
+    def demand(self, index: int) -> str:
+        """See ``BoundQuery``."""
+        return self._body.demand(index)
+
+    def hand_up(self, index: int) -> exp.Expr:
+        """See ``BoundQuery``."""
+        return self._body.hand_up(index)
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``BoundQuery``."""
+        return self._body.unique_keys()
+
+    def build(self) -> Query:
+        """See ``BoundQuery``. Later WITH queries ask earlier ones for columns, so go first."""
+        body = self._body.build()
+        built: list[Cte] = []
+        for cte in reversed(self._ctes):
+            if cte.used:
+                built.append(Cte(cte.key, cte.query.build(), cte.materialized))
+        return With(tuple(reversed(built)), body) if built else body
+
+
+class BoundSetOperation:
+    """UNION, INTERSECT, EXCEPT; see ``BoundQuery``. Its columns are all in demand."""
+
+    def __init__(
+        self, statement: Statement, node: exp.SetOperation, left: BoundQuery, right: BoundQuery
+    ) -> None:
+        refuse_other_arguments(node, _SET_CLAUSES, "a set operation")
+        self._statement = statement
+        self._node = node
+        self._left = left
+        self._right = right
+        self.names = list(left.names)
+        self._output_names = Names()
+        self._columns = tuple(self._output_names.take(name) for name in self.names)
+        self._limit, self._offset, ties = limits_of(node)
+        if ties:
+            raise unsupported("WITH TIES", node)
+        order = node.args.get("order")
+        self._order = tuple(self._key(item) for item in (order.expressions if order else []))
+
+    def _key(self, node: exp.Ordered) -> OrderKey:
+        key = node.this
+        index = None
+        if isinstance(key, exp.Literal) and str(key.this).isdigit():
+            index = int(key.this) - 1
+        elif isinstance(key, exp.Column) and isinstance(key.this, exp.Identifier):
+            name = name_of(key.this)
+            index = self.names.index(name) if name in self.names else None
+        if index is None or not 0 <= index < len(self.names):
+            raise unsupported(
+                "ORDER BY of a set operation over anything but its output columns", node
+            )
+        return OrderKey(
+            column("", self._columns[index]),
+            bool(node.args.get("desc")),
+            bool(node.args.get("nulls_first")),
+            index,
+        )
+
+    def is_measure(self, index: int) -> bool:
+        """See ``BoundQuery``."""
+        return False
+
+    def measure(self, index: int) -> MeasureColumn | None:
+        """See ``BoundQuery``."""
+        return None
+
+    def demand(self, index: int) -> str:
+        """See ``BoundQuery``."""
+        return self._columns[index]
+
+    def hand_up(self, index: int) -> exp.Expr:
+        """See ``BoundQuery``."""
+        raise TypeError(self.names[index])
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``BoundQuery``."""
+        if self._node.args.get("distinct"):
+            yield frozenset(range(len(self.names)))
+
+    def build(self) -> Query:
+        """See ``BoundQuery``."""
+        for side in (self._left, self._right):
+            for index in range(len(side.names)):
+                side.demand(index)
+        left, right = self._left.build(), self._right.build()
+        operator = next(name for kind, name in _OPERATORS.items() if isinstance(self._node, kind))
+        return SetOperation(
+            operator,  # type: ignore[arg-type]
+            not self._node.args.get("distinct"),
+            left,
+            right,
+            self._columns,
+            self._order,
+            self._limit,
+            self._offset,
+        )
+
+
+class BoundValues:
+    """VALUES; see ``BoundQuery``."""
+
+    def __init__(self, binder: QueryBinder, node: exp.Values, parent: Scope | None) -> None:
+        self._statement = binder.statement
+        self._rows = [
+            list(row.expressions) if isinstance(row, exp.Tuple) else [row]
+            for row in node.expressions
+        ]
+        width = len(self._rows[0]) if self._rows else 0
+        self.names = [f"column{number + 1}" for number in range(width)]
+        self._resolver = Resolver(binder.statement, Scope(parent), binder.bind)
+        for row in self._rows:
+            for item in row:
+                self._resolver.resolve(item, ROWS)
+
+    def is_measure(self, index: int) -> bool:
+        """See ``BoundQuery``."""
+        return False
+
+    def measure(self, index: int) -> MeasureColumn | None:
+        """See ``BoundQuery``."""
+        return None
+
+    def demand(self, index: int) -> str:
+        """See ``BoundQuery``."""
+        return self.names[index]
+
+    def hand_up(self, index: int) -> exp.Expr:
+        """See ``BoundQuery``."""
+        raise TypeError(self.names[index])
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``BoundQuery``."""
+        if len(self._rows) == 1:
+            yield frozenset()
+
+    def build(self) -> Query:
+        """See ``BoundQuery``."""
+        subqueries: list[Subquery] = []
+
+        def replace(node: exp.Expr) -> exp.Expr | None:
+            if isinstance(node, exp.Query):
+                raise unsupported("a subquery in VALUES", node)
+            if isinstance(node, exp.Column):
+                visible = self._resolver.columns.get(id(node))
+                if visible is None:
+                    raise self._statement.deferred or unsupported("this column reference", node)
+                return visible.source.value(visible)
+            return None
+
+        rows = tuple(tuple(rebuild(item, replace) for item in row) for row in self._rows)
+        return Values(rows, tuple(self.names), tuple(subqueries))
+
+
+class QueryBinder:
+    """Binds a statement's queries, outermost first."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self._ctes: list[Mapping[str, BoundCte]] = []
+
+    def bind(self, node: exp.Expr, parent: Scope | None) -> BoundQuery:
+        """Bind any query."""
+        clause = node.args.get("with_")
+        if clause is None:
+            return self._body(node, parent)
+        ctes: dict[str, BoundCte] = {}
+        self._ctes.append(ctes)
+        made: list[BoundCte] = []
+        for item in clause.expressions:
+            cte = self._cte(item, parent, recursive=bool(clause.args.get("recursive")))
+            ctes[cte.name] = cte
+            made.append(cte)
+        body = self._body(node, parent)
+        self._ctes.pop()
+        return BoundWith(made, body)
+
+    def _cte(self, node: exp.CTE, parent: Scope | None, *, recursive: bool) -> BoundCte:
+        refuse_other_arguments(node, frozenset({"this", "alias", "materialized"}), "WITH")
+        alias = node.args["alias"]
+        name = name_of(alias.this)
+        if not isinstance(node.this, exp.Query):
+            raise unsupported("a data-modifying statement in WITH", node)
+        if recursive and any(
+            table.name and name_of(table.this) == name for table in _tables(node.this)
+        ):
+            raise unsupported("a recursive WITH query next to a cube", node)
+        columns = tuple(name_of(item) for item in alias.args.get("columns") or [])
+        query = self.bind(node.this, parent)
+        materialized = node.args.get("materialized")
+        return BoundCte(name, self.statement.names.take(name), query, columns, materialized)
+
+    def _body(self, node: exp.Expr, parent: Scope | None) -> BoundQuery:
+        if isinstance(node, exp.Select):
+            return BoundSelect(
+                self.statement,
+                node,
+                parent,
+                lambda scope: FromClause(node, scope, self._source),
+                self.bind,
+            )
+        if isinstance(node, exp.SetOperation):
+            return self._set_operation(node, parent)
+        if isinstance(node, exp.Values):
+            refuse_other_arguments(node, frozenset({"expressions", "alias"}), "VALUES")
+            return BoundValues(self, node, parent)
+        if isinstance(node, exp.Subquery):
+            return self._parentheses(node, parent)
+        raise unsupported("this form of query", node)
+
+    def _parentheses(self, node: exp.Subquery, parent: Scope | None) -> BoundQuery:
+        """``(query) ORDER BY ... LIMIT ...`` is the query with these clauses around it."""
+        refuse_other_arguments(node, _SUBQUERY_CLAUSES, "a subquery")
+        if any(node.args.get(key) for key in ("order", "limit", "offset")):
+            raise unsupported(
+                "ORDER BY or LIMIT after a query in parentheses",
+                node,
+                "Write SELECT * FROM (...) AS q ORDER BY ... LIMIT ....",
+            )
+        return self.bind(node.this, parent)
+
+    def _set_operation(self, node: exp.SetOperation, parent: Scope | None) -> BoundQuery:
+        left = self.bind(node.this, parent)
+        right = self.bind(node.expression, parent)
+        if len(left.names) != len(right.names):
+            self.statement.defer(
+                SemanticError("42601", "each query of a set operation must have the same columns")
+            )
+        return BoundSetOperation(self.statement, node, left, right)
+
+    def _source(self, node: exp.Expr, scope: Scope) -> Source:
+        if isinstance(node, exp.Table):
+            return self._table(node, scope)
+        if isinstance(node, exp.Lateral):
+            inner = node.this
+            if not isinstance(inner, exp.Subquery):
+                raise unsupported("LATERAL over a function next to a cube", node)
+            return self._derived(inner, scope, node.args.get("alias"), lateral=True)
+        if isinstance(node, exp.Subquery | exp.Values):
+            return self._derived(node, scope.parent, node.args.get("alias"), lateral=False)
+        raise unsupported("this item in FROM", node)
+
+    def _derived(
+        self, node: exp.Expr, scope: Scope | None, alias: exp.Expr | None, *, lateral: bool
+    ) -> Source:
+        inner = node
+        if isinstance(node, exp.Subquery):
+            refuse_other_arguments(node, _SUBQUERY_CLAUSES, "a subquery")
+            inner = (
+                node.this
+                if not any(node.args.get(k) for k in ("order", "limit", "offset"))
+                else node
+            )
+        query = self.bind(inner, scope)
+        name, columns = _alias_of(alias)
+        plan_alias = self.statement.names.take(name or "subquery")
+        return QuerySource(name, plan_alias, query, column_names=columns, lateral=lateral)
+
+    def _table(self, node: exp.Table, scope: Scope) -> Source:
+        if not isinstance(node.this, exp.Identifier):
+            raise unsupported("a function in FROM next to a cube", node)
+        refuse_other_arguments(node, _TABLE_CLAUSES, "FROM")
+        name = name_of(node.this)
+        alias, columns = _alias_of(node.args.get("alias"))
+        cte = self._find_cte(name) if node.args.get("db") is None else None
+        if cte is not None:
+            cte.used = True
+            plan_alias = self.statement.names.take(alias or name)
+            names = columns or cte.column_names
+            if columns and len(columns) < len(cte.column_names):
+                names = (*columns, *cte.column_names[len(columns) :])
+            return QuerySource(
+                alias or name, plan_alias, cte.query, column_names=names, cte=cte.key
+            )
+        return self._cube(node, name, alias or name, columns)
+
+    def _find_cte(self, name: str) -> BoundCte | None:
+        for ctes in reversed(self._ctes):
+            if name in ctes:
+                return ctes[name]
+        return None
+
+    def _cube(self, node: exp.Table, name: str, alias: str, columns: tuple[str, ...]) -> Source:
+        statement = self.statement
+        found = self.relation_of(node)
+        if found is None:
+            raise self._not_a_cube(node, name)
+        if columns:
+            raise unsupported("column aliases for a cube", node, "Rename columns in a subquery.")
+        published = statement.relations[found]
+        relation = statement.members.sql.model.relation(found)
+        if relation is None:
+            raise SemanticError("XX000", f"{found} is published but not in the model")
+        if found != name:
+            statement.replace(node.this, '"' + found.replace('"', '""') + '"')
+        try:
+            source = CubeSource(
+                alias,
+                statement.names.take(alias),
+                relation,
+                published,
+                statement.members,
+                statement.names,
+            )
+        except UnsupportedError as error:
+            error.position = error.position or position_of(node)
+            raise
+        statement.cubes[found] = None
+        statement.data_sources[source.builder.data_source] = None
+        if len(statement.data_sources) > 1:
+            raise UnsupportedError(
+                "a query over cubes of different data sources is not supported",
+                hint=f"The cubes are in {', '.join(statement.data_sources)}.",
+                position=position_of(node),
+            )
+        return source
+
+    def relation_of(self, node: exp.Table) -> str | None:
+        """The cube or view that a table name means."""
+        schema = node.args.get("db")
+        if schema is not None and name_of(schema) != "public":
+            return None
+        if not isinstance(node.this, exp.Identifier):
+            return None
+        name = name_of(node.this)
+        if name in self.statement.relations:
+            return name
+        return None if node.this.args.get("quoted") else self.statement.folded.get(name)
+
+    def _not_a_cube(self, node: exp.Table, name: str) -> SemanticError:
+        schema = node.args.get("db")
+        shown = name if schema is None else f"{name_of(schema)}.{name}"
+        if name.startswith("pg_") or (
+            schema is not None and name_of(schema) in {"pg_catalog", "information_schema"}
+        ):
+            return unsupported(
+                "a query over cubes and system catalogs together",
+                node,
+                "Query the catalog in a statement of its own.",
+            )
+        return UndefinedRelationError(shown, position_of(node))
+
+
+class UndefinedRelationError(SemanticError):
+    """A relation that is no cube, view or WITH query; PostgreSQL may report it better (42P01)."""
+
+    def __init__(self, name: str, position: int | None) -> None:
+        super().__init__("42P01", f'relation "{name}" does not exist', position=position)
+
+
+def _alias_of(node: exp.Expr | None) -> tuple[str, tuple[str, ...]]:
+    if node is None:
+        return "", ()
+    name = name_of(node.this) if isinstance(node.this, exp.Identifier) else ""
+    columns = [
+        item.this if isinstance(item, exp.ColumnDef) else item
+        for item in node.args.get("columns") or []
+    ]
+    return name, tuple(name_of(item) for item in columns)
+
+
+def _tables(node: exp.Expr) -> Iterator[exp.Table]:
+    return (
+        table
+        for table in node.find_all(exp.Table)
+        if isinstance(table.this, exp.Identifier) and table.args.get("db") is None
+    )
+
+
+__all__ = ["BoundQuery", "QueryBinder", "UndefinedRelationError", "query_columns"]

@@ -1,0 +1,389 @@
+"""Resolves the names of one SELECT's expressions and decides what its measures mean there.
+
+This is the eager half of binding: it sees every expression of the statement, also those that no
+result needs, because the text that PostgreSQL analyses must be right everywhere. What it decides is
+kept by node; ``semantic.compiler.select`` makes plan expressions of it for the columns in demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from semantic.compiler.aggregates import (
+    aggregate_name,
+    check_over_expression,
+    is_aggregate,
+    is_measure_call,
+    meaningless,
+    reading_of,
+)
+from semantic.compiler.names import name_of
+from semantic.compiler.parse import refuse_misread
+from semantic.compiler.positions import position_of
+from semantic.compiler.scope import BoundQuery, MeasureColumn, Scope, VisibleColumn
+from semantic.compiler.statement import Statement, unsupported
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.members import CALCULATED_TYPES
+
+BindSubquery = Callable[[exp.Expr, Scope], BoundQuery]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A node that stands for a measure over the rows of its group.
+
+    Attributes:
+        column: the measure.
+        filter: the FILTER condition around the aggregate.
+        within: what the measure's value is put into (a cast), None for the value itself.
+        reference: the column node inside ``within``.
+    """
+
+    column: VisibleColumn
+    filter: exp.Expr | None = None
+    within: exp.Expr | None = None
+    reference: exp.Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where an expression stands.
+
+    Attributes:
+        grouping: a bare measure means its value over the group (M4).
+        aggregate: the aggregate call around it, whose argument takes row values.
+        windowed: the aggregate is called over a window of rows that are not grouped.
+        filter: the FILTER condition of the aggregate that comes next.
+    """
+
+    grouping: bool = False
+    aggregate: exp.Expr | None = None
+    windowed: bool = False
+    filter: exp.Expr | None = None
+
+
+ROWS = Context()
+GROUPS = Context(grouping=True)
+
+_SAFE_CASTS = frozenset({exp.DType.DECIMAL, exp.DType.DOUBLE})
+
+
+class Resolver:
+    """Resolves the expressions of one SELECT.
+
+    Attributes:
+        columns: what each column node means.
+        evaluations: aggregates and bare measures that stand for a measure's value.
+        subqueries: the queries inside expressions, by their SELECT (or set operation) node.
+        aggregated: measures that are aggregated in any way, with a node to blame.
+    """
+
+    def __init__(self, statement: Statement, scope: Scope, bind: BindSubquery) -> None:
+        self._statement = statement
+        self._scope = scope
+        self._bind = bind
+        self.columns: dict[int, VisibleColumn] = {}
+        self.evaluations: dict[int, Evaluation] = {}
+        self.subqueries: dict[int, BoundQuery] = {}
+        self.aggregated: list[tuple[VisibleColumn, exp.Expr]] = []
+        self.group_keys: list[exp.Expr] = []
+        self._key_columns: set[int] = set()
+
+    def add_group_key(self, node: exp.Expr) -> None:
+        """Remember a grouping expression: a measure inside an equal one is a row value (M6)."""
+        self.group_keys.append(node)
+        key = self.columns.get(id(node))
+        if key is not None:
+            self._key_columns.add(id(key))
+
+    def resolve(self, node: exp.Expr, context: Context) -> None:
+        """Resolve an expression and everything below it."""
+        refuse_misread(node)
+        if isinstance(node, exp.Column):
+            self._column(node, context)
+        elif isinstance(node, exp.Query):
+            self._subquery(node)
+        elif isinstance(node, exp.Window):
+            self._window(node, context)
+        elif isinstance(node, exp.Filter):
+            self._filter(node, context)
+        elif is_measure_call(node):
+            self._measure_call(node, context)
+        elif is_aggregate(node):
+            self._aggregate(node, context)
+        else:
+            if context.grouping and self.group_keys and any(node == key for key in self.group_keys):
+                context = ROWS
+            for child in node.iter_expressions():
+                self.resolve(child, context)
+
+    def find(self, node: exp.Column, *, local: bool = False) -> VisibleColumn | None:
+        """The column that a node names; None after reporting or deferring the failure."""
+        if isinstance(node.this, exp.Star):
+            raise unsupported("a whole row as a value", node)
+        table, name = self._names(node)
+        quoted = bool(node.this.args.get("quoted"))
+        scope: Scope | None = self._scope
+        while scope is not None:
+            found = scope.find(name, table, quoted=quoted)
+            if found:
+                break
+            scope = None if local else scope.parent
+        else:
+            found = []
+        if len(found) != 1 or scope is None:
+            if not local:
+                self._not_found(node, table, name, ambiguous=bool(found))
+            return None
+        visible = found[0]
+        if scope is not self._scope and visible.is_measure and scope.after_grouping:
+            raise unsupported(
+                "a measure of the outer query in a subquery",
+                node,
+                "Compute it in a subquery in FROM and compare with its column.",
+            )
+        if visible.name != name:
+            self._statement.replace(node.this, '"' + visible.name.replace('"', '""') + '"')
+        return visible
+
+    def _names(self, node: exp.Column) -> tuple[str | None, str]:
+        table = node.args.get("table")
+        name = name_of(node.this)
+        if table is None:
+            return None, name
+        return name_of(table), name
+
+    def _not_found(
+        self, node: exp.Column, table: str | None, name: str, *, ambiguous: bool
+    ) -> None:
+        scope: Scope | None = self._scope
+        while table is None and scope is not None:
+            if scope.has_source(name):
+                raise unsupported("a whole row as a value", node)
+            scope = scope.parent
+        if ambiguous:
+            error = SemanticError("42702", f'column reference "{name}" is ambiguous')
+        else:
+            shown = name if table is None else f"{table}.{name}"
+            error = SemanticError("42703", f'column "{shown}" does not exist')
+        error.position = position_of(node)
+        self._statement.defer(error)
+
+    def _column(self, node: exp.Column, context: Context) -> None:
+        visible = self.columns.get(id(node)) or self.find(node)
+        if visible is None:
+            return
+        self.columns[id(node)] = visible
+        if not (context.grouping and visible.is_measure) or id(visible) in self._key_columns:
+            return
+        if not self._is_local(visible):
+            return
+        self._check_usable(visible, node)
+        self._statement.wrap(node, "measure(", ")")
+        self._evaluate(node, Evaluation(visible))
+
+    def _evaluate(self, node: exp.Expr, evaluation: Evaluation) -> None:
+        self.evaluations[id(node)] = evaluation
+        self.aggregated.append((evaluation.column, node))
+
+    def _is_local(self, visible: VisibleColumn) -> bool:
+        return any(visible.source is source for source in self._scope.sources)
+
+    def _subquery(self, node: exp.Query) -> None:
+        inner = node
+        while isinstance(inner, exp.Subquery) and not _has_clauses(inner):
+            inner = inner.this
+        self.subqueries[id(node)] = self._bind(inner, self._scope)
+
+    def _window(self, node: exp.Window, context: Context) -> None:
+        call = node.this
+        windowed = replace(context, windowed=not context.grouping)
+        for key, value in node.args.items():
+            items = value if isinstance(value, list) else [value]
+            for item in items:
+                if isinstance(item, exp.Expr) and key != "this":
+                    self.resolve(item, context)
+        if isinstance(call, exp.Filter):
+            self.resolve(call.expression, context)
+            call = call.this
+        if is_measure_call(call):
+            raise unsupported(
+                "MEASURE() over a window", call, "Group in a subquery and use the window around it."
+            )
+        if context.grouping or not is_aggregate(call):
+            # After grouping, the call is over groups: a measure in it is the group's own value.
+            for child in call.iter_expressions():
+                self.resolve(child, context)
+        else:
+            self._aggregate(call, windowed)
+
+    def _filter(self, node: exp.Filter, context: Context) -> None:
+        condition = node.expression
+        self.resolve(condition, replace(ROWS, aggregate=node))
+        inner = condition.this if isinstance(condition, exp.Where) else condition
+        self.resolve(node.this, replace(context, filter=inner))
+        evaluation = self.evaluations.pop(id(node.this), None)
+        if evaluation is not None:
+            self.evaluations[id(node)] = evaluation
+
+    def _measure_call(self, node: exp.Expr, context: Context) -> None:
+        arguments = node.expressions if isinstance(node, exp.Anonymous) else [node.this]
+        argument = _peel(arguments[0]) if len(arguments) == 1 else None
+        visible = self.find(argument) if isinstance(argument, exp.Column) else None
+        if isinstance(argument, exp.Column) and visible is None:
+            return
+        if visible is None or not visible.is_measure:
+            raise SemanticError(
+                "42804",
+                "MEASURE() takes a measure",
+                hint=self._hint_for_plain(visible),
+                position=position_of(argument or node),
+            )
+        if not self._is_local(visible):
+            raise unsupported("a measure of the outer query in a subquery", node)
+        self.columns[id(argument)] = visible
+        self._check_usable(visible, node)
+        self._evaluate(node, Evaluation(visible, context.filter))
+
+    def _hint_for_plain(self, visible: VisibleColumn | None) -> str:
+        if visible is None:
+            return "Write MEASURE(name) with the name of one measure."
+        measures = [
+            column.name
+            for source in self._scope.sources
+            for column in source.columns
+            if column.is_measure
+        ]
+        if not measures:
+            return (
+                f"{visible.name} is a plain column here: the subquery it comes from groups, limits "
+                "or deduplicates its rows. Use a plain aggregate such as SUM()."
+            )
+        return f"{visible.name} is a plain column. Measures here: {', '.join(measures[:10])}."
+
+    def _aggregate(self, node: exp.Expr, context: Context) -> None:
+        inside = replace(ROWS, aggregate=node)
+        for child in node.iter_expressions():
+            self.resolve(child, inside)
+        used = [
+            (visible, child)
+            for child in node.walk(prune=lambda item: isinstance(item, exp.Query))
+            if (visible := self.columns.get(id(child))) is not None and visible.is_measure
+        ]
+        if not used:
+            return
+        if not all(self._is_local(visible) for visible, _ in used):
+            raise unsupported("an aggregate over a measure of the outer query", node)
+        direct = _direct_argument(node)
+        visible = self.columns.get(id(direct)) if direct is not None else None
+        if visible is not None and len(used) == 1:
+            self._over_measure(node, visible, direct, context)
+            return
+        for visible, child in used:
+            self._over_expression(node, visible, child)
+
+    def _over_measure(
+        self, node: exp.Expr, visible: VisibleColumn, direct: exp.Expr | None, context: Context
+    ) -> None:
+        """An aggregate whose whole argument is one measure, perhaps cast."""
+        measure = self._check_usable(visible, node)
+        definition = measure.definition
+        name = aggregate_name(node)
+        position = position_of(node)
+        argument = _argument(node)
+        casted = _peel(argument) is not direct if argument is not None else False
+        defined = self._statement.settings.measure_aggregates == "defined"
+        if context.windowed:
+            if definition.type in {"sum", "avg", "min", "max"} or (
+                definition.type == "count" and name == "sum"
+            ):
+                reading_of(name, definition, position)
+                return
+            raise unsupported(
+                f'an aggregate over a window of the {definition.type} measure "{definition.name}"',
+                node,
+                "Group in a subquery and use the window around it.",
+            )
+        reading = "defined" if defined else reading_of(name, definition, position)
+        if reading == "rows" or (casted and definition.type in {"sum", "avg", "min", "max"}):
+            self.aggregated.append((visible, node))
+            return
+        if not casted:
+            self._evaluate(node, Evaluation(visible, context.filter))
+            return
+        if not (isinstance(argument, exp.Expr) and _safe_casts(argument)):
+            raise meaningless(name, definition, position)
+        self._evaluate(node, Evaluation(visible, context.filter, argument, direct))
+
+    def _over_expression(self, node: exp.Expr, visible: VisibleColumn, child: exp.Expr) -> None:
+        """An aggregate over an expression that holds a measure takes row values, if it may."""
+        measure = self._check_usable(visible, child)
+        check_over_expression(aggregate_name(node), measure.definition, position_of(child))
+        self.aggregated.append((visible, node))
+
+    def _check_usable(self, visible: VisibleColumn, node: exp.Expr) -> MeasureColumn:
+        """The measure behind a column.
+
+        Raises:
+            UnsupportedError: its definition needs what the compiler cannot do, at the node.
+        """
+        try:
+            measure = visible.measure
+        except UnsupportedError as error:
+            if error.position is None:
+                error.position = position_of(node)
+            raise
+        if measure is None:
+            raise TypeError(visible.name)
+        return measure
+
+
+def _peel(node: exp.Expr | None) -> exp.Expr | None:
+    while isinstance(node, exp.Paren | exp.Cast):
+        node = node.this
+    return node
+
+
+def _argument(node: exp.Expr) -> exp.Expr | None:
+    """The argument that an aggregate call is over."""
+    if isinstance(node, exp.Anonymous):
+        return node.expressions[0] if len(node.expressions) == 1 else None
+    argument = node.this
+    if isinstance(argument, exp.Distinct):
+        return argument.expressions[0] if len(argument.expressions) == 1 else None
+    return argument if isinstance(argument, exp.Expr) else None
+
+
+def _direct_argument(node: exp.Expr) -> exp.Column | None:
+    """The column that is the whole argument of an aggregate, casts and parentheses aside."""
+    if isinstance(node, exp.WithinGroup):
+        keys = node.expression.expressions if isinstance(node.expression, exp.Order) else []
+        inner = _peel(keys[0].this) if len(keys) == 1 else None
+    else:
+        inner = _peel(_argument(node))
+        if isinstance(inner, exp.Order):
+            inner = _peel(inner.this)
+    return inner if isinstance(inner, exp.Column) else None
+
+
+def _safe_casts(node: exp.Expr) -> bool:
+    """Whether casts around a measure's value keep it as a number."""
+    while isinstance(node, exp.Paren | exp.Cast):
+        if isinstance(node, exp.Cast) and (
+            node.to.this not in _SAFE_CASTS or node.to.args.get("expressions")
+        ):
+            return False
+        node = node.this
+    return True
+
+
+def _has_clauses(node: exp.Subquery) -> bool:
+    return any(
+        node.args.get(key) for key in ("with_", "order", "limit", "offset", "alias", "joins")
+    )
+
+
+__all__ = ["CALCULATED_TYPES", "GROUPS", "ROWS", "Context", "Evaluation", "Resolver"]

@@ -1,0 +1,239 @@
+"""Builds the scan of one cube or view: only the columns and joins that are asked for (R2)."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from semantic.compiler.dialect import cast_to
+from semantic.compiler.measures import MeasureDefinition, Measures, at_inputs
+from semantic.compiler.model_sql import ModelSql, below, path_of
+from semantic.compiler.names import Names
+from semantic.compiler.plan import Scan, ScanColumn, ScanJoin
+from semantic.compiler.trees import column, rebuild
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.members import Dimension, Measure, Segment
+from semantic.model.model import ResolutionError
+from semantic.model.published import PublishedColumn
+from semantic.model.relations import Cube, View, ViewMember
+from semantic.model.types import PostgresType
+
+
+class Members:
+    """The members of the model's relations as compiled definitions."""
+
+    def __init__(self, sql: ModelSql) -> None:
+        self.sql = sql
+        self._measures = Measures(sql)
+        self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
+
+    def measure(self, relation: Cube | View, name: str) -> MeasureDefinition:
+        """The definition of a measure, seen from the relation's root."""
+        key = (relation.name, name)
+        found = self._definitions.get(key)
+        if found is None:
+            found = self._definitions[key] = self._define(relation, name)
+        return found
+
+    def _define(self, relation: Cube | View, name: str) -> MeasureDefinition:
+        if isinstance(relation, Cube):
+            member = relation.members[name]
+            if not isinstance(member, Measure):
+                raise TypeError(name)
+            return self._measures.define(relation.name, name, relation.name, member)
+        found = relation.columns[name]
+        if isinstance(found, Measure):
+            return self._measures.define(relation.name, name, relation.name, found)
+        if not isinstance(found, ViewMember):
+            raise TypeError(name)
+        self._check_root(relation, found)
+        if found.join_path:
+            raise UnsupportedError(
+                f"{relation.name}.{name} cannot be used: measures of joined cubes in a view are "
+                "not supported yet",
+                hint=f"Use the measures of {relation.root}, the view's root cube.",
+            )
+        target = self.sql.model.cubes_by_name[found.cube].members[found.member]
+        if not isinstance(target, Measure):
+            raise TypeError(name)
+        return self._measures.define(relation.name, name, found.cube, target)
+
+    def row_value(self, relation: Cube | View, name: str) -> exp.Expr:
+        """A dimension or segment over base columns, paths seen from the relation's root."""
+        if isinstance(relation, Cube):
+            member = relation.members[name]
+            if isinstance(member, Dimension):
+                return self.sql.dimension(relation, member)
+            if isinstance(member, Segment):
+                return self.sql.condition(relation.name, member.sql)
+            raise TypeError(name)
+        found = relation.columns[name]
+        if isinstance(found, Segment):
+            return self.sql.condition(relation.name, found.sql)
+        if not isinstance(found, ViewMember):
+            raise TypeError(name)
+        self._check_root(relation, found)
+        tree = self.row_value(self.sql.model.cubes_by_name[found.cube], found.member)
+        return below(tree, found.join_path)
+
+    def _check_root(self, relation: View, found: ViewMember) -> None:
+        if found.root != relation.root:
+            raise UnsupportedError(
+                f"{relation.name}.{found.name} cannot be used: views over several root cubes are "
+                "not supported yet",
+                hint=f"Use the members that are reached from {relation.root}.",
+            )
+
+
+class ScanBuilder:
+    """Collects what one use of a relation needs, then makes its ``Scan``."""
+
+    def __init__(
+        self,
+        members: Members,
+        relation: Cube | View,
+        alias: str,
+        names: Names,
+        *,
+        governed: bool = True,
+    ) -> None:
+        self._governed = governed
+        self._members = members
+        self._relation = relation
+        self._root = members.sql.root_of(relation)
+        self._names = names
+        self.alias = alias
+        self.data_source = self._root.data_source
+        self._column_names = Names()
+        self._columns: dict[tuple[str, str], ScanColumn] = {}
+        self._joins: dict[tuple[str, ...], ScanJoin] = {}
+        if governed:
+            _refuse_governed(relation)
+            _refuse_governed(self._root)
+        for join in self._root.joins:
+            if join.type == "inner":
+                self._alias((join.name,))
+
+    def value(self, published: PublishedColumn) -> exp.Column:
+        """The column that holds a member's value for a row (M5 for measures)."""
+        key = (published.kind, published.name)
+        found = self._columns.get(key)
+        if found is None:
+            if published.kind == "measure":
+                tree = self._row_of_measure(published)
+                wanted = f"{published.name}:row"
+            else:
+                tree = self.place(self._members.row_value(self._relation, published.name))
+                wanted = published.name
+            found = self._columns[key] = self._column(wanted, tree, published.type)
+        return column(self.alias, found.name)
+
+    def formula(self, definition: MeasureDefinition, published: PostgresType) -> exp.Expr:
+        """A measure's formula over this scan's columns."""
+        kind = definition.input_type(published)
+        names: dict[str, exp.Expr] = {}
+        for name, tree in definition.inputs:
+            key = ("input", name)
+            found = self._columns.get(key)
+            if found is None:
+                found = self._columns[key] = self._column(name, self.place(tree), kind)
+            names[name] = column(self.alias, found.name)
+        return at_inputs(definition.formula, names)
+
+    def make(self) -> Scan:
+        """The scan with everything collected so far."""
+        return Scan(
+            alias=self.alias,
+            relation=self._relation.name,
+            data_source=self.data_source,
+            base=self.alias,
+            table=self._members.sql.table(self._root),
+            joins=tuple(self._joins.values()),
+            columns=tuple(self._columns.values()),
+        )
+
+    def _column(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> ScanColumn:
+        return ScanColumn(self._column_names.take(wanted), tree, kind)
+
+    def _row_of_measure(self, published: PublishedColumn) -> exp.Expr:
+        definition = self._members.measure(self._relation, published.name)
+        row = at_inputs(definition.row, dict(definition.inputs))
+        return cast_to(self.place(row), published.type)
+
+    def place(self, tree: exp.Expr) -> exp.Expr:
+        """Put this scan's aliases in place of paths, and join what they need."""
+
+        def replace(node: exp.Expr) -> exp.Expr | None:
+            if isinstance(node, exp.Column):
+                path = path_of(node)
+                if path is not None:
+                    table = exp.Identifier(this=self._alias(path), quoted=True)
+                    return exp.Column(this=node.this, table=table)
+            return None
+
+        return rebuild(tree, replace)
+
+    def _alias(self, path: tuple[str, ...]) -> str:
+        """The alias of the table that a path leads to; joins it when it is not joined yet."""
+        if not path:
+            return self.alias
+        found = self._joins.get(path)
+        if found is None:
+            before = self._alias(path[:-1])
+            found = self._join(path, before)
+            self._joins[path] = found
+        return found.alias
+
+    def _join(self, path: tuple[str, ...], before: str) -> ScanJoin:
+        sql = self._members.sql
+        try:
+            step = sql.model.walk(self._root.name, path)[-1]
+        except ResolutionError as error:
+            raise SemanticError("XX000", error.message) from error
+        join, source = step.join, sql.model.cubes_by_name[step.source]
+        target = sql.model.cubes_by_name[step.target]
+        shown = ".".join(path)
+        if not join.is_to_one:
+            raise UnsupportedError(
+                f"members over the to-many join {shown} of {self._root.name} are not supported yet",
+                hint=f"Query {target.name} in a grouped subquery of its own and join that.",
+            )
+        if join.type == "inner" and len(path) > 1:
+            raise UnsupportedError(
+                f"the inner join {shown} behind another join is not supported yet"
+            )
+        if target.data_source != self.data_source:
+            raise UnsupportedError(
+                f"{self._root.name} and {target.name} are in different data sources",
+                hint="A query reads one data source.",
+            )
+        if self._governed:
+            _refuse_governed(target)
+        if any(other.type == "inner" for other in target.joins):
+            raise UnsupportedError(
+                f"the join {shown} to a cube with inner joins is not supported yet"
+            )
+        alias = self._names.take("_".join(path))
+
+        def replace(node: exp.Expr) -> exp.Expr | None:
+            if isinstance(node, exp.Column):
+                relative = path_of(node)
+                if relative is not None:
+                    place = alias if relative == (join.name,) else self._alias(path[:-1] + relative)
+                    return exp.Column(this=node.this, table=exp.Identifier(this=place, quoted=True))
+            return None
+
+        condition = rebuild(sql.join_condition(source, join), replace)
+        kind = "INNER" if join.type == "inner" else "LEFT"
+        name = shown if join.name == target.name else f"{shown}({target.name})"
+        return ScanJoin(alias, sql.table(target), condition, kind, name, kind == "INNER")  # type: ignore[arg-type]
+
+
+def _refuse_governed(relation: Cube | View) -> None:
+    """Access policies are not enforced yet, so what has them is closed (G1)."""
+    if relation.access_policies:
+        raise UnsupportedError(
+            f"{relation.name} has access policies, which are not supported yet",
+            hint="Remove access_policy from the model, or query other relations.",
+        )
+    if isinstance(relation, View) and relation.default_filters:
+        raise UnsupportedError(f"{relation.name} has default filters, which are not supported yet")

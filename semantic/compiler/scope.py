@@ -1,0 +1,291 @@
+"""What names mean inside one SELECT: its sources, their columns, and the scope around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlglot import exp
+
+from semantic.compiler.measures import MeasureDefinition
+from semantic.compiler.names import Names, fold
+from semantic.compiler.plan import CteReference, Derived, Query, Relation
+from semantic.compiler.scan import Members, ScanBuilder
+from semantic.compiler.trees import column, identifier, rebuild
+from semantic.model.published import PublishedColumn, PublishedRelation
+from semantic.model.relations import Cube, View
+from semantic.model.types import PostgresType
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureColumn:
+    """A measure as a column, wherever it has been handed up to (M9)."""
+
+    definition: MeasureDefinition
+    type: PostgresType
+
+
+@dataclass(eq=False, slots=True)
+class VisibleColumn:
+    """A column that a name can mean.
+
+    Attributes:
+        name: as the client sees it.
+        source: where it comes from.
+        index: its place in the source.
+        published: the member behind it, for columns of cubes and views.
+        boundary_measure: the measure that a subquery has already evaluated into plain values.
+    """
+
+    name: str
+    source: Source
+    index: int
+    published: PublishedColumn | None = None
+
+    @property
+    def measure(self) -> MeasureColumn | None:
+        """The measure that this column is, None for plain columns."""
+        return self.source.measure(self)
+
+    @property
+    def is_measure(self) -> bool:
+        """Whether this column is a measure; cheaper than asking for its definition."""
+        return self.source.is_measure(self)
+
+
+class Source:
+    """Something in FROM.
+
+    Attributes:
+        name: the alias that the client's text uses.
+        alias: the alias in the plan, unique in the statement.
+        columns: in the order of ``*``.
+    """
+
+    def __init__(self, name: str, alias: str) -> None:
+        self.name = name
+        self.alias = alias
+        self.columns: list[VisibleColumn] = []
+        self._by_name: dict[str, list[VisibleColumn]] = {}
+
+    def add(self, name: str, published: PublishedColumn | None = None) -> None:
+        """Append a column."""
+        visible = VisibleColumn(name, self, len(self.columns), published)
+        self.columns.append(visible)
+        self._by_name.setdefault(name, []).append(visible)
+
+    def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
+        """Columns of that name; a member in mixed case is found in any case if unquoted (R3)."""
+        return self._by_name.get(name, ())
+
+    def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
+        """The measure behind a column."""
+        return None
+
+    def is_measure(self, visible: VisibleColumn) -> bool:
+        """Whether a column is a measure."""
+        return False
+
+    def value(self, visible: VisibleColumn) -> exp.Expr:
+        """The plan column that holds a column's value for a row."""
+        raise NotImplementedError
+
+    def formula(self, visible: VisibleColumn) -> exp.Expr:
+        """The formula of a measure over plan columns of this source."""
+        raise NotImplementedError
+
+    def relation(self) -> Relation:
+        """The plan relation; nothing may be asked for afterwards."""
+        raise NotImplementedError
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """Sets of columns (by index) whose values no two rows share; an empty set: one row."""
+        return iter(())
+
+
+class CubeSource(Source):
+    """A cube or view."""
+
+    def __init__(
+        self,
+        name: str,
+        alias: str,
+        relation: Cube | View,
+        published: PublishedRelation,
+        members: Members,
+        names: Names,
+    ) -> None:
+        super().__init__(name, alias)
+        self.relation_name = relation.name
+        self._relation = relation
+        self._members = members
+        self._primary_key = published.primary_key
+        self.builder = ScanBuilder(members, relation, alias, names)
+        for member in published.columns:
+            self.add(member.name, member)
+
+    def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
+        """See ``Source.find``."""
+        found = self._by_name.get(name, ())
+        if found or quoted:
+            return found
+        return [item for item in self.columns if fold(item.name) == name]
+
+    def is_measure(self, visible: VisibleColumn) -> bool:
+        """See ``Source.is_measure``."""
+        return visible.published is not None and visible.published.kind == "measure"
+
+    def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
+        """See ``Source.measure``."""
+        published = visible.published
+        if published is None or published.kind != "measure":
+            return None
+        definition = self._members.measure(self._relation, published.name)
+        return MeasureColumn(definition, published.type)
+
+    def value(self, visible: VisibleColumn) -> exp.Expr:
+        """See ``Source.value``."""
+        if visible.published is None:
+            raise TypeError(visible.name)
+        return self.builder.value(visible.published)
+
+    def formula(self, visible: VisibleColumn) -> exp.Expr:
+        """See ``Source.formula``."""
+        if visible.published is None:
+            raise TypeError(visible.name)
+        definition = self._members.measure(self._relation, visible.name)
+        return self.builder.formula(definition, visible.published.type)
+
+    def relation(self) -> Relation:
+        """See ``Source.relation``."""
+        return self.builder.make()
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``Source.unique_keys``."""
+        if self._primary_key:
+            yield frozenset(self._by_name[name][0].index for name in self._primary_key)
+
+
+class BoundQuery(Protocol):
+    """A query whose names are resolved and whose columns are made when they are asked for."""
+
+    names: list[str]
+
+    def is_measure(self, index: int) -> bool:
+        """Whether an output column is a measure that is handed up."""
+
+    def measure(self, index: int) -> MeasureColumn | None:
+        """The measure that an output column hands up."""
+
+    def demand(self, index: int) -> str:
+        """Ask for an output column; its name in the plan."""
+
+    def hand_up(self, index: int) -> exp.Expr:
+        """The formula of a measure over output columns, ``table`` being ``OUTPUT``."""
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``Source.unique_keys``, by output column."""
+
+    def build(self) -> Query:
+        """The plan; nothing may be asked for afterwards."""
+
+
+OUTPUT = "output:"
+
+
+class QuerySource(Source):
+    """A subquery or a WITH query in FROM."""
+
+    def __init__(
+        self,
+        name: str,
+        alias: str,
+        query: BoundQuery,
+        *,
+        column_names: Sequence[str] = (),
+        cte: str | None = None,
+        lateral: bool = False,
+    ) -> None:
+        super().__init__(name, alias)
+        self.query = query
+        self._cte = cte
+        self._lateral = lateral
+        for index, own in enumerate(query.names):
+            self.add(column_names[index] if index < len(column_names) else own)
+
+    def is_measure(self, visible: VisibleColumn) -> bool:
+        """See ``Source.is_measure``."""
+        return self.query.is_measure(visible.index)
+
+    def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
+        """See ``Source.measure``."""
+        return self.query.measure(visible.index)
+
+    def value(self, visible: VisibleColumn) -> exp.Expr:
+        """See ``Source.value``."""
+        return column(self.alias, self.query.demand(visible.index))
+
+    def formula(self, visible: VisibleColumn) -> exp.Expr:
+        """See ``Source.formula``."""
+        alias = self.alias
+
+        def replace(node: exp.Expr) -> exp.Expr | None:
+            if isinstance(node, exp.Column) and node.table == OUTPUT:
+                return exp.Column(this=node.this, table=identifier(alias))
+            return None
+
+        return rebuild(self.query.hand_up(visible.index), replace)
+
+    def relation(self) -> Relation:
+        """See ``Source.relation``."""
+        if self._cte is not None:
+            return CteReference(self.alias, self._cte)
+        return Derived(self.alias, self.query.build(), self._lateral)
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``Source.unique_keys``."""
+        return self.query.unique_keys()
+
+
+@dataclass(slots=True)
+class MergedColumn:
+    """A column that USING has merged: the value of either side."""
+
+    name: str
+    left: VisibleColumn
+    right: VisibleColumn
+    kind: str
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names of one SELECT.
+
+    Attributes:
+        sources: in the order of FROM.
+        parent: the scope around a correlated subquery.
+        grouped: whether the SELECT groups.
+        after_grouping: while its select list, HAVING or ORDER BY is being bound.
+    """
+
+    parent: Scope | None = None
+    sources: list[Source] = field(default_factory=list)
+    merged: list[MergedColumn] = field(default_factory=list)
+    grouped: bool = False
+    after_grouping: bool = False
+
+    def find(self, name: str, table: str | None, *, quoted: bool) -> list[VisibleColumn]:
+        """Columns of this SELECT's own sources that a name may mean."""
+        hidden = [item.right for item in self.merged] if table is None else []
+        return [
+            visible
+            for source in self.sources
+            if table is None or source.name == table
+            for visible in source.find(name, quoted=quoted)
+            if not any(visible is item for item in hidden)
+        ]
+
+    def has_source(self, name: str) -> bool:
+        """Whether FROM has that alias."""
+        return any(source.name == name for source in self.sources)

@@ -1,0 +1,349 @@
+"""One bound SELECT: names, grouping and measures are decided at once, columns on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sqlglot import exp
+
+from semantic.compiler.aggregates import contains_aggregate
+from semantic.compiler.multiplicity import row_multiplied_by
+from semantic.compiler.names import name_of, output_name
+from semantic.compiler.plan import (
+    Query,
+)
+from semantic.compiler.positions import position_of
+from semantic.compiler.resolve import GROUPS, ROWS, Resolver
+from semantic.compiler.scope import (
+    OUTPUT,
+    BoundQuery,
+    MeasureColumn,
+    Scope,
+    VisibleColumn,
+)
+from semantic.compiler.select_build import build_select
+from semantic.compiler.select_state import GROUP_SETS, Item, SelectState, limits_of
+from semantic.compiler.sources import FromClause
+from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
+from semantic.compiler.trees import column, rebuild
+from semantic.errors import SemanticError, UnsupportedError
+
+_SELECT_CLAUSES = frozenset(
+    {
+        "distinct",
+        "expressions",
+        "from_",
+        "group",
+        "having",
+        "into",
+        "joins",
+        "laterals",
+        "limit",
+        "locks",
+        "offset",
+        "order",
+        "where",
+        "windows",
+        "with_",
+    }
+)
+
+
+class BoundSelect:
+    """See ``BoundQuery``."""
+
+    def __init__(
+        self,
+        statement: Statement,
+        node: exp.Select,
+        parent: Scope | None,
+        from_clause: Callable[[Scope], FromClause],
+        bind: Callable[[exp.Expr, Scope], BoundQuery],
+    ) -> None:
+        refuse_other_arguments(node, _SELECT_CLAUSES, "SELECT")
+        if node.args.get("locks"):
+            raise unsupported("FOR UPDATE or FOR SHARE on a cube", node)
+        if node.args.get("into"):
+            raise unsupported("SELECT INTO from a cube", node)
+        scope = Scope(parent)
+        clause = from_clause(scope)
+        resolver = Resolver(statement, scope, bind)
+        self._state = SelectState(statement, node, scope, clause, resolver)
+        self._bind_clauses()
+        self.names = [item.name for item in self._state.items]
+
+    # Binding: everything is looked at once, in PostgreSQL's order of evaluation.
+
+    def _bind_clauses(self) -> None:
+        node, resolver = self._state.node, self._state.resolver
+        self._state.from_clause.resolve_conditions(resolver)
+        self._state.items = list(self._expand(node.expressions))
+        where = node.args.get("where")
+        self._state.where = where.this if where is not None else None
+        if self._state.where is not None:
+            resolver.resolve(self._state.where, ROWS)
+        having = node.args.get("having")
+        self._state.having = having.this if having is not None else None
+        order = node.args.get("order")
+        self._state.order = list(order.expressions) if order is not None else []
+        self._state.scope.grouped = self._is_grouped()
+        self._state.groups = self._bind_group() if self._state.scope.grouped else None
+        self._state.distinct_on = []
+        self._state.distinct = False
+        self._bind_distinct()
+        self._bind_after_grouping()
+        self._state.limit, self._state.offset, self._state.with_ties = limits_of(node)
+        self._check_multiplicity()
+
+    def _expand(self, expressions: list[exp.Expr]) -> Iterator[Item]:
+        for node in expressions:
+            if isinstance(node, exp.Star):
+                refuse_other_arguments(node, frozenset(), "*")
+                yield from self._star(None, node)
+            elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
+                yield from self._star(name_of(node.args["table"]), node)
+            elif isinstance(node, exp.Alias):
+                yield Item(name_of(node.args["alias"]), node.this)
+            elif isinstance(node, exp.Aliases):
+                raise unsupported("several aliases for one expression", node)
+            else:
+                yield Item(output_name(node, self._state.statement.sql), node)
+
+    def _star(self, table: str | None, node: exp.Expr) -> Iterator[Item]:
+        merged = self._state.scope.merged if table is None else []
+        seen: set[int] = set()
+        for pair in merged:
+            yield Item(pair.name, merged=pair)
+            seen |= {id(pair.left), id(pair.right)}
+        sources = [s for s in self._state.scope.sources if table is None or s.name == table]
+        if not sources:
+            self._state.statement.defer(
+                SemanticError(
+                    "42P01",
+                    f'missing FROM-clause entry for table "{table}"',
+                    position=position_of(node),
+                )
+            )
+        for source in sources:
+            for visible in source.columns:
+                if id(visible) not in seen:
+                    yield Item(visible.name, visible=visible)
+
+    def _is_grouped(self) -> bool:
+        if self._state.node.args.get("group") or self._state.having is not None:
+            return True
+        nodes = [item.node for item in self._state.items if item.node is not None]
+        nodes += [key.this for key in self._state.order]
+        return any(contains_aggregate(node) for node in nodes)
+
+    def _bind_group(self) -> list[exp.Expr]:
+        group = self._state.node.args.get("group")
+        if group is None:
+            return []
+        refuse_other_arguments(group, frozenset({"expressions"}), "GROUP BY")
+        for element in group.expressions:
+            self._bind_group_element(element)
+        return list(group.expressions)
+
+    def _bind_group_element(self, node: exp.Expr) -> None:
+        if isinstance(node, (*GROUP_SETS, exp.Tuple)):
+            for child in node.expressions:
+                self._bind_group_element(child)
+            return
+        if isinstance(node, exp.Paren):
+            self._bind_group_element(node.this)
+            return
+        item = self._state.output_of(node, columns_first=True)
+        if item is None:
+            self._state.resolver.resolve(node, ROWS)
+            self._state.resolver.add_group_key(node)
+        elif item.node is not None:
+            self._state.resolver.resolve(item.node, ROWS)
+            self._state.resolver.add_group_key(item.node)
+
+    def _bind_distinct(self) -> None:
+        distinct = self._state.node.args.get("distinct")
+        if distinct is None:
+            return
+        on = distinct.args.get("on")
+        if on is None:
+            self._state.distinct = True
+            return
+        self._state.distinct_on = list(on.expressions) if isinstance(on, exp.Tuple) else [on]
+
+    def _bind_after_grouping(self) -> None:
+        scope, resolver = self._state.scope, self._state.resolver
+        context = GROUPS if scope.grouped else ROWS
+        scope.after_grouping = scope.grouped
+        for item in self._state.items:
+            if item.node is not None:
+                resolver.resolve(item.node, context)
+                self._keep_name(item)
+        if self._state.having is not None:
+            resolver.resolve(self._state.having, context)
+        for key in [*(order.this for order in self._state.order), *self._state.distinct_on]:
+            key = key.this if isinstance(key, exp.Paren) else key
+            if self._state.output_of(key, columns_first=False) is None:
+                resolver.resolve(key, context)
+        for window in self._state.node.args.get("windows") or []:
+            for child in window.iter_expressions():
+                if not isinstance(child, exp.Identifier):
+                    resolver.resolve(child, context)
+        scope.after_grouping = False
+
+    def _keep_name(self, item: Item) -> None:
+        """Wrapping a bare measure changes the name PostgreSQL gives to the item: put it back."""
+        node = item.node
+        if node is None or (isinstance(node.parent, exp.Alias) and node.arg_key == "this"):
+            return
+        inner: exp.Expr | None = node
+        while inner is not None and not isinstance(inner, exp.Column):
+            if isinstance(inner, exp.Case):
+                inner = inner.args.get("default")
+            elif isinstance(inner, exp.Paren | exp.Cast | exp.Collate):
+                inner = inner.this
+            else:
+                return
+        if inner is not None and id(inner) in self._state.resolver.evaluations:
+            self._state.statement.name_item(inner, item.name)
+
+    def _check_multiplicity(self) -> None:
+        """A measure counts each row of its source once (J2)."""
+        aggregated = self._state.resolver.aggregated
+        if not aggregated or len(self._state.scope.sources) < 2:
+            return
+        for visible, node in aggregated:
+            measure = visible.measure
+            if measure is None or not measure.definition.duplicates_matter:
+                continue
+            other = row_multiplied_by(
+                visible.source, self._state.from_clause, self._state.where, self._state.resolver
+            )
+            if other is not None:
+                raise UnsupportedError(
+                    f'measure "{visible.name}" cannot be aggregated here: joining "{other.name}" '
+                    "may repeat its rows",
+                    hint="Aggregate the measure in a grouped subquery and join that, or join on "
+                    f"all columns that make a row of {other.name} unique.",
+                    position=position_of(node),
+                )
+
+    # What the query around may ask.
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether measures pass through (M9)."""
+        return (
+            not self._state.scope.grouped
+            and not self._state.distinct
+            and not self._state.distinct_on
+            and self._state.limit is None
+            and self._state.offset is None
+            and not any(
+                item.node is not None and item.node.find(exp.Window) is not None
+                for item in self._state.items
+            )
+        )
+
+    def _handed_up(self, index: int) -> VisibleColumn | None:
+        """The column that an output hands up unchanged."""
+        item = self._state.items[index]
+        if item.visible is not None:
+            return item.visible
+        node = item.node
+        while isinstance(node, exp.Paren):
+            node = node.this
+        return self._state.resolver.columns.get(id(node)) if isinstance(node, exp.Column) else None
+
+    def is_measure(self, index: int) -> bool:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        return visible is not None and visible.is_measure and self.is_transparent
+
+    def measure(self, index: int) -> MeasureColumn | None:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        return visible.measure if visible is not None and self.is_measure(index) else None
+
+    def demand(self, index: int) -> str:
+        """See ``BoundQuery``."""
+        name = self._state.demanded.get(index)
+        if name is None:
+            name = self._state.demanded[index] = self._state.output_names.take(
+                self._state.items[index].name
+            )
+        return name
+
+    def hand_up(self, index: int) -> exp.Expr:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        if visible is None:
+            raise TypeError(self._state.items[index].name)
+
+        def replace(node: exp.Expr) -> exp.Expr | None:
+            if isinstance(node, exp.Column) and node.table == visible.source.alias:
+                return column(OUTPUT, self._hide(node))
+            return None
+
+        return rebuild(visible.source.formula(visible), replace)
+
+    def _hide(self, node: exp.Column) -> str:
+        key = (node.table, node.name)
+        name = self._state.hidden.get(key)
+        if name is None:
+            name = self._state.hidden[key] = self._state.output_names.take(f"{node.name}:input")
+        return name
+
+    def unique_keys(self) -> Iterator[frozenset[int]]:
+        """See ``BoundQuery``."""
+        if (
+            isinstance(self._state.limit, exp.Literal)
+            and self._state.limit.this == "1"
+            and not self._state.with_ties
+        ):
+            yield frozenset()
+        if self._state.distinct:
+            yield frozenset(range(len(self._state.items)))
+        if self._state.groups is not None:
+            yield from self._group_keys()
+        elif len(self._state.scope.sources) == 1:
+            source = self._state.scope.sources[0]
+            places = {
+                id(visible): index
+                for index in range(len(self._state.items))
+                if (visible := self._handed_up(index)) is not None
+            }
+            for key in source.unique_keys():
+                columns = [source.columns[index] for index in key]
+                if all(id(visible) in places for visible in columns):
+                    yield frozenset(places[id(visible)] for visible in columns)
+
+    def _group_keys(self) -> Iterator[frozenset[int]]:
+        if self._state.groups is None or any(
+            isinstance(node, GROUP_SETS) for node in self._state.groups
+        ):
+            return
+        places: set[int] = set()
+        for key in self._state.resolver.group_keys:
+            visible = self._state.resolver.columns.get(id(key))
+            found = next(
+                (
+                    index
+                    for index, item in enumerate(self._state.items)
+                    if item.node is key
+                    or item.node == key
+                    or (visible is not None and self._handed_up(index) is visible)
+                ),
+                None,
+            )
+            if found is None:
+                return
+            places.add(found)
+        yield frozenset(places)
+
+    def build(self) -> Query:
+        """See ``BoundQuery``."""
+        if self._state.distinct:
+            for index in range(len(self._state.items)):
+                self.demand(index)
+        return build_select(self._state)

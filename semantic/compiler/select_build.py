@@ -1,0 +1,190 @@
+"""The plan node of one bound SELECT, with the columns that are in demand."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from semantic.compiler.names import name_of
+from semantic.compiler.plan import (
+    MEASURE_TABLE,
+    SUBQUERY_TABLE,
+    MeasureUse,
+    OrderKey,
+    Projection,
+    Query,
+    Select,
+    Subquery,
+)
+from semantic.compiler.resolve import Evaluation
+from semantic.compiler.scope import MergedColumn
+from semantic.compiler.select_state import GROUP_SETS, Item, SelectState
+from semantic.compiler.statement import unsupported
+from semantic.compiler.trees import column, rebuild
+from semantic.errors import SemanticError
+
+
+def build_select(state: SelectState) -> Query:
+    """Make the plan node; nothing may be asked of the SELECT afterwards."""
+    return _Build(state).make()
+
+
+class _Build:
+    """Makes the plan node of one SELECT."""
+
+    def __init__(self, state: SelectState) -> None:
+        self._state = state
+        self._uses: list[MeasureUse] = []
+        self._subqueries: list[Subquery] = []
+
+    def make(self) -> Query:
+        state = self._state
+        # Whatever may ask the sources for columns comes before the sources are made.
+        group = None if state.groups is None else tuple(self._group(n) for n in state.groups)
+        places = {index: place for place, index in enumerate(sorted(state.demanded))}
+        order = tuple(self._order_key(key, places) for key in state.order)
+        where = self._optional(state.where)
+        having = self._optional(state.having)
+        distinct_on = tuple(self._key(node) for node in state.distinct_on)
+        windows = tuple(
+            (name_of(node.this), self.expression(node))
+            for node in state.node.args.get("windows") or []
+        )
+        projections = tuple(
+            Projection(name, self._item(state.items[index]))
+            for index, name in sorted(state.demanded.items())
+        )
+        limit, offset = self._optional(state.limit), self._optional(state.offset)
+        source = state.from_clause.build(self.expression)
+        hidden = tuple(Projection(name, column(*key)) for key, name in state.hidden.items())
+        if not projections and not hidden:
+            projections = (Projection(state.output_names.take("one"), exp.Literal.number(1)),)
+        return Select(
+            projections=projections + hidden,
+            source=source,
+            where=where,
+            group=group,
+            having=having,
+            windows=windows,
+            distinct=state.distinct,
+            distinct_on=distinct_on,
+            order=order,
+            limit=limit,
+            offset=offset,
+            with_ties=state.with_ties,
+            measures=tuple(self._uses),
+            subqueries=tuple(self._subqueries),
+        )
+
+    def _optional(self, node: exp.Expr | None) -> exp.Expr | None:
+        return None if node is None else self.expression(node)
+
+    def _item(self, item: Item) -> exp.Expr:
+        if item.node is not None:
+            return self.expression(item.node)
+        if item.visible is not None:
+            return item.visible.source.value(item.visible)
+        if item.merged is None:
+            raise TypeError(item.name)
+        return merged_value(item.merged)
+
+    def _group(self, node: exp.Expr) -> exp.Expr:
+        if isinstance(node, (*GROUP_SETS, exp.Tuple)):
+            return node.__class__(expressions=[self._group(child) for child in node.expressions])
+        if isinstance(node, exp.Paren):
+            return exp.Paren(this=self._group(node.this))
+        item = self._state.output_of(node, columns_first=True)
+        return self.expression(node) if item is None else self._item(item)
+
+    def _key(self, node: exp.Expr) -> exp.Expr:
+        while isinstance(node, exp.Paren):
+            node = node.this
+        item = self._state.output_of(node, columns_first=False)
+        return self.expression(node) if item is None else self._item(item)
+
+    def _order_key(self, node: exp.Ordered, places: dict[int, int]) -> OrderKey:
+        if node.args.get("with_fill"):
+            raise unsupported("WITH FILL", node)
+        item = self._state.output_of(node.this, columns_first=False)
+        output = None
+        if item is not None:
+            index = next(i for i, other in enumerate(self._state.items) if other is item)
+            output = places.get(index)
+        descending, nulls_first = bool(node.args.get("desc")), bool(node.args.get("nulls_first"))
+        return OrderKey(self._key(node.this), descending, nulls_first, output)
+
+    def expression(self, node: exp.Expr) -> exp.Expr:
+        """A plan expression of an expression of the client's text."""
+        return rebuild(node, self._replace)
+
+    def _replace(self, node: exp.Expr) -> exp.Expr | None:
+        evaluation = self._state.resolver.evaluations.get(id(node))
+        if evaluation is not None:
+            return self._evaluation(evaluation)
+        if isinstance(node, exp.Column):
+            visible = self._state.resolver.columns.get(id(node))
+            if visible is None:
+                raise self._unresolved(node)
+            return visible.source.value(visible)
+        if isinstance(node, exp.Query):
+            return self._subquery(node)
+        return None
+
+    def _unresolved(self, node: exp.Expr) -> SemanticError:
+        if self._state.statement.deferred is not None:
+            return self._state.statement.deferred
+        return unsupported("this column reference", node)
+
+    def _evaluation(self, evaluation: Evaluation) -> exp.Expr:
+        value = self._measure(evaluation)
+        if evaluation.within is None:
+            return value
+        reference = evaluation.reference
+        return rebuild(evaluation.within, lambda node: value if node is reference else None)
+
+    def _measure(self, evaluation: Evaluation) -> exp.Expr:
+        visible = evaluation.column
+        measure = visible.measure
+        if measure is None:
+            raise TypeError(visible.name)
+        formula = visible.source.formula(visible)
+        condition = self._optional(evaluation.filter)
+        for use in self._uses:
+            same = use.formula == formula and use.filter == condition
+            if same and use.alias == visible.source.alias:
+                return column(MEASURE_TABLE, use.key)
+        name = f"{measure.definition.relation}.{measure.definition.name}"
+        key = self._state.statement.next_key()
+        self._uses.append(
+            MeasureUse(
+                key,
+                name,
+                visible.source.alias,
+                formula,
+                measure.definition.portable,
+                measure.type,
+                condition,
+            )
+        )
+        return column(MEASURE_TABLE, key)
+
+    def _subquery(self, node: exp.Query) -> exp.Expr:
+        bound = self._state.resolver.subqueries.get(id(node))
+        if bound is None:
+            raise unsupported("a subquery at this place", node)
+        for index in range(len(bound.names)):
+            bound.demand(index)
+        key = self._state.statement.next_key()
+        self._subqueries.append(Subquery(key, bound.build()))
+        marker = exp.Select(expressions=[column(SUBQUERY_TABLE, key)])
+        return exp.Subquery(this=marker) if isinstance(node, exp.Subquery) else marker
+
+
+def merged_value(pair: MergedColumn) -> exp.Expr:
+    """The value of a column that USING has merged."""
+    left = pair.left.source.value(pair.left)
+    if pair.kind in {"INNER", "LEFT"}:
+        return left
+    right = pair.right.source.value(pair.right)
+    if pair.kind == "RIGHT":
+        return right
+    return exp.Coalesce(this=left, expressions=[right])

@@ -1,0 +1,86 @@
+"""Small tools over sqlglot trees, which are never changed in place once they are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+Replace = Callable[[exp.Expr], "exp.Expr | None"]
+
+
+def rebuild(node: exp.Expr, replace: Replace) -> exp.Expr:
+    """Copy a tree; where ``replace`` answers with a node, that node stands instead (not copied)."""
+    replacement = replace(node)
+    if replacement is not None:
+        return replacement
+    arguments: dict[str, object] = {}
+    for key, value in node.args.items():
+        if isinstance(value, exp.Expr):
+            arguments[key] = rebuild(value, replace)
+        elif isinstance(value, list):
+            arguments[key] = [
+                rebuild(item, replace) if isinstance(item, exp.Expr) else item for item in value
+            ]
+        else:
+            arguments[key] = value
+    copy = node.__class__(**arguments)
+    if node._meta:
+        copy._meta = node._meta
+    return copy
+
+
+def copied(node: exp.Expr) -> exp.Expr:
+    """A copy of a tree, for a place of its own in another tree."""
+    return rebuild(node, _keep)
+
+
+def _keep(node: exp.Expr) -> exp.Expr | None:
+    return None
+
+
+def column(table: str, name: str) -> exp.Column:
+    """``table.name`` with both names quoted."""
+    return exp.Column(this=identifier(name), table=identifier(table))
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A quoted identifier."""
+    return exp.Identifier(this=name, quoted=True)
+
+
+def table_of(node: exp.Column) -> str:
+    """The table part of a bound column."""
+    table = node.args.get("table")
+    return table.this if isinstance(table, exp.Identifier) else ""
+
+
+def is_column_of(node: exp.Expr, table: str) -> bool:
+    """Whether a node is a column of that table."""
+    return isinstance(node, exp.Column) and table_of(node) == table
+
+
+def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
+    """The conditions that AND connects."""
+    if node is None:
+        return []
+    if isinstance(node, exp.Paren):
+        return conjuncts(node.this)
+    if isinstance(node, exp.And):
+        return [*conjuncts(node.this), *conjuncts(node.expression)]
+    return [node]
+
+
+def all_of(conditions: list[exp.Expr]) -> exp.Expr | None:
+    """Connect conditions by AND; None for none."""
+    result: exp.Expr | None = None
+    for condition in conditions:
+        wrapped = exp.Paren(this=condition) if isinstance(condition, exp.Or) else condition
+        result = wrapped if result is None else exp.And(this=result, expression=wrapped)
+    return result
+
+
+def enclose(node: exp.Expr) -> exp.Expr:
+    """A node in parentheses unless it is an atom."""
+    atoms = (exp.Column, exp.Literal, exp.Paren, exp.Func, exp.Case, exp.Boolean, exp.Null)
+    return node if isinstance(node, atoms) else exp.Paren(this=node)
