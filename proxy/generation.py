@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from semantic.compiler.compiler import Compiler
 
-from semantic.model import Model
+from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 
 _WORD = re.compile(r"\w+")

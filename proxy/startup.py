@@ -30,7 +30,8 @@ from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
 from proxy.server import OnReady, Parts, Server, open_admin, run_until_stopped
-from semantic.model import Model, load_model
+from semantic.model.loader import load_model
+from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 
 logger = logging.getLogger("cubewire.startup")
@@ -57,7 +58,7 @@ async def start_connectors(
 ) -> dict[str, Connector]:
     """Open the warehouses that the model's cubes name."""
     connectors: dict[str, Connector] = {}
-    for name in sorted({cube.data_source for cube in model.cubes.values()}):
+    for name in sorted({cube.data_source for cube in model.cubes}):
         source = config.data_sources.get(name)
         if source is None:
             known = ", ".join(config.data_sources) or "none"

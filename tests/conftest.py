@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.oracle import OraclePostgres, start_oracle
+from tests.support.server import RunningServer, start_server
 
 
 def free_port() -> int:
@@ -20,5 +21,13 @@ def free_port() -> int:
 def oracle() -> Iterator[OraclePostgres]:
     """One real PostgreSQL 16 for the whole session (and per xdist worker)."""
     server = start_oracle(free_port())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cubewire_server() -> Iterator[RunningServer]:
+    """Our server with the demo, for the whole session (and per xdist worker)."""
+    server = start_server(["--demo", "--port", "0"])
     yield server
     server.stop()
