@@ -7,7 +7,7 @@ import json
 import os
 
 from proxy.cli.configuration import UsageError, configuration, report
-from semantic.model import load_model
+from semantic.model.loader import load_model
 
 
 def run(arguments: argparse.Namespace) -> int:

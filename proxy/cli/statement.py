@@ -15,21 +15,27 @@ from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import UsageError, report
 from proxy.cli.demo import demo_configuration
 from proxy.config import Config
+from proxy.queries import Caller, CatalogQuery
 from proxy.startup import StartupError, open_engine
-from semantic.compiler.api import CompiledStatement
+from semantic.compiler.api import CompiledStatement, SessionSettings
 from semantic.errors import SemanticError
 
 Render = Callable[[CompiledStatement], str]
 AsJson = Callable[[CompiledStatement], dict[str, Any]]
 
 
+class NoCubeError(Exception):
+    """There is nothing to compile."""
+
+
 def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson) -> int:
     """Compile the statement and print one view of it."""
-    sql = sys.stdin.read() if arguments.sql == "-" else arguments.sql
+    text = sys.stdin.read() if arguments.sql == "-" else arguments.sql
+    sql = text.rstrip().removesuffix(";")
     try:
         config = demo_configuration(arguments)
         compiled = asyncio.run(_compile(config, sql, arguments.user))
-    except (UsageError, StartupError, ConnectorOptionsError, OSError) as error:
+    except (UsageError, NoCubeError, StartupError, ConnectorOptionsError, OSError) as error:
         return report(error)
     except (SemanticError, CatalogError, WarehouseError) as error:
         return _refused(error, sql, as_json=arguments.format == "json")
@@ -41,8 +47,12 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
 
 
 async def _compile(config: Config, sql: str, user: str) -> CompiledStatement:
+    caller = Caller(user, 0, {}, SessionSettings(user, config.database))
     async with open_engine(config) as engine:
-        return await engine.compile_text(sql, user=user)
+        query = await engine.prepare(sql, (), caller)
+    if isinstance(query, CatalogQuery):
+        raise NoCubeError("the statement reads no cube: the catalog PostgreSQL answers it")
+    return query.compiled
 
 
 def _refused(

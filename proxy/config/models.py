@@ -103,6 +103,12 @@ class TlsConfig(Section):
         default=None, description="PEM file with the certificate's private key."
     )
 
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """YAML 1.1 reads a bare ``off`` as false."""
+        return "off" if value is False else value
+
     @model_validator(mode="after")
     def _both_or_none(self) -> TlsConfig:
         if (self.certificate is None) != (self.key is None):

@@ -1,0 +1,63 @@
+"""The process that serves: the only one, or one of several."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+import uvloop
+
+from connectors.errors import WarehouseError
+from connectors.options import ConnectorOptionsError
+from proxy.auth.authenticator import login_secret
+from proxy.auth.certificate import CertificateError
+from proxy.auth.sealing import sealed
+from proxy.catalog.errors import CatalogError
+from proxy.cli.configuration import report
+from proxy.cli.shown import shown_login, with_login
+from proxy.config import Config
+from proxy.startup import StartupError, serve
+
+FAILURES = (
+    StartupError,
+    ConnectorOptionsError,
+    WarehouseError,
+    CatalogError,
+    CertificateError,
+    OSError,
+)
+"""What can keep a server from starting, with a message for the operator."""
+
+
+def run(arguments: argparse.Namespace, config: Config) -> int:
+    """Serve until SIGTERM."""
+    login = shown_login(config, demo=arguments.demo)
+    try:
+        config = sealed(config, login_secret(config.state_directory))
+        uvloop.run(_serve(arguments, config, login))
+    except FAILURES as error:
+        return report(error)
+    return 0
+
+
+async def _serve(arguments: argparse.Namespace, config: Config, login: str) -> None:
+    def on_ready(dsn: str) -> None:
+        print(f"ready {with_login(dsn, login)}", flush=True)
+
+    if arguments.worker is not None:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _parent_spoke)
+    await serve(
+        config,
+        on_ready=on_ready,
+        worker=arguments.worker or 0,
+        run_directory=arguments.run_directory,
+    )
+
+
+def _parent_spoke() -> None:
+    """The parent never writes: what can be read is the end of the pipe, so the parent has gone."""
+    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+    os.kill(os.getpid(), signal.SIGTERM)
