@@ -68,9 +68,9 @@ class Reaction:
         """Same state, same classes of errors. We may say why where PostgreSQL closes in silence."""
         if self.state != ours.state:
             return False
-        if self.state == "closed" and not self.codes:
-            return set(ours.codes) <= {"08P01"}
-        return [code[:2] for code in self.codes] == [code[:2] for code in ours.codes]
+        theirs = [code[:2] for code in self.codes]
+        classes = [code[:2] for code in ours.codes]
+        return classes == theirs or (self.state == "closed" and classes == [*theirs, "08"])
 
 
 def run_probe(probe: Probe, address: Address, connect: Callable[[], RawClient]) -> Reaction:
