@@ -126,7 +126,7 @@ def _sql(checker: Checker, relation: Cube | View, measure: Measure, sql: SqlTemp
         )
         checker.problem(sql.location, "measure-type", message)
     alone = targets[0] if len(sql.parts) == 1 and len(targets) == 1 else None
-    if measure.type in _ADDING and isinstance(alone, MemberTarget):
+    if measure.type in _ADDING and not measure.discrete and isinstance(alone, MemberTarget):
         member = alone.member
         if isinstance(member, Dimension) and member.type != "number" and not member.case:
             message = (

@@ -14,6 +14,7 @@ from semantic.model.template import (
     Reference,
     SqlTemplate,
 )
+from semantic.model.values import Location
 
 
 def check_references(checker: Checker) -> None:
@@ -49,31 +50,32 @@ def _hooks(checker: Checker, template: SqlTemplate) -> None:
         if isinstance(part, CubeSql) and part.cube not in checker.model.cubes_by_name:
             suggestion = nearest(part.cube, checker.model.cubes_by_name)
             message = f'unknown cube "{part.cube}"'
-            checker.problem(template.location, "unknown-cube", message, suggestion)
+            checker.problem(part.location, "unknown-cube", message, suggestion)
         elif isinstance(part, FilterParameter):
-            _filter_parameter(checker, template, part)
+            _filter_parameter(checker, part.location, part)
         elif isinstance(part, FilterGroup):
             for parameter in part.parameters:
-                _filter_parameter(checker, template, parameter)
+                _filter_parameter(checker, part.location, parameter)
 
 
-def _filter_parameter(checker: Checker, template: SqlTemplate, part: FilterParameter) -> None:
+def _filter_parameter(checker: Checker, place: Location, part: FilterParameter) -> None:
     relation = checker.model.relation(part.cube)
     if relation is None:
         known = (*checker.model.cubes_by_name, *checker.model.views_by_name)
         message = f'FILTER_PARAMS names unknown cube "{part.cube}"'
-        checker.problem(template.location, "unknown-cube", message, nearest(part.cube, known))
+        checker.problem(place, "unknown-cube", message, nearest(part.cube, known))
         return
     members = relation.members if isinstance(relation, Cube) else relation.columns
     if part.member not in members and not checker.is_incomplete(part.cube):
         message = f'FILTER_PARAMS names unknown member "{part.cube}.{part.member}"'
         suggestion = nearest(part.member, members)
-        checker.problem(template.location, "unknown-reference", message, suggestion)
+        checker.problem(place, "unknown-reference", message, suggestion)
 
 
 def _join(checker: Checker, cube: Cube, join: Join) -> None:
     """A join's condition is over its two sides, and mentions both."""
-    if checker.is_broken(join.location) or join.target not in checker.model.cubes_by_name:
+    unusable = join.target not in checker.model.cubes_by_name or join.name == cube.name
+    if unusable or checker.is_broken(join.location):
         return
     sides: set[bool] = set()
     failed = False
@@ -114,10 +116,6 @@ def _template(
         target = checker.resolve(home, reference)
         if target is None:
             continue
-        if isinstance(target, RowTarget) and home in checker.model.views_by_name:
-            message = "a view's own members are over its columns, not over rows"
-            checker.problem(reference.location, "reference", message)
-            continue
         measure = isinstance(target, MemberTarget) and isinstance(target.member, Measure)
         if measure and scope == "row":
             message = (
@@ -127,7 +125,7 @@ def _template(
             if isinstance(member, Dimension):
                 message += " (sub_query: true computes it per row)"
             checker.problem(reference.location, "scope", message)
-        elif not measure:
+        elif not measure and not (isinstance(member, Dimension) and member.sub_query):
             _check_fan_out(checker, member, reference, target)
 
 

@@ -24,6 +24,8 @@ from semantic.model.values import Location
 _YAML = frozenset({".yml", ".yaml"})
 # Templates without a document of their own: macros that other files import.
 _MACROS = frozenset({".jinja", ".jinja2", ".j2"})
+# Faults of one reference, which the cubes that inherit it would word differently.
+_BY_PLACE = frozenset({"unknown-reference", "unknown-cube", "join-path", "fan-out", "cycle"})
 _SECTIONS = ("cubes", "views")
 
 
@@ -157,5 +159,9 @@ def _unique(problems: list[Problem], *, complete: bool) -> tuple[Problem, ...]:
 
     What is inherited would be reported twice; what lies in an unreadable file is not unknown.
     """
-    kept = {item: None for item in problems if complete or item.code != "unknown-cube"}
-    return tuple(sorted(kept, key=lambda item: item.location))
+    kept: dict[tuple[Location, str, str], Problem] = {}
+    for item in problems:
+        if complete or item.code != "unknown-cube":
+            message = "" if item.code in _BY_PLACE else item.message
+            kept.setdefault((item.location, item.code, message), item)
+    return tuple(sorted(kept.values(), key=lambda item: item.location))

@@ -229,16 +229,18 @@ class Model:
             listed = ", ".join(item.name for item in aliased)
             raise ResolutionError(f"{name} is joined to {cube.name} several times: {listed}")
         known = tuple(cube.joins_by_name)
-        raise ResolutionError(f"cube {cube.name} has no join {name}", name, known, cube.name)
+        raise ResolutionError(f'cube {cube.name} has no join "{name}"', name, known, cube.name)
 
     def _resolve_in_view(self, view: View, reference: Reference) -> Target:
         names = list(reference.path)
         if names[0] in {"CUBE", view.name} and len(names) > 1:
             names.pop(0)
         column = view.columns.get(names[0])
+        if column is None and names[0] in {"CUBE", view.name}:
+            raise ResolutionError("the members of a view are over its columns, not over rows")
         if column is None:
             raise ResolutionError(
-                f"view {view.name} has no member {names[0]}",
+                f'view {view.name} has no member "{names[0]}"',
                 names[0],
                 tuple(view.columns),
                 view.name,
@@ -285,18 +287,18 @@ def _means_member(cube: Cube, names: list[str], *, row: bool) -> bool:
 
 
 def _unknown_member(cube: Cube, name: str, candidates: tuple[str, ...]) -> ResolutionError:
-    return ResolutionError(f"cube {cube.name} has no member {name}", name, candidates, cube.name)
+    return ResolutionError(f'cube {cube.name} has no member "{name}"', name, candidates, cube.name)
 
 
 def _granularity(member: Member, rest: list[str], relation: str) -> str | None:
     if not rest:
         return None
     if not isinstance(member, Dimension) or member.type != "time":
-        raise ResolutionError(f"{relation}.{member.name} has no part {'.'.join(rest)}")
+        raise ResolutionError(f'{relation}.{member.name} has no part "{".".join(rest)}"')
     known = (*STANDARD_UNITS, *(item.name for item in member.granularities))
     if len(rest) > 1 or rest[0] not in known:
         raise ResolutionError(
-            f"{relation}.{member.name} has no granularity {'.'.join(rest)}", rest[0], known
+            f'{relation}.{member.name} has no granularity "{".".join(rest)}"', rest[0], known
         )
     return rest[0]
 

@@ -82,8 +82,9 @@ def refresh_key(reading: Reading, node: Node) -> RefreshKey | None:
         "timezone": text,
         "time_zone": text,
     }
+    before = len(reading.problems)
     values = reading.mapping(node, "refresh_key", keys)
-    if values is None:
+    if values is None or len(reading.problems) > before:
         return None
     if not values.keys() & {"every", "sql", "immutable"}:
         reading.problem(node, "refresh-key", 'refresh_key needs "every", "sql" or "immutable"')

@@ -81,15 +81,17 @@ def named(
 
     The place of the name becomes ``location``, and is noted as broken when anything is wrong.
     """
-    before = len(reading.problems)
+    before, claimed = len(reading.problems), reading.claimed
     label = node.get("name") if isinstance(node, MapNode) else None
     title = f'{what} "{label.text}"' if isinstance(label, ScalarNode) else what
     values = reading.mapping(node, title, {"name": name, **keys}, ("name", *required))
     if values is None or "name" not in values or label is None:
         return None
     values["location"] = label.location
-    if len(reading.problems) > before:
+    found = len(reading.problems) - before
+    if found > reading.claimed - claimed:
         reading.broken.add(values["location"])
+    reading.claimed = claimed + found
     if "shown" in values:
         values.setdefault("public", values.pop("shown"))
     return values
@@ -159,12 +161,12 @@ def _else(reading: Reading, node: Node) -> CaseBranch | None:
 
 def _case(reading: Reading, node: Node) -> Case | None:
     keys = {"switch": template, "when": listing(_when, "when"), "else": _else}
+    before = len(reading.problems)
     values = reading.mapping(node, "case", keys, ("when",))
     if values is None or "when" not in values:
         return None
-    if not values["when"]:
+    if not values["when"] and len(reading.problems) == before:
         reading.problem(node, "case", "case has no branches")
-        return None
     return Case(values["when"], values.get("else"), values.get("switch"))
 
 

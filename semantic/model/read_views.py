@@ -25,7 +25,7 @@ from semantic.model.reading import (
 from semantic.model.relations import Conformed, Cube, Folder, View, ViewCube, ViewMember
 from semantic.model.report import nearest
 from semantic.model.template import Reference
-from semantic.model.tree import Node, ScalarNode
+from semantic.model.tree import ListNode, Node, ScalarNode
 from semantic.model.values import EMPTY, FrozenMap, FrozenValue, Location
 
 
@@ -74,8 +74,10 @@ _includes = listing(_include, "includes")
 def _all_or_includes(reading: Reading, node: Node) -> tuple[tuple[Include, ...] | None] | None:
     if isinstance(node, ScalarNode) and node.text == "*":
         return (None,)
-    found = _includes(reading, node)
-    return None if found is None else (found,)
+    if not isinstance(node, ListNode):
+        reading.problem(node, "type", 'includes must be "*" or a list')
+        return None
+    return (_includes(reading, node) or (),)
 
 
 def _entry(reading: Reading, node: Node) -> ViewEntry | None:
@@ -169,6 +171,8 @@ def view(reading: Reading, node: Node, model: Model) -> View | None:
     if len(reading.problems) > before:
         reading.incomplete.add(values["name"])
     if not expansion.cubes:
+        if not entries and values["location"] not in reading.broken:
+            reading.problem(values["location"], "missing-key", "a view needs at least one cube")
         return None
     parent = values.pop("extends", None)
     return View(

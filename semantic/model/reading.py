@@ -48,6 +48,8 @@ class Reading:
         self.problems: list[Problem] = []
         # Places of members that are known to be wrong: checks that would only repeat it skip them.
         self.broken: set[Location] = set()
+        # How many of the problems belong to a member inside another, which does not break that one.
+        self.claimed = 0
         # Cubes and views that lack members because a parent is missing: what is not found in them
         # may well exist.
         self.incomplete: set[str] = set()

@@ -88,7 +88,7 @@ class ModelReport:
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate most like a name, None when nothing is alike."""
     known = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.65)
     return known[found[0]] if found else None
 
 

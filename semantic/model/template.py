@@ -56,6 +56,7 @@ class FilterParameter:
     column: str | None
     function: str | None = None
     position: int = field(default=0, compare=False)
+    location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class FilterGroup:
 
     parameters: tuple[FilterParameter, ...]
     position: int = field(default=0, compare=False)
+    location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class SecurityContextReference:
     column: str | None = None
     required: bool = False
     position: int = field(default=0, compare=False)
+    location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class CubeSql:
 
     cube: str
     position: int = field(default=0, compare=False)
+    location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
 TemplatePart = str | Reference | FilterParameter | FilterGroup | SecurityContextReference | CubeSql
@@ -180,7 +184,7 @@ def parse_template(
                 literal = []
             row = text.startswith(".", end + 1)
             part = _parse_reference(text[mark.end() : end], mark.start(), row=row)
-            if place is not None and isinstance(part, Reference):
+            if place is not None and not isinstance(part, str):
                 part = replace(part, location=place(mark.start()))
             parts.append(part)
             start = end + 1

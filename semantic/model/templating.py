@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
 from jinja2.environment import Environment
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
@@ -133,6 +133,8 @@ def _failure(file: str, error: BaseException) -> Problem:
             line = trace.tb_lineno
         trace = trace.tb_next
     message = str(error).split("\n")[0] or type(error).__name__
+    if isinstance(error, TemplateNotFound):
+        message = f'no file "{message}"'
     return Problem(Location(file, line, 1), "template", f"template: {message}")
 
 
