@@ -1,7 +1,7 @@
 """Raw probes: PostgreSQL's reactions as recorded, and ours compared with them (reliability test 1).
 
 ``reactions.txt`` holds what PostgreSQL 16 does; ``pytest tests/probes --rewrite`` records it anew.
-The protocol core alone runs them in memory, a server by CUBEWIRE_TEST_ADDRESS over a socket.
+The protocol core alone runs them in memory, our server over a socket.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.conftest import free_port
-from tests.support.addresses import Address, proxy_address
+from tests.support.addresses import Address, named_address, server_address
 from tests.support.mini_server import MemoryWire, MiniServer
 from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.probe_list import AFTER_LOGIN, BEFORE_LOGIN
@@ -78,6 +78,12 @@ def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
         postgres.stop()
 
 
+@pytest.fixture
+def proxy(request: pytest.FixtureRequest) -> Address:
+    """Our own server: the one that CUBEWIRE_TEST_ADDRESS names, or one started for the tests."""
+    return named_address() or server_address(request.getfixturevalue("cubewire_server"))
+
+
 def test_postgres_reacts_as_recorded(login: Address, request: pytest.FixtureRequest) -> None:
     lines = [f"{probe.name}: {run_probe(probe, login, login.connect)}" for probe in PROBES]
     if request.config.getoption("--rewrite", default=False) or os.environ.get("REWRITE"):
@@ -102,11 +108,8 @@ def test_protocol_core(probe: Probe) -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=_id)
-def test_proxy(probe: Probe) -> None:
-    address = proxy_address()
-    if address is None:
-        pytest.skip("CUBEWIRE_TEST_ADDRESS names no server")
-    _compare(probe, run_probe(probe, address, address.connect))
+def test_proxy(probe: Probe, proxy: Address) -> None:
+    _compare(probe, run_probe(probe, proxy, proxy.connect))
 
 
 def _compare(probe: Probe, ours: Reaction) -> None:

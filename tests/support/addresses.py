@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from tests.support.oracle import OraclePostgres
 from tests.support.raw_client import RawClient
+from tests.support.server import RunningServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,15 @@ def postgres_address(oracle: OraclePostgres) -> Address:
     return Address("postgres", oracle.host, oracle.port, "oracle", "postgres")
 
 
-def proxy_address() -> Address | None:
-    """Our server by ``CUBEWIRE_TEST_ADDRESS=host:port``; the login of the demo unless told."""
+def server_address(server: RunningServer) -> Address:
+    """Our server as it was started for the tests, with the login of its demo."""
+    dsn = urlsplit(server.dsn)
+    user, password = dsn.username or "", dsn.password or ""
+    return Address("proxy", server.host, server.port, user, dsn.path.strip("/"), password)
+
+
+def named_address() -> Address | None:
+    """A server that runs elsewhere: ``CUBEWIRE_TEST_ADDRESS=host:port``, and its login."""
     where = os.environ.get("CUBEWIRE_TEST_ADDRESS")
     if not where:
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.addresses import Address, postgres_address, proxy_address
+from tests.support.addresses import Address, named_address, postgres_address, server_address
 from tests.support.oracle import OraclePostgres
 from tests.support.pgtest import Runner, ScriptError, parse_script
 
@@ -25,12 +25,9 @@ def _rewriting(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def proxy() -> Address:
-    """Our own server, by CUBEWIRE_TEST_ADDRESS."""
-    address = proxy_address()
-    if address is None:
-        pytest.skip("CUBEWIRE_TEST_ADDRESS names no server")
-    return address
+def proxy(request: pytest.FixtureRequest) -> Address:
+    """Our own server: the one that CUBEWIRE_TEST_ADDRESS names, or one started for the tests."""
+    return named_address() or server_address(request.getfixturevalue("cubewire_server"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
