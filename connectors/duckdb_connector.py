@@ -25,7 +25,7 @@ from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_reader import Chunk, DuckDBReader
 from connectors.duckdb_stream import DuckDBBatchStream, DuckDBStatement
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
-from connectors.errors import WarehouseError, stop_error
+from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
 T = TypeVar("T")
@@ -138,6 +138,7 @@ class DuckDBConnector:
         timeout: float | None = None,
     ) -> BatchStream:
         """Start one statement; return when its schema is known."""
+        checked_text(sql)
         zone = duckdb_time_zone(time_zone)
         values = bound_values(parameters)
         statement = self._new_statement()
@@ -159,6 +160,7 @@ class DuckDBConnector:
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by binding it."""
+        checked_text(sql)
         columns: list[ProbedColumn] = []
 
         def bind(reader: DuckDBReader) -> Chunk:

@@ -37,6 +37,7 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"More than one row returned by a subquery", "21000"),
         (r"Values were not provided|argument/count mismatch|argument count mismatch", "42P02"),
         (r"configuration has been locked", "42501"),
+        (r"read-only mode", "25006"),
         (r"regular expression|missing [\])]|bad repetition|no argument for repetition", "2201B"),
         (r"logarithm", "2201E"),
         (r"square root of a negative", "2201F"),

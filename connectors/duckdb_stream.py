@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import pyarrow as pa
@@ -36,13 +37,13 @@ class DuckDBStatement:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: str | None = None
         self._cleanup: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         self.ended = False
 
     def arm(self, timeout: float | None) -> None:
         """Stop the statement ``timeout`` seconds from now."""
         if timeout is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(timeout, self.stop, "timeout")
+            self._timer = self._loop.call_later(timeout, self.stop, "timeout")
 
     async def step(self, function: Callable[[DuckDBReader], Chunk]) -> Chunk:
         """Run one step in a worker thread."""
@@ -83,6 +84,12 @@ class DuckDBStatement:
         call.future.add_done_callback(self._step_ended)
         self._interrupt(call)
 
+    def forget(self) -> None:
+        """Stop the work of a stream that was collected without being closed. Any thread."""
+        if not self.ended:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.stop, "user")
+
     async def closed(self) -> None:
         """Wait until the connection has been given back or closed."""
         call = self._call
@@ -94,8 +101,7 @@ class DuckDBStatement:
     def _interrupt(self, call: Call[Chunk]) -> None:
         if not call.future.done():
             self.reader.connection.interrupt()
-            loop = asyncio.get_running_loop()
-            loop.call_later(INTERRUPT_EVERY_SECONDS, self._interrupt, call)
+            self._loop.call_later(INTERRUPT_EVERY_SECONDS, self._interrupt, call)
 
     def _step_ended(self, future: asyncio.Future[Chunk]) -> None:
         if not future.cancelled():
@@ -112,9 +118,7 @@ class DuckDBStatement:
         if reusable:
             self._give_back(self, True)
             return
-        self._cleanup = asyncio.get_running_loop().create_task(
-            self._close_reader(), name="duckdb-cleanup"
-        )
+        self._cleanup = self._loop.create_task(self._close_reader(), name="duckdb-cleanup")
 
     async def _close_reader(self) -> None:
         try:
@@ -153,6 +157,9 @@ class DuckDBBatchStream:
         self._batch_rows = batch_rows
         self._rows = VECTOR_ROWS
         self._closed = False
+
+    def __del__(self) -> None:
+        self._statement.forget()
 
     @property
     def schema(self) -> pa.Schema:

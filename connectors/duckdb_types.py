@@ -93,12 +93,16 @@ _DECIMAL_DIGITS = 38
 
 def bound_values(parameters: Sequence[Parameter]) -> list[object]:
     """The parameters as Python values that DuckDB binds; the statement casts each to its type."""
-    return [_bound(parameter.value) for parameter in parameters]
+    return [
+        _bound(parameter.value, parameter.type_name.removeprefix("_")) for parameter in parameters
+    ]
 
 
-def _bound(value: object) -> object:
+def _bound(value: object, type_name: str) -> object:
     if isinstance(value, list | tuple):
-        return [_bound(item) for item in value]
+        return [_bound(item, type_name) for item in value]
+    if isinstance(value, str) and type_name == "interval":
+        return _interval_text(value)
     if isinstance(value, Decimal):
         _, digits, exponent = value.as_tuple()
         if (
@@ -107,3 +111,34 @@ def _bound(value: object) -> object:
         ):
             return str(value)
     return value
+
+
+_INTERVAL_PART = re.compile(
+    r"(?P<count>[+-]?\d+) (?P<unit>year|mon|day)s?"
+    r"|(?P<sign>[+-])?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d(?:\.\d{1,6})?)"
+)
+_MICROSECOND = Decimal(1_000_000)
+
+
+def _interval_text(text: str) -> str:
+    """An interval as DuckDB reads it, from PostgreSQL's text of it (IntervalStyle postgres).
+
+    DuckDB's cast knows no plus signs and no sign of a time of day. Another text is left as it is.
+    """
+    months = days = microseconds = 0
+    position = 0
+    while position < len(text):
+        part = _INTERVAL_PART.match(text, position)
+        if part is None:
+            return text
+        if part["unit"] == "day":
+            days += int(part["count"])
+        elif part["unit"] is not None:
+            months += int(part["count"]) * (12 if part["unit"] == "year" else 1)
+        else:
+            seconds = (
+                Decimal(part["seconds"]) + 60 * int(part["minutes"]) + 3600 * int(part["hours"])
+            )
+            microseconds += int(seconds * _MICROSECOND) * (-1 if part["sign"] == "-" else 1)
+        position = part.end() + 1
+    return f"{months} months {days} days {microseconds} microseconds"

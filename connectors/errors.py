@@ -40,3 +40,17 @@ def stop_error(reason: str) -> WarehouseError:
     if reason == "shutdown":
         return WarehouseError("57P01", "terminating connection due to administrator command")
     return WarehouseError("57014", "canceling statement due to user request")
+
+
+def checked_text(text: str) -> bytes:
+    """A statement or value as UTF-8. Refuses (22021) what PostgreSQL's text cannot hold."""
+    if "\x00" in text:
+        raise WarehouseError(
+            "22021", 'invalid byte sequence for encoding "UTF8": 0x00', reached=False
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise WarehouseError(
+            "22021", 'invalid byte sequence for encoding "UTF8"', reached=False
+        ) from None

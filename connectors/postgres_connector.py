@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
-from connectors.errors import WarehouseError, stop_error
+from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_link import PostgresLink, open_link
 from connectors.postgres_messages import Field
@@ -108,7 +108,7 @@ class PostgresConnector:
         timeout: float | None = None,
     ) -> BatchStream:
         """Start one statement; return when its schema is known."""
-        text, values = _encoded(sql), parameter_texts(parameters)
+        text, values = checked_text(sql), parameter_texts(parameters)
         statement = await self._new_statement(self._data, timeout)
         fields = await statement.describe(text, parameter_oids(parameters), time_zone)
         names = [type_name(field.type_oid) for field in fields]
@@ -125,7 +125,7 @@ class PostgresConnector:
         timeout: float | None = None,
     ) -> RowStream:
         """Start one statement whose rows are passed on as the server encodes them."""
-        text, values = _encoded(sql), parameter_texts(parameters)
+        text, values = checked_text(sql), parameter_texts(parameters)
         statement = await self._new_statement(self._data, timeout)
         fields = await statement.run(
             text, parameter_oids(parameters), values, result_formats, time_zone
@@ -135,7 +135,7 @@ class PostgresConnector:
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by describing it."""
         statement = await self._new_statement(self._control, self._options.connect_seconds)
-        fields = await statement.describe(_encoded(sql), (), "UTC")
+        fields = await statement.describe(checked_text(sql), (), "UTC")
         statement.finish()
         return tuple(
             ProbedColumn(field.name, type_name(field.type_oid), _modifier(field))
@@ -189,6 +189,9 @@ class PostgresBatchStream:
         )
         self._closed = False
 
+    def __del__(self) -> None:
+        self._statement.forget()
+
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of every batch."""
@@ -216,12 +219,6 @@ class PostgresBatchStream:
         self._closed = True
         self._statement.stop("user")
         await self._statement.closed()
-
-
-def _encoded(sql: str) -> bytes:
-    if "\x00" in sql:
-        raise WarehouseError("22021", "a statement cannot hold a zero byte", reached=False)
-    return sql.encode()
 
 
 def _modifier(field: Field) -> int:

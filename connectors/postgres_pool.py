@@ -45,13 +45,18 @@ class LinkPool:
                 hint="Raise pool_size or queue_seconds of the data source.",
                 reached=False,
             ) from None
+        while self._idle:
+            link = self._idle.pop()
+            if link.idle_alive():
+                return link
+            link.terminate()
+        # Connecting goes on when the caller is cancelled: the link is then ready for the next one.
+        opening = asyncio.create_task(self._open(), name="postgres-connect")
         try:
-            while self._idle:
-                link = self._idle.pop()
-                if link.idle_alive():
-                    return link
-                link.terminate()
-            return await self._open()
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._keep)
+            raise
         except BaseException:
             self._places.release()
             raise
@@ -69,6 +74,12 @@ class LinkPool:
         self._closed = True
         while self._idle:
             self._idle.pop().terminate()
+
+    def _keep(self, opening: asyncio.Task[PostgresLink]) -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            self._places.release()
+        else:
+            self.give_back(opening.result(), reusable=True)
 
     async def _open(self) -> PostgresLink:
         loop = asyncio.get_running_loop()

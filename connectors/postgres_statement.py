@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from connectors.errors import WarehouseError, stop_error
@@ -64,13 +65,13 @@ class PostgresStatement:
         self._stopped: str | None = None
         self._cleanup: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[PostgresLink] | None = None
+        self._loop = asyncio.get_running_loop()
         self.ended = False
 
     def arm(self, timeout: float | None) -> None:
         """Stop the statement ``timeout`` seconds from now."""
         if timeout is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(timeout, self.stop, "timeout")
+            self._timer = self._loop.call_later(timeout, self.stop, "timeout")
 
     async def take_link(self) -> None:
         """Wait for a link. Nothing has reached the server before this returns."""
@@ -177,6 +178,12 @@ class PostgresStatement:
         link.fail(stop_error(reason))
         self._abandon(link)
 
+    def forget(self) -> None:
+        """Stop the work of a stream that was collected without being closed. Any thread."""
+        if not self.ended:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.stop, "user")
+
     async def closed(self) -> None:
         """Wait until the link has been given back or closed."""
         if self._cleanup is not None:
@@ -240,9 +247,7 @@ class PostgresStatement:
             self._end()
 
     def _abandon(self, link: PostgresLink) -> None:
-        self._cleanup = asyncio.get_running_loop().create_task(
-            self._cancel(link), name="postgres-cancel"
-        )
+        self._cleanup = self._loop.create_task(self._cancel(link), name="postgres-cancel")
         self._end()
 
     async def _cancel(self, link: PostgresLink) -> None:
@@ -280,6 +285,9 @@ class PostgresRowStream:
         self._statement = statement
         self._type_oids = tuple(field.type_oid for field in fields)
         self._closed = False
+
+    def __del__(self) -> None:
+        self._statement.forget()
 
     @property
     def type_oids(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import psycopg.postgres
 import pyarrow as pa
 
 from connectors.base import Parameter
-from connectors.errors import WarehouseError
+from connectors.errors import checked_text
 
 # Types whose OID is below this are the same in every PostgreSQL (FirstNormalObjectId).
 FIRST_USER_OID = 16384
@@ -77,12 +77,7 @@ def parameter_texts(parameters: Sequence[Parameter]) -> list[bytes | None]:
         if parameter.value is None:
             values.append(None)
             continue
-        text = value_text(parameter.value)
-        if "\x00" in text:
-            raise WarehouseError(
-                "22021", 'invalid byte sequence for encoding "UTF8": 0x00', reached=False
-            )
-        values.append(text.encode())
+        values.append(checked_text(value_text(parameter.value)))
     return values
 
 

@@ -1,0 +1,259 @@
+"""How every connector stops: cancel, timeout, early close, the connector's own end; and waits."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from pathlib import Path
+
+import pytest
+
+from connectors.base import BatchStream
+from connectors.errors import WarehouseError
+from tests.connectors.support import (
+    KINDS,
+    POSTGRES,
+    Warehouse,
+    open_warehouse,
+    processor_seconds,
+    resident_bytes,
+)
+
+MB = 1024 * 1024
+
+
+async def _first_row(warehouse: Warehouse, **options: object) -> None:
+    stream = await warehouse.connector.execute(warehouse.endless, **options)  # type: ignore[arg-type]
+    await _drain(stream)
+
+
+async def _drain(stream: BatchStream) -> None:
+    async for _ in stream:
+        pass
+
+
+async def _assert_at_rest() -> None:
+    """Nothing computes in this process (DuckDB's threads are here)."""
+    before = processor_seconds()
+    await asyncio.sleep(0.3)
+    assert processor_seconds() - before < 0.15
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.02, 0.3])
+async def test_cancel_stops_the_work(warehouse: Warehouse, delay: float) -> None:
+    task = asyncio.create_task(_first_row(warehouse))
+    await asyncio.sleep(delay)
+    started = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - started < 1
+    await asyncio.sleep(0.3)
+    await _assert_at_rest()
+    assert await warehouse.values("SELECT 42 AS a") == [42]
+
+
+async def test_cancel_while_iterating(warehouse: Warehouse) -> None:
+    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000))
+    seen = 0
+
+    async def read() -> None:
+        nonlocal seen
+        async for batch in stream:
+            seen += batch.num_rows
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen > 0
+    await asyncio.sleep(0.2)
+    await _assert_at_rest()
+    with pytest.raises(WarehouseError) as caught:
+        await anext(aiter(stream))
+    assert caught.value.sqlstate == "57014"
+
+
+async def test_timeout_while_starting(warehouse: Warehouse) -> None:
+    started = time.monotonic()
+    with pytest.raises(WarehouseError) as caught:
+        await _first_row(warehouse, timeout=0.3)
+    assert caught.value.sqlstate == "57014"
+    assert caught.value.message == "canceling statement due to statement timeout"
+    assert 0.25 < time.monotonic() - started < 1.3
+    await asyncio.sleep(0.2)
+    await _assert_at_rest()
+
+
+async def test_timeout_spans_the_whole_stream(warehouse: Warehouse) -> None:
+    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000), timeout=0.5)
+    await anext(aiter(stream))
+    await asyncio.sleep(0.7)
+    with pytest.raises(WarehouseError) as caught:
+        await _drain(stream)
+    assert caught.value.sqlstate == "57014"
+    assert "timeout" in caught.value.message
+    await _assert_at_rest()
+
+
+async def test_timeout_does_not_touch_a_statement_that_ends(warehouse: Warehouse) -> None:
+    assert await warehouse.values("SELECT 1 AS a", timeout=0.2) == [1]
+    await asyncio.sleep(0.3)
+    assert await warehouse.values("SELECT 2 AS a", timeout=0.2) == [2]
+
+
+async def test_early_close_stops_the_work(warehouse: Warehouse) -> None:
+    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000))
+    await anext(aiter(stream))
+    started = time.monotonic()
+    await stream.close()
+    await stream.close()
+    assert time.monotonic() - started < 1
+    assert [batch async for batch in stream] == []
+    await _assert_at_rest()
+    assert await warehouse.values("SELECT 42 AS a") == [42]
+
+
+async def test_close_from_elsewhere_ends_a_reader(warehouse: Warehouse) -> None:
+    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000))
+
+    task = asyncio.create_task(_drain(stream))
+    await asyncio.sleep(0.2)
+    await stream.close()
+    # It either saw the end of the stream or was in the middle of a batch.
+    (result,) = await asyncio.gather(task, return_exceptions=True)
+    assert result is None or (isinstance(result, WarehouseError) and result.sqlstate == "57014")
+
+
+async def test_unread_stream_computes_nothing(warehouse: Warehouse) -> None:
+    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000))
+    await anext(aiter(stream))
+    await asyncio.sleep(0.3)
+    memory = resident_bytes()
+    await _assert_at_rest()
+    assert resident_bytes() - memory < 5 * MB
+    await stream.close()
+
+
+@pytest.mark.slow
+async def test_memory_stays_flat(warehouse: Warehouse) -> None:
+    rows = 10_000_000 if warehouse.kind != POSTGRES else 3_000_000
+    assert (await warehouse.table(warehouse.numbers(50_000))).num_rows == 50_000
+    idle = peak = resident_bytes()
+    stream = await warehouse.connector.execute(warehouse.numbers(rows))
+    seen = 0
+    async for batch in stream:
+        seen += batch.num_rows
+        peak = max(peak, resident_bytes())
+    assert seen == rows
+    assert peak - idle < 200 * MB
+
+
+async def test_quick_statements_beside_slow_ones(warehouse: Warehouse) -> None:
+    slow = [asyncio.create_task(_first_row(warehouse)) for _ in range(4)]
+    await asyncio.sleep(0.5)
+    worst = 0.0
+    for _ in range(20):
+        started = time.monotonic()
+        assert await warehouse.values("SELECT 1 AS a") == [1]
+        worst = max(worst, time.monotonic() - started)
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert worst < 0.5
+
+
+async def test_many_at_once(warehouse: Warehouse) -> None:
+    async def one(number: int) -> int:
+        (value,) = await warehouse.values(
+            f"SELECT count(*) + {number} AS n FROM flights WHERE day = {number % 7}"
+        )
+        assert isinstance(value, int)
+        return value - number
+
+    counts = await asyncio.gather(*[one(number) for number in range(60)])
+    expected = [sum(1 for i in range(1, 100_001) if i % 7 == day) for day in range(7)]
+    assert counts == [expected[number % 7] for number in range(60)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_full_queue_is_refused(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres_server") if kind == POSTGRES else None
+    small: dict[str, object] = {"queue_seconds": 0.3}
+    small |= {"pool_size": 2} if kind == POSTGRES else {"quick_threads": 1, "slow_threads": 1}
+    async with open_warehouse(kind, tmp_path, server, **small) as warehouse:
+        slow = [asyncio.create_task(_first_row(warehouse)) for _ in range(2)]
+        await asyncio.sleep(0.25)
+        with pytest.raises(WarehouseError) as caught:
+            await warehouse.table("SELECT 1 AS a")
+        assert caught.value.sqlstate == "53300"
+        assert not caught.value.reached
+        # What tells whether the warehouse lives does not wait behind statements.
+        await warehouse.connector.health()
+        waiting = asyncio.create_task(warehouse.table("SELECT 1 AS a"))
+        timed = asyncio.create_task(warehouse.table("SELECT 1 AS a", timeout=0.1))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        with pytest.raises(WarehouseError) as caught:
+            await timed
+        assert caught.value.sqlstate == "57014"
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        assert await warehouse.values("SELECT 42 AS a") == [42]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_closing_the_connector_ends_its_statements(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres_server") if kind == POSTGRES else None
+    async with open_warehouse(kind, tmp_path, server) as warehouse:
+        running = asyncio.create_task(_first_row(warehouse))
+        open_stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000))
+        await anext(aiter(open_stream))
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        await warehouse.connector.close()
+        assert time.monotonic() - started < 2
+        with pytest.raises(WarehouseError) as caught:
+            await running
+        assert caught.value.sqlstate == "57P01"
+        with pytest.raises(WarehouseError) as caught:
+            await _drain(open_stream)
+        assert caught.value.sqlstate == "57P01"
+        with pytest.raises(WarehouseError) as caught:
+            await warehouse.table("SELECT 1 AS a")
+        assert caught.value.sqlstate == "57P01"
+        await warehouse.connector.close()
+    await _assert_at_rest()
+
+
+async def test_many_random_stops_leave_nothing(warehouse: Warehouse) -> None:
+    async def one(number: int) -> None:
+        stream = await warehouse.connector.execute(warehouse.numbers(50_000_000))
+        async for _ in stream:
+            await asyncio.sleep(0)
+        raise AssertionError(number)
+
+    tasks = [asyncio.create_task(one(number)) for number in range(40)]
+    for number, task in enumerate(tasks):
+        await asyncio.sleep(0.002 * (number % 5))
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    # Streams that were not closed are stopped when nobody holds them any more.
+    del results, tasks, task
+    gc.collect()
+    for _ in range(50):
+        if not warehouse.connector._statements:  # type: ignore[attr-defined]
+            break
+        await asyncio.sleep(0.1)
+    assert warehouse.connector._statements == set()  # type: ignore[attr-defined]
+    assert await warehouse.values("SELECT 42 AS a") == [42]
