@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from proxy.catalog.backend import analysis_request, read_analysis
+from proxy.catalog.backend import analysis_request, read_analysis, timed_out
 from proxy.catalog.errors import CatalogError, ConnectionLostError
 from proxy.catalog.pool import Pool, Slot
 from proxy.catalog.results import CatalogAnalysis
 from proxy.catalog.settings import preamble, relevant_to_types
 
-ATTEMPTS = 3
+ATTEMPTS = 5
+RETRY_PAUSE = 0.02
 
 
 class Analyst:
@@ -32,40 +33,35 @@ class Analyst:
         """Parse and describe one statement. Raises CatalogError with its position in ``sql``."""
         wanted = relevant_to_types(settings)
         request = analysis_request(sql, parameter_oids)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._once(wanted, request)
+            except ConnectionLostError:
+                # Others may have died with it and not know yet.
+                await asyncio.sleep(RETRY_PAUSE)
+        return await self._once(wanted, request)
+
+    async def _once(self, wanted: dict[str, str], request: bytes) -> CatalogAnalysis:
         slot = await self._pool.acquire(self._role, wanted)
         try:
-            for attempt in range(ATTEMPTS):
-                try:
-                    return await self._ask(slot, wanted, request)
-                except ConnectionLostError:
-                    if attempt == ATTEMPTS - 1:
-                        raise
-                    slot = await self._pool.replace(slot)
+            return await self._ask(slot, wanted, request)
         finally:
             self._pool.release(slot)
-        raise ConnectionLostError
 
     async def _ask(self, slot: Slot, wanted: dict[str, str], request: bytes) -> CatalogAnalysis:
         start = preamble(slot.applied, wanted)
         slot.applied = wanted
-        answered = False
         try:
             async with asyncio.timeout(self._deadline):
-                slot.connection.send(start.data + request)
-                analysis = await read_analysis(slot.connection, start.answers)
-            answered = True
+                slot.connection.send(start.data + request, start.answers + 1)
+                return await read_analysis(slot.connection, start.answers)
         except TimeoutError:
-            raise CatalogError("57014", "canceling statement due to statement timeout") from None
-        except ConnectionLostError:
-            raise
+            raise timed_out() from None
         except CatalogError:
-            answered = True
             if start.answers:
                 slot.applied = None
             raise
-        else:
-            return analysis
         finally:
-            if not answered:
+            if slot.connection.outstanding:
                 # Half an answer may be on its way: the connection is of no more use.
                 slot.connection.abort()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 from proxy.catalog import connection as wire
 from proxy.catalog import protocol
@@ -12,7 +13,7 @@ from proxy.catalog.connection import ChildConnection
 from proxy.catalog.errors import CatalogError, ConnectionLostError
 from proxy.catalog.pool import Pool, Slot
 from proxy.catalog.results import CatalogAnalysis, CatalogResult, fields_of_row
-from proxy.catalog.settings import effect_of, normalised, preamble
+from proxy.catalog.settings import custom_names, effect_of, normalised, preamble, settings_query
 
 __all__ = ["CatalogAnalysis", "CatalogBackend", "CatalogResult", "Lease"]
 
@@ -24,13 +25,7 @@ RELEASE_GRACE = 2.0
 
 ATTEMPTS = 3
 
-_SESSION_SETTINGS = (
-    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' "
-    "UNION ALL SELECT 'role', pg_catalog.current_setting('role') "
-    "WHERE pg_catalog.current_setting('role') <> 'none'"
-)
-
-_LOST = frozenset({"57P01", "57P02", "57P03", "08006"})
+_T = TypeVar("_T")
 
 
 class CatalogBackend:
@@ -58,6 +53,7 @@ class CatalogBackend:
         self._configured = False
         self._altered = False
         self._objects = False
+        self._custom = {name for name in self._settings if "." in name}
         self._timer: asyncio.TimerHandle | None = None
         self._cancels: set[asyncio.Task[None]] = set()
 
@@ -66,11 +62,23 @@ class CatalogBackend:
         """Of the last ReadyForQuery: I, T or E."""
         return "I" if self._slot is None else self._slot.connection.status
 
-    async def prepare(self, sql: str, parameter_oids: Sequence[int]) -> CatalogAnalysis:
+    async def prepare(
+        self, sql: str, parameter_oids: Sequence[int], *, deadline: float | None = None
+    ) -> CatalogAnalysis:
         """Parse and describe a statement without running it."""
         request = analysis_request(sql, parameter_oids)
-        slot, preambles = await self._send(request)
-        return await read_analysis(slot.connection, preambles)
+        seconds = self._deadline if deadline is None else deadline
+
+        async def ask() -> CatalogAnalysis:
+            slot, preambles = await self._send(request)
+            try:
+                async with asyncio.timeout(seconds):
+                    return await read_analysis(slot.connection, preambles)
+            except TimeoutError:
+                slot.connection.abort()
+                raise timed_out() from None
+
+        return await self._surviving(ask)
 
     async def run(
         self,
@@ -94,25 +102,27 @@ class CatalogBackend:
             + protocol.EXECUTE
             + protocol.SYNC
         )
-        return await self._start(sql, request, deadline)
+        return await self._start(sql, request, deadline, extended=True)
 
     async def run_simple(self, sql: str, *, deadline: float | None = None) -> CatalogResult:
         """Run one statement by the simple protocol; its rows are text."""
-        return await self._start(sql, protocol.query(sql), deadline)
+        return await self._start(sql, protocol.query(sql), deadline, extended=False)
 
     async def session_settings(self) -> dict[str, str]:
         """Settings of this backend that differ from a fresh one's, by PostgreSQL's own names.
 
-        Those of the lease are among them; those given as ``extra`` are not.
+        Those of the lease are among them; those given as ``extra`` are not. Custom settings
+        (``cubewire.*``) are found by the names in the lease's settings and statements: PostgreSQL
+        does not list them.
         """
-        slot, preambles = await self._send(b"")
+        slot, preambles = await self._send(b"", 0)
         for _ in range(preambles):
             await slot.connection.skip_to_ready()
-        rows = await slot.connection.execute(_SESSION_SETTINGS)
+        rows = await slot.connection.execute(settings_query(self._custom))
         found = {name or "": value or "" for name, value in rows}
         shown = {name: value for name, value in found.items() if name.lower() not in self._extra}
         self._settings = {**normalised(shown), **self._extra}
-        self._altered = False
+        self._altered = self._objects
         if not self._objects:
             slot.applied = normalised(found)
         return shown
@@ -156,49 +166,61 @@ class CatalogBackend:
         # A cancel still on its way would hit the next lease's statement.
         while self._cancels:
             await asyncio.wait(self._cancels)
-        if connection.status != "I" and not connection.closed:
+        if connection.outstanding:
+            # Somebody stopped reading half way.
+            connection.abort()
+        elif connection.status != "I" and not connection.closed:
             await connection.execute("ROLLBACK")
 
-    async def _send(self, request: bytes) -> tuple[Slot, int]:
+    async def _send(self, request: bytes, answers: int = 1) -> tuple[Slot, int]:
         """Send a request, behind what the lease's first one needs; the answers to skip."""
         slot = self._slot
         if slot is None:
             raise CatalogError("XX000", "the catalog backend was given back")
-        if self._result is not None and not self._result.done:
-            await self._result.drain()
-        before = b""
-        answers = 0
+        before, result = b"", self._result
+        if result is not None and not result.done:
+            await result.drain()
+        self._result = None
+        skipped = 0
         if not self._configured:
             self._configured = True
             start = preamble(slot.applied, self._settings)
-            before, answers = start.data, start.answers
+            before, skipped = start.data, start.answers
             slot.applied = dict(self._settings)
-        slot.connection.send(before + request)
-        return slot, answers
+        slot.connection.send(before + request, skipped + answers)
+        return slot, skipped
 
-    async def _start(self, sql: str, request: bytes, deadline: float | None) -> CatalogResult:
+    async def _start(
+        self, sql: str, request: bytes, deadline: float | None, *, extended: bool
+    ) -> CatalogResult:
         effect = effect_of(sql)
-        for attempt in range(ATTEMPTS):
+        if effect == "settings":
+            self._custom |= custom_names(sql)
+
+        async def start() -> CatalogResult:
+            slot, preambles = await self._send(request)
+            result = CatalogResult(slot.connection, preambles, extended=extended)
+            self._begin(slot, result, effect, deadline)
+            await result.begin()
+            if result.preamble_failed:
+                slot.applied = None
+            return result
+
+        return await self._surviving(start)
+
+    async def _surviving(self, action: Callable[[], Awaitable[_T]]) -> _T:
+        """Do something once more on the child's successor where nothing is lost by that."""
+        for _ in range(ATTEMPTS - 1):
             repeatable = self.transaction_status == "I" and not self._altered
-            result: CatalogResult | None = None
             try:
-                slot, preambles = await self._send(request)
-                result = CatalogResult(slot.connection, preambles)
-                self._begin(slot, result, effect, deadline)
-                await result.begin()
-            except CatalogError as error:
-                lost = isinstance(error, ConnectionLostError) or (
-                    error.sqlstate in _LOST and self._connection_closed()
-                )
-                last = attempt == ATTEMPTS - 1
-                if not lost or not repeatable or last or (result and result.produced):
+                return await action()
+            except ConnectionLostError:
+                result = self._result
+                late = result is not None and (result.produced or result.deadline_passed)
+                if late or not repeatable:
                     raise
                 await self._reconnect()
-            else:
-                if result.preamble_failed:
-                    slot.applied = None
-                return result
-        raise ConnectionLostError
+        return await action()
 
     def _begin(
         self, slot: Slot, result: CatalogResult, effect: str, deadline: float | None
@@ -238,9 +260,6 @@ class CatalogBackend:
             self._timer.cancel()
             self._timer = None
 
-    def _connection_closed(self) -> bool:
-        return self._slot is not None and self._slot.connection.closed
-
     async def _reconnect(self) -> None:
         slot, self._slot = self._slot, None
         self._result = None
@@ -268,6 +287,11 @@ class Lease:
         await self._backend.close()
 
 
+def timed_out() -> CatalogError:
+    """What a statement over its deadline fails with."""
+    return CatalogError("57014", "canceling statement due to statement timeout")
+
+
 def analysis_request(sql: str, parameter_oids: Sequence[int]) -> bytes:
     """Parse and Describe of the unnamed statement."""
     return protocol.parse(sql, parameter_oids) + protocol.DESCRIBE_STATEMENT + protocol.SYNC
@@ -293,7 +317,6 @@ async def read_analysis(connection: ChildConnection, preambles: int) -> CatalogA
         elif message.kind == wire.ERROR_RESPONSE and problem is None:
             problem = CatalogError.from_fields(protocol.fields_of(message.body))
         elif message.kind == wire.READY_FOR_QUERY:
-            connection.status = chr(message.body[0])
             if problem is not None:
                 raise problem
             return CatalogAnalysis(oids, columns)

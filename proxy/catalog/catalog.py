@@ -7,8 +7,8 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from proxy.catalog.analysis import Analyst
 from proxy.catalog.backend import CatalogBackend, Lease
@@ -29,6 +29,9 @@ RETRY_PAUSE = 0.02
 _STARTING = frozenset({"57P03", "53300", "57P01", "57P02", "08006"})
 _NO_ROLE = "28000"
 MAX_ROLE_BYTES = 63
+OWNER_ATTEMPTS = 4
+
+_T = TypeVar("_T")
 
 
 class Server(Protocol):
@@ -111,12 +114,14 @@ class Catalog:
         """
         if self.model is not None and self.model.version == model.version:
             return 0
-        async with self._admin_lock:
-            admin = await self._admin_connection()
-            server = self._server
+        server = self._server
+
+        async def publish(admin: ChildConnection) -> int:
             count = await deploy(admin, model, server.markers, superuser=server.superuser)
             self.model = model
-        return count
+            return count
+
+        return await self._as_owner(publish)
 
     async def analyse(
         self,
@@ -165,14 +170,16 @@ class Catalog:
             return
         if not 0 < len(user.encode()) <= MAX_ROLE_BYTES or user.startswith("pg_"):
             raise CatalogError(_NO_ROLE, f'role "{user}" cannot log in')
-        async with self._admin_lock:
-            admin = await self._admin_connection()
+
+        async def create(admin: ChildConnection) -> None:
             try:
                 await admin.execute(f"CREATE ROLE {identifier(user)} LOGIN")
             except CatalogError as error:
                 if error.sqlstate != "42710":
                     raise
             self._roles.add(user)
+
+        await self._as_owner(create)
 
     async def _connect_client(self, user: str) -> ChildConnection:
         await self.ensure_role(user)
@@ -198,11 +205,25 @@ class Catalog:
                 "57P03", "the catalog is starting up", hint="Run the statement again."
             ) from None
 
-    async def _admin_connection(self) -> ChildConnection:
-        """The owner's connection; the caller holds the lock."""
-        if self._admin is None or self._admin.closed:
-            self._admin = await self._connect(self._server.owner)
-        return self._admin
+    async def _as_owner(self, action: Callable[[ChildConnection], Awaitable[_T]]) -> _T:
+        """Do something on the owner's connection, again where the server died meanwhile.
+
+        What is done there is either a transaction or can be done twice.
+        """
+        async with self._admin_lock:
+            for attempt in range(1, OWNER_ATTEMPTS + 1):
+                if self._admin is None or self._admin.closed:
+                    self._admin = await self._connect(self._server.owner)
+                try:
+                    return await action(self._admin)
+                except ConnectionLostError:
+                    if attempt == OWNER_ATTEMPTS:
+                        raise
+                    await asyncio.sleep(RETRY_PAUSE)
+                finally:
+                    if self._admin.outstanding:
+                        self._admin.abort()
+            raise ConnectionLostError
 
     def _died(self) -> None:
         """The postmaster is gone: end the backends it left, which hold its shared memory.

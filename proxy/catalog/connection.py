@@ -80,12 +80,14 @@ class ChildConnection(asyncio.Protocol):
         parameters: ParameterStatus values, current.
         process_id: of BackendKeyData.
         status: of the last ReadyForQuery: I, T or E.
+        outstanding: how many ReadyForQuery are still to be read.
     """
 
     def __init__(self) -> None:
         self.parameters: dict[str, str] = {}
         self.process_id = 0
         self.status = "I"
+        self.outstanding = 0
         self._secret_key = b""
         self._address = Address()
         self._transport: asyncio.Transport | None = None
@@ -167,10 +169,11 @@ class ChildConnection(asyncio.Protocol):
 
     # requests
 
-    def send(self, data: bytes) -> None:
-        """Send whole messages."""
+    def send(self, data: bytes, answers: int = 0) -> None:
+        """Send whole messages, which will be answered by so many ReadyForQuery."""
         if self._transport is None or self._lost:
             raise ConnectionLostError
+        self.outstanding += answers
         self._transport.write(data)
 
     async def receive(self) -> Message:
@@ -185,6 +188,9 @@ class ChildConnection(asyncio.Protocol):
             await self._waiter
         message = self._queue.popleft()
         self._queued -= len(message.body)
+        if message.kind == READY_FOR_QUERY:
+            self.outstanding -= 1
+            self.status = chr(message.body[0])
         return message
 
     def note_status(self, body: bytes) -> tuple[str, str]:
@@ -200,7 +206,6 @@ class ChildConnection(asyncio.Protocol):
         while True:
             message = await self.receive()
             if message.kind == READY_FOR_QUERY:
-                self.status = chr(message.body[0])
                 return problem
             if message.kind == PARAMETER_STATUS:
                 self.note_status(message.body)
@@ -209,7 +214,7 @@ class ChildConnection(asyncio.Protocol):
 
     async def execute(self, sql: str) -> list[tuple[str | None, ...]]:
         """Run statements of ours by the simple protocol; the rows, as text, of all of them."""
-        self.send(protocol.query(sql))
+        self.send(protocol.query(sql), 1)
         rows: list[tuple[str | None, ...]] = []
         problem: CatalogError | None = None
         while True:
@@ -221,7 +226,6 @@ class ChildConnection(asyncio.Protocol):
             elif message.kind == PARAMETER_STATUS:
                 self.note_status(message.body)
             elif message.kind == READY_FOR_QUERY:
-                self.status = chr(message.body[0])
                 if problem is not None:
                     raise problem
                 return rows
@@ -252,7 +256,8 @@ class ChildConnection(asyncio.Protocol):
 
     async def _log_in(self, address: Address, user: str, database: str) -> None:
         self._address = address
-        self.send(protocol.startup({"user": user, "database": database, "client_encoding": "UTF8"}))
+        greeting = {"user": user, "database": database, "client_encoding": "UTF8"}
+        self.send(protocol.startup(greeting), 1)
         login = authentication.Login(user, address.password)
         while True:
             message = await self.receive()

@@ -61,7 +61,9 @@ class CatalogResult:
         status: transaction status after the statement (I, T, E), once exhausted.
     """
 
-    def __init__(self, connection: ChildConnection, preambles: int) -> None:
+    def __init__(
+        self, connection: ChildConnection, preambles: int, *, extended: bool = False
+    ) -> None:
         self.fields: tuple[FieldDescription, ...] | None = None
         self.copy_formats: tuple[int, ...] | None = None
         self.tag = ""
@@ -72,6 +74,7 @@ class CatalogResult:
         self.done = False
         self._connection = connection
         self._preambles = preambles
+        self._extended = extended
         self._ahead: Message | None = None
         self._error: CatalogError | None = None
         self.on_done: Callable[[CatalogResult], None] | None = None
@@ -143,10 +146,11 @@ class CatalogResult:
             count = int.from_bytes(body[1:3])
             self.copy_formats = struct.unpack_from(f"!{count}h", body, 3)
         elif kind == wire.COPY_IN_RESPONSE:
-            self._connection.send(protocol.COPY_FAIL)
+            # In copy mode the server has ignored the Sync that was sent behind Execute.
+            self._connection.send(protocol.COPY_FAIL + (protocol.SYNC if self._extended else b""))
 
     def _finish(self, message: Message) -> None:
-        self._connection.status = self.status = chr(message.body[0])
+        self.status = chr(message.body[0])
         self.done = True
         if self.on_done is not None:
             self.on_done(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,8 @@ _SETTERS = frozenset(
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*([a-z]+)", re.I)
 # A quoted identifier with escapes (U&"...") can spell set_config in a way that is not seen here.
 _SETS = re.compile(r"set_config|u&|discard", re.I)
+
+_DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.I)
 
 _TYPED = frozenset(
     """search_path datestyle timezone intervalstyle standard_conforming_strings backslash_quote
@@ -58,6 +60,27 @@ def normalised(settings: Mapping[str, str]) -> dict[str, str]:
     lowered = {name.lower(): value for name, value in settings.items()}
     lowered.pop("client_encoding", None)
     return lowered
+
+
+def custom_names(sql: str) -> set[str]:
+    """What may be names of custom settings in a statement: words with a dot in them."""
+    return {found.lower() for found in _DOTTED.findall(sql)}
+
+
+def settings_query(custom: Collection[str]) -> str:
+    """A query for names and values of all settings that differ from a fresh session's."""
+    parts = [
+        "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'",
+        "SELECT 'role', pg_catalog.current_setting('role') "
+        "WHERE pg_catalog.current_setting('role') <> 'none'",
+    ]
+    for name in sorted(custom):
+        quoted = protocol.literal(name)
+        parts.append(
+            f"SELECT {quoted}, value FROM pg_catalog.current_setting({quoted}, true) value "
+            "WHERE value <> ''"
+        )
+    return " UNION ".join(parts)
 
 
 def relevant_to_types(settings: Mapping[str, str]) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from proxy.catalog import Catalog, CatalogOptions
 from tests.catalog.models import SHOP
@@ -30,9 +30,13 @@ async def catalog(templates: Path) -> AsyncIterator[Catalog]:
         await running.close()
 
 
-@pytest.fixture
-def no_leftover_tasks() -> Iterator[None]:
-    """Fails a test that leaves tasks behind."""
-    yield
-    loop = asyncio.get_event_loop_policy().get_event_loop()
-    assert not asyncio.all_tasks(loop)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_catalog(templates: Path) -> AsyncIterator[Catalog]:
+    """The same, one for all tests of a module; these run in the module's event loop."""
+    running = Catalog(CatalogOptions(template_directory=templates, lease_timeout=2.0))
+    await running.start()
+    try:
+        await running.deploy(SHOP)
+        yield running
+    finally:
+        await running.close()
