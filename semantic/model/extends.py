@@ -70,10 +70,10 @@ def merge(parent: MapNode, child: MapNode) -> MapNode:
             entries[key] = (label, _merge_named(above[1], value))
         elif key in _APPENDED:
             items = [*above[1].items, *value.items]
-            entries[key] = (label, ListNode(value.source, value.start, value.end, items))
+            entries[key] = (label, ListNode(value.source, value.line, value.column, items))
         else:
             entries[key] = (label, value)
-    return MapNode(child.source, child.start, child.end, entries)
+    return MapNode(child.source, child.line, child.column, entries)
 
 
 def _merge_named(parent: ListNode, child: ListNode) -> ListNode:
@@ -81,7 +81,7 @@ def _merge_named(parent: ListNode, child: ListNode) -> ListNode:
     items = [own.pop(_key(item), item) if _key(item) else item for item in parent.items]
     kept = {id(item) for item in items}
     items.extend(item for item in child.items if id(item) not in kept)
-    return ListNode(child.source, child.start, child.end, items)
+    return ListNode(child.source, child.line, child.column, items)
 
 
 def _key(node: Node) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from semantic.model.members import Dimension, Member
 from semantic.model.relations import Cube, Join, View, ViewMember
@@ -94,12 +94,11 @@ class Model:
     Attributes:
         cubes: in order of name.
         views: in order of name.
-        version: hash of the content; layout of files, comments and order of cubes do not enter.
     """
 
     cubes: tuple[Cube, ...]
     views: tuple[View, ...] = ()
-    version: str = field(init=False, compare=False)
+    _version: str = field(init=False, compare=False, repr=False)
     _cubes: Mapping[str, Cube] = field(init=False, compare=False, repr=False)
     _views: Mapping[str, View] = field(init=False, compare=False, repr=False)
     # Ways between cubes, kept once they were looked for.
@@ -113,7 +112,14 @@ class Model:
         object.__setattr__(self, "_cubes", {c.name: c for c in self.cubes})
         object.__setattr__(self, "_views", {v.name: v for v in self.views})
         object.__setattr__(self, "_paths", {})
-        object.__setattr__(self, "version", content_hash((self.cubes, self.views)))
+        object.__setattr__(self, "_version", "")
+
+    @property
+    def version(self) -> str:
+        """Hash of the content; layout of files, comments and order of cubes do not enter."""
+        if not self._version:
+            object.__setattr__(self, "_version", content_hash((self.cubes, self.views)))
+        return self._version
 
     @property
     def cubes_by_name(self) -> Mapping[str, Cube]:
@@ -306,33 +312,7 @@ def _granularity(member: Member, rest: list[str], relation: str) -> str | None:
 def content_hash(value: object) -> str:
     """A stable hash of frozen dataclasses, tuples and scalars: 32 hexadecimal digits.
 
-    Fields that do not take part in comparison (places in files, indexes) do not enter.
+    Fields that do not take part in comparison (places in files, indexes) are not in the
+    representation of a value either, so they do not enter.
     """
-    digest = hashlib.sha256()
-    for token in _tokens(value):
-        digest.update(token.encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:32]
-
-
-_COMPARED: dict[type, tuple[str, ...]] = {}
-
-
-def _tokens(value: object) -> Iterator[str]:
-    kind = type(value)
-    if isinstance(value, tuple):
-        yield f"({len(value)}"
-        for item in value:
-            yield from _tokens(item)
-    elif hasattr(kind, "__dataclass_fields__"):
-        names = _COMPARED.get(kind)
-        if names is None:
-            compared = fields(value)  # type: ignore[arg-type]
-            names = _COMPARED[kind] = tuple(item.name for item in compared if item.compare)
-        yield f"<{kind.__name__}"
-        for name in names:
-            yield name
-            yield from _tokens(getattr(value, name))
-        yield ">"
-    else:
-        yield f"{kind.__name__}:{value!r}"
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:32]

@@ -31,7 +31,7 @@ class Reference:
     """
 
     path: tuple[str, ...]
-    position: int = field(default=0, compare=False)
+    position: int = field(default=0, compare=False, repr=False)
     row: bool = False
     location: Location = field(default=NOWHERE, compare=False, repr=False)
 
@@ -55,7 +55,7 @@ class FilterParameter:
     member: str
     column: str | None
     function: str | None = None
-    position: int = field(default=0, compare=False)
+    position: int = field(default=0, compare=False, repr=False)
     location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -64,7 +64,7 @@ class FilterGroup:
     """``FILTER_GROUP(...)``: push-down hooks that stay together where the query ORs them."""
 
     parameters: tuple[FilterParameter, ...]
-    position: int = field(default=0, compare=False)
+    position: int = field(default=0, compare=False, repr=False)
     location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -82,7 +82,7 @@ class SecurityContextReference:
     path: tuple[str, ...]
     column: str | None = None
     required: bool = False
-    position: int = field(default=0, compare=False)
+    position: int = field(default=0, compare=False, repr=False)
     location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -91,7 +91,7 @@ class CubeSql:
     """``{cube.sql()}``: the SQL that a cube's rows come from, as a parenthesised query."""
 
     cube: str
-    position: int = field(default=0, compare=False)
+    position: int = field(default=0, compare=False, repr=False)
     location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -159,7 +159,7 @@ def parse_template(
         TemplateError: a brace is not closed, or holds something that is no reference.
 
     >>> parse_template("{CUBE}.x + 1").parts
-    (Reference(path=('CUBE',), position=0, row=True), '.x + 1')
+    (Reference(path=('CUBE',), row=True), '.x + 1')
     """
     if "{" not in text and "}" not in text:
         return SqlTemplate(text, (text,) if text else (), location)

@@ -31,29 +31,35 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Node:
     """One value in a file."""
 
-    __slots__ = ("end", "source", "start", "weight")
+    # Numbers rather than PyYAML's marks: a large model has a million nodes.
+    __slots__ = ("column", "line", "source", "weight")
 
-    def __init__(self, source: Source, start: _Mark, end: _Mark) -> None:
+    def __init__(self, source: Source, line: int, column: int) -> None:
         self.source = source
-        self.start = start
-        self.end = end
+        self.line = line
+        self.column = column
         self.weight = 1
 
     @property
     def location(self) -> Location:
         """Where the value starts."""
-        return self.source.location(self.start.line, self.start.column)
+        return self.source.location(self.line, self.column)
 
 
 class ScalarNode(Node):
     """A scalar. ``plain`` has neither quotes nor a block indicator, so it may be no string."""
 
-    __slots__ = ("plain", "text")
+    __slots__ = ("end", "plain", "single", "start", "text")
 
     def __init__(self, source: Source, event: _Event) -> None:
-        super().__init__(source, event.start_mark, event.end_mark)
+        start: _Mark = event.start_mark
+        end: _Mark = event.end_mark
+        super().__init__(source, start.line, start.column)
         self.text: str = event.value
         self.plain: bool = not event.style
+        self.single: bool = start.line == end.line
+        self.start: int = start.index
+        self.end: int = end.index
 
     @property
     def is_null(self) -> bool:
@@ -62,15 +68,15 @@ class ScalarNode(Node):
 
     def place(self, position: int) -> Location:
         """Where a brace at an offset of ``text`` stands in the file, whatever the quoting."""
-        if self.plain and self.start.line == self.end.line:
-            return self.source.location(self.start.line, self.start.column + position)
+        if self.plain and self.single:
+            return self.source.location(self.line, self.column + position)
         found = self.text[position : position + 1]
         if found in {"$", "\\"}:
             position += 1
             found = self.text[position : position + 1]
         if found not in {"{", "}"}:
             return self.location
-        written = self.source.text[self.start.index : self.end.index]
+        written = self.source.text[self.start : self.end]
         offset = -1
         for _ in range(self.text.count(found, 0, position) + 1):
             offset = written.find(found, offset + 1)
@@ -78,10 +84,9 @@ class ScalarNode(Node):
                 return self.location
         line = written.count("\n", 0, offset)
         if not line:
-            return self.source.location(self.start.line, self.start.column + offset)
-        return self.source.location(
-            self.start.line + line, offset - written.rfind("\n", 0, offset) - 1
-        )
+            return self.source.location(self.line, self.column + offset)
+        column = offset - written.rfind("\n", 0, offset) - 1
+        return self.source.location(self.line + line, column)
 
 
 class ListNode(Node):
@@ -89,8 +94,8 @@ class ListNode(Node):
 
     __slots__ = ("items",)
 
-    def __init__(self, source: Source, start: _Mark, end: _Mark, items: list[Node]) -> None:
-        super().__init__(source, start, end)
+    def __init__(self, source: Source, line: int, column: int, items: list[Node]) -> None:
+        super().__init__(source, line, column)
         self.items = items
         self.weight += sum(item.weight for item in items)
 
@@ -103,11 +108,11 @@ class MapNode(Node):
     def __init__(
         self,
         source: Source,
-        start: _Mark,
-        end: _Mark,
+        line: int,
+        column: int,
         entries: dict[str, tuple[ScalarNode, Node]],
     ) -> None:
-        super().__init__(source, start, end)
+        super().__init__(source, line, column)
         self.entries = entries
         self.weight += sum(value.weight for _, value in entries.values()) + len(entries)
 
@@ -169,7 +174,7 @@ class _Builder:
                     return
                 continue
             elif isinstance(event, yaml.CollectionEndEvent):
-                node = self._close(self.open.pop(), event.end_mark)
+                node = self._close(self.open.pop())
                 if node.weight > MAX_WEIGHT:
                     self._stop(event, "too large once its aliases are expanded")
                     return
@@ -208,13 +213,13 @@ class _Builder:
             )
         return found
 
-    def _close(self, collection: _Open, end: _Mark) -> Node:
+    def _close(self, collection: _Open) -> Node:
         start = collection.event.start_mark
         node: Node
         if isinstance(collection.event, yaml.SequenceStartEvent):
-            node = ListNode(self.source, start, end, collection.items)
+            node = ListNode(self.source, start.line, start.column, collection.items)
         else:
-            node = MapNode(self.source, start, end, self._entries(collection.items))
+            node = MapNode(self.source, start.line, start.column, self._entries(collection.items))
         if collection.event.anchor:
             self.anchors[collection.event.anchor] = node
         return node

@@ -38,6 +38,8 @@ def test_frozen_slots_documented(kind: type) -> None:
     assert kind.__doc__
     assert not kind.__doc__.startswith(f"{kind.__name__}(")
     assert kind.__hash__ is not None
+    for field in dataclasses.fields(kind):
+        assert field.compare == field.repr, f"{field.name} would (not) enter the version"
 
 
 def load(text: str) -> Model:
