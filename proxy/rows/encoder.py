@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from proxy.rows.cells import Cells, Rows, prefixes, sizes
@@ -67,20 +68,24 @@ class RowEncoder:
             one.vector(conform(batch.column(index), one.type_name))
             for index, one in enumerate(self._codecs)
         ]
-        return data_rows(cells, batch.num_rows)
+        return rows_from_lengths(*column_messages(cells, batch.num_rows, b"D"))
 
 
-def data_rows(columns: Sequence[Cells], rows: int) -> EncodedRows:
-    """DataRow messages: Byte1('D'), Int32, Int16, and per column Int32 and bytes."""
-    fixed = 7 + 4 * len(columns)
-    totals = np.full(rows, fixed, np.int64)
+def column_messages(
+    columns: Sequence[Cells], rows: int, kind: bytes
+) -> tuple[memoryview, npt.NDArray[np.int64]]:
+    """Messages of columns, and their lengths: Byte1, Int32, Int16, per column Int32 and bytes.
+
+    DataRow's layout, which is also that of a row of a binary COPY.
+    """
+    totals = np.full(rows, 7 + 4 * len(columns), np.int64)
     for cells in columns:
         totals += cells.lengths if cells.valid is None else sizes(cells, rows)
     gathered = Rows(rows)
-    gathered.add(b"D")
+    gathered.add(kind)
     gathered.add((totals - 1).astype(">i4"))
     gathered.add(struct.pack("!h", len(columns)))
     for cells in columns:
         gathered.add(prefixes(cells))
         gathered.cells(cells)
-    return rows_from_lengths(gathered.join(int(totals.sum())), totals)
+    return gathered.join(int(totals.sum())), totals

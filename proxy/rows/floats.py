@@ -39,7 +39,8 @@ def _neighbours(value: float, kind: str) -> tuple[Fraction, Fraction]:
     dtype = np.dtype(kind).type
     exact = Fraction(value)
     below = Fraction(float(np.nextafter(dtype(value), dtype(0))))
-    above = np.nextafter(dtype(value), dtype(math.inf))
+    with np.errstate(over="ignore"):
+        above = np.nextafter(dtype(value), dtype(math.inf))
     upper = exact + (exact - below) if np.isinf(above) else Fraction(float(above))
     return (below + exact) / 2, (exact + upper) / 2
 

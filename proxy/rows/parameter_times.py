@@ -116,12 +116,6 @@ def _offset(match: re.Match[str], text: str) -> int | str | None:
         parts = [int(match["zcompact"][:2]), int(match["zcompact"][2:]), 0]
     else:
         parts = [int(match[name] or 0) for name in ("zhour", "zminute", "zsecond")]
-    if (
-        len(match["zhour"]) == 1
-        and match["zminute"]
-        and ":" not in match[0][match.start("zhour") :]
-    ):
-        raise NeedsServer("timestamp", text)
     seconds = parts[0] * 3600 + parts[1] * 60 + parts[2]
     if parts[0] > 15 or parts[1] > 59 or parts[2] > 59 or seconds > _DISPLACEMENT:
         raise ParameterError("22009", f'time zone displacement out of range: "{text}"')
@@ -195,11 +189,15 @@ def _time_match(text: str, type_name: str) -> re.Match[str]:
 
 
 def _time(text: str, _: TextSettings) -> datetime.time:
-    return time_value(_clock(_time_match(text, "time"), text))
+    match = _time_match(text, "time")
+    clock = _clock(match, text)
+    _offset(match, text)
+    return time_value(clock)
 
 
 def _timetz(text: str, settings: TextSettings) -> datetime.time:
     match = _time_match(text, "time with time zone")
+    clock = _clock(match, text)
     offset = _offset(match, text)
     if offset is None:
         # The session zone's offset of today: without a clock only that of a zone with one offset.
@@ -208,7 +206,7 @@ def _timetz(text: str, settings: TextSettings) -> datetime.time:
             raise NeedsServer("time with time zone", text)
         offset = int(zone.offsets[0])
     assert isinstance(offset, int)
-    return time_value(_clock(match, text)).replace(tzinfo=zone_value(offset))
+    return time_value(clock).replace(tzinfo=zone_value(offset))
 
 
 def _signed_fraction(sign: str, digits: str | None) -> int:
