@@ -201,9 +201,12 @@ class CatalogBackend:
             slot, preambles = await self._send(request)
             result = CatalogResult(slot.connection, preambles, extended=extended)
             self._begin(slot, result, effect, deadline)
-            await result.begin()
-            if result.preamble_failed:
-                slot.applied = None
+            try:
+                await result.begin()
+            finally:
+                if result.preamble_failed:
+                    slot.applied = None
+                    self._configured = False
             return result
 
         return await self._surviving(start)

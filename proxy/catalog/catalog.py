@@ -28,6 +28,8 @@ logger = logging.getLogger("cubewire.catalog")
 RETRY_PAUSE = 0.02
 _STARTING = frozenset({"57P03", "53300", "57P01", "57P02", "08006"})
 _NO_ROLE = "28000"
+_ROLE_EXISTS = "42710"
+_RESERVED_NAME = "42939"
 MAX_ROLE_BYTES = 63
 OWNER_ATTEMPTS = 4
 
@@ -175,7 +177,9 @@ class Catalog:
             try:
                 await admin.execute(f"CREATE ROLE {identifier(user)} LOGIN")
             except CatalogError as error:
-                if error.sqlstate != "42710":
+                if error.sqlstate == _RESERVED_NAME:
+                    raise CatalogError(_NO_ROLE, f'role "{user}" cannot log in') from None
+                if error.sqlstate != _ROLE_EXISTS:
                     raise
             self._roles.add(user)
 
