@@ -230,9 +230,25 @@ class Query(FrontendMessage):
         end = body.find(0)
         if end < 0:
             raise invalid_string()
+        sql = decode_text(body[:end])
         if end != len(body) - 1:
             raise invalid_format()
-        return cls(decode_text(body[:end]))
+        return cls(sql)
+
+
+def _two_strings(body: bytes) -> tuple[str, str, int]:
+    """The strings that Parse and Bind begin with, and the offset behind them.
+
+    The first is decoded before the second is looked for: which fault of two is named matters.
+    """
+    first_end = body.find(0)
+    if first_end < 0:
+        raise invalid_string()
+    first = decode_text(body[:first_end])
+    second_end = body.find(0, first_end + 1)
+    if second_end < 0:
+        raise invalid_string()
+    return first, decode_text(body[first_end + 1 : second_end]), second_end + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,16 +267,11 @@ class Parse(FrontendMessage):
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """As `Message.decode`, without a reader for the strings."""
-        name_end = body.find(0)
-        query_end = body.find(0, name_end + 1)
-        if name_end < 0 or query_end < 0:
-            raise invalid_string()
-        statement = decode_text(body[:name_end])
-        query = decode_text(body[name_end + 1 : query_end])
-        if body[query_end + 1 :] == b"\0\0":
+        statement, query, end = _two_strings(body)
+        if body[end:] == b"\0\0":
             return cls(statement, query)
         reader = Reader(body)
-        reader.offset = query_end + 1
+        reader.offset = end
         oids = reader.oids()
         reader.end()
         return cls(statement, query, oids)
@@ -293,14 +304,9 @@ class Bind(FrontendMessage):
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """As `Message.decode`, without a reader for the strings."""
-        portal_end = body.find(0)
-        statement_end = body.find(0, portal_end + 1)
-        if portal_end < 0 or statement_end < 0:
-            raise invalid_string()
-        portal = decode_text(body[:portal_end])
-        statement = decode_text(body[portal_end + 1 : statement_end])
+        portal, statement, end = _two_strings(body)
         reader = Reader(body)
-        reader.offset = statement_end + 1
+        reader.offset = end
         formats = reader.formats()
         parameters = reader.values()
         if len(formats) > 1 and len(formats) != len(parameters):
