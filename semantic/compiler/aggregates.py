@@ -131,10 +131,9 @@ def check_over_expression(aggregate: str, measure: MeasureDefinition, position: 
 def meaningless(aggregate: str, measure: MeasureDefinition, position: int | None) -> SemanticError:
     """The refusal of an aggregate that does not fit a measure (M3)."""
     shown = aggregate.replace(" ", "(").upper() + ("(...))" if " " in aggregate else "(...)")
-    kind = "calculated" if measure.type in CALCULATED_TYPES else measure.type
     return SemanticError(
         "42804",
-        f'{shown} cannot be applied to "{measure.name}", which is a {kind} measure',
+        f'{shown} cannot be applied to "{measure.name}", a measure of type {measure.type}',
         hint=f"Write MEASURE({measure.name}) to get its value over the rows of the group, or set "
         "cubewire.measure_aggregates to 'defined'.",
         position=position,

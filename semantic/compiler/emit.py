@@ -9,6 +9,7 @@ from sqlglot import exp
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_parts import (
+    add_scan_tables,
     aliased,
     filtered,
     final_names,
@@ -36,7 +37,7 @@ from semantic.compiler.plan import (
     query_columns,
 )
 from semantic.compiler.plan_types import PlanTypes, subquery_key
-from semantic.compiler.trees import column, copied, identifier, rebuild, table_of
+from semantic.compiler.trees import column, copied, enclose, identifier, rebuild, table_of
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -296,6 +297,9 @@ class _Emitter:
         )
 
     def _from(self, select: exp.Select, source: Relation, uses: dict[str, MeasureUse]) -> None:
+        if isinstance(source, Scan) and source.inline:
+            add_scan_tables(select, source)
+            return
         first, joins = self._flat(source, uses)
         select.set("from_", exp.From(this=first))
         if joins:
@@ -343,10 +347,19 @@ class _Emitter:
     def _fill_in(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr | None:
         if isinstance(node, exp.Column) and table_of(node) == MEASURE_TABLE:
             return self._measure(uses[node.name], uses)
+        if isinstance(node, exp.Column):
+            return self._inlined(node)
         key = subquery_key(node)
         if key is not None:
             return self.query(self._types.subquery_plan(key))
         return None
+
+    def _inlined(self, node: exp.Column) -> exp.Expr | None:
+        """What an inline scan computes for a column; None where the column exists."""
+        relation = self._types.find_relation(table_of(node))
+        if not isinstance(relation, Scan) or not relation.inline:
+            return None
+        return enclose(copied(self._types.scan_column(relation, node.name).expression))
 
     def _measure(self, use: MeasureUse, uses: dict[str, MeasureUse]) -> exp.Expr:
         if use.portable:
@@ -354,8 +367,9 @@ class _Emitter:
             if use.filter is not None:
                 call = exp.Filter(this=call, expression=exp.Where(this=use.filter))
             return self._expression(call, uses)
+        formula = rebuild(use.formula, lambda node: self._fill_in(node, uses))
         if use.filter is None:
-            return cast_to(copied(use.formula), use.type)
+            return cast_to(formula, use.type)
         condition = self._expression(use.filter, uses)
-        formula = rebuild(use.formula, lambda node: filtered(node, condition))
+        formula = rebuild(formula, lambda node: filtered(node, condition))
         return cast_to(formula, use.type)

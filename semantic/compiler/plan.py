@@ -13,6 +13,7 @@ warehouse's dialect. No node knows types: ``semantic.compiler.plan_types`` works
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -23,6 +24,7 @@ from semantic.model.types import PostgresType
 
 MEASURE_TABLE = "measure:"
 SUBQUERY_TABLE = "subquery:"
+_SUBQUERY = re.compile(f'SELECT "{SUBQUERY_TABLE}"\\."(\\w+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Query(PlanNode):
 
 def sql_text(node: exp.Expr | None) -> str:
     """A plan expression as one line of text."""
-    return "" if node is None else node.sql(dialect="postgres")
+    if node is None:
+        return ""
+    return _SUBQUERY.sub(r"subquery \1", node.sql(dialect="postgres"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Scan(Relation):
         base: alias of the root table inside the scan.
         table: the root table or subquery, without alias.
         filters: conditions that belong to the relation itself, over the base tables.
+        inline: the SELECT around it reads the tables and computes the columns where it uses them.
     """
 
     alias: str
@@ -110,6 +115,7 @@ class Scan(Relation):
     joins: tuple[ScanJoin, ...]
     columns: tuple[ScanColumn, ...]
     filters: tuple[exp.Expr, ...] = ()
+    inline: bool = False
 
     def describe(self) -> str:
         """One stable line."""
@@ -121,7 +127,8 @@ class Scan(Relation):
         )
         joins = "".join(f" join {join.name}" for join in self.joins)
         filters = "".join(f" where {item.sql()}" for item in self.filters)
-        return f"scan {self.relation} as {self.alias}{joins}{filters} [{columns}]"
+        inline = " inline" if self.inline else ""
+        return f"scan{inline} {self.relation} as {self.alias}{joins}{filters} [{columns}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from semantic.compiler.plan import (
     Query,
     Relation,
     Scan,
+    ScanColumn,
     Select,
     SetOperation,
     Subquery,
@@ -52,6 +53,7 @@ class PlanTypes:
         self._subqueries: dict[str, Query] = {}
         self._ctes: dict[str, Query] = {}
         self._known: dict[tuple[str, str], PostgresType] = {}
+        self._scan_columns: dict[tuple[str, str], ScanColumn] = {}
         self._columns: dict[int, tuple[PostgresType, ...]] = {}
         self._kept: list[Query] = []
         for node in walk(plan):
@@ -60,6 +62,9 @@ class PlanTypes:
     def _register(self, node: PlanNode) -> None:
         if isinstance(node, Scan | Derived | CteReference | FunctionTable):
             self._relations[node.alias] = node
+            if isinstance(node, Scan):
+                for item in node.columns:
+                    self._scan_columns[(node.alias, item.name)] = item
         elif isinstance(node, Cte):
             self._ctes[node.key] = node.query
         elif isinstance(node, Subquery):
@@ -68,9 +73,13 @@ class PlanTypes:
             for use in node.measures:
                 self._measures[use.key] = use.type
 
-    def relation(self, alias: str) -> Relation:
-        """The relation of that alias."""
-        return self._relations[alias]
+    def find_relation(self, alias: str) -> Relation | None:
+        """The relation of that alias, if it is one of the plan's."""
+        return self._relations.get(alias)
+
+    def scan_column(self, scan: Scan, name: str) -> ScanColumn:
+        """A scan's column by name."""
+        return self._scan_columns[(scan.alias, name)]
 
     def subquery_plan(self, key: str) -> Query:
         """The query of that key."""
@@ -134,7 +143,7 @@ class PlanTypes:
     def _find(self, table: str, name: str) -> PostgresType:
         relation = self._relations[table]
         if isinstance(relation, Scan):
-            return next(item.type for item in relation.columns if item.name == name)
+            return self._scan_columns[(table, name)].type
         query = self._ctes[relation.cte] if isinstance(relation, CteReference) else None
         if isinstance(relation, Derived):
             query = relation.query

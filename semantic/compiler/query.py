@@ -61,6 +61,11 @@ class BoundWith:
         self._body = body
         self.names = body.names
 
+    @property
+    def is_rows(self) -> bool:
+        """See ``BoundQuery``."""
+        return self._body.is_rows
+
     def is_measure(self, index: int) -> bool:
         """See ``BoundQuery``."""
         return self._body.is_measure(index)
@@ -130,6 +135,8 @@ class BoundSetOperation:
             index,
         )
 
+    is_rows = False
+
     def is_measure(self, index: int) -> bool:
         """See ``BoundQuery``."""
         return False
@@ -185,6 +192,8 @@ class BoundValues:
         for row in self._rows:
             for item in row:
                 self._resolver.resolve(item, ROWS)
+
+    is_rows = False
 
     def is_measure(self, index: int) -> bool:
         """See ``BoundQuery``."""

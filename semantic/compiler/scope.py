@@ -75,6 +75,11 @@ class Source:
         self.columns.append(visible)
         self._by_name.setdefault(name, []).append(visible)
 
+    @property
+    def is_rows(self) -> bool:
+        """Whether its rows are a cube's own, perhaps through subqueries that measures pass."""
+        return False
+
     def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
         """Columns of that name; a member in mixed case is found in any case if unquoted (R3)."""
         return self._by_name.get(name, ())
@@ -125,6 +130,11 @@ class CubeSource(Source):
         for member in published.columns:
             self.add(member.name, member)
 
+    @property
+    def is_rows(self) -> bool:
+        """See ``Source.is_rows``."""
+        return True
+
     def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
         """See ``Source.find``."""
         found = self._by_name.get(name, ())
@@ -172,6 +182,10 @@ class BoundQuery(Protocol):
 
     names: list[str]
 
+    @property
+    def is_rows(self) -> bool:
+        """See ``Source.is_rows``."""
+
     def is_measure(self, index: int) -> bool:
         """Whether an output column is a measure that is handed up."""
 
@@ -213,6 +227,11 @@ class QuerySource(Source):
         self._lateral = lateral
         for index, own in enumerate(query.names):
             self.add(column_names[index] if index < len(column_names) else own)
+
+    @property
+    def is_rows(self) -> bool:
+        """See ``Source.is_rows``."""
+        return self.query.is_rows
 
     def is_measure(self, visible: VisibleColumn) -> bool:
         """See ``Source.is_measure``."""

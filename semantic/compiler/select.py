@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from semantic.compiler.aggregates import contains_aggregate
-from semantic.compiler.multiplicity import row_multiplied_by
+from semantic.compiler.multiplicity import linked, row_multiplied_by
 from semantic.compiler.names import name_of, output_name
 from semantic.compiler.plan import (
     Query,
@@ -209,7 +209,9 @@ class BoundSelect:
 
     def _check_multiplicity(self) -> None:
         """A measure counts each row of its source once (J2)."""
-        aggregated = self._state.resolver.aggregated
+        where, resolver = self._state.where, self._state.resolver
+        self._state.from_clause.refuse_products(lambda join: linked(join, where, resolver))
+        aggregated = resolver.aggregated
         if not aggregated or len(self._state.scope.sources) < 2:
             return
         for visible, node in aggregated:
@@ -244,6 +246,11 @@ class BoundSelect:
                 for item in self._state.items
             )
         )
+
+    @property
+    def is_rows(self) -> bool:
+        """See ``BoundQuery``."""
+        return self.is_transparent and any(source.is_rows for source in self._state.scope.sources)
 
     def _handed_up(self, index: int) -> VisibleColumn | None:
         """The column that an output hands up unchanged."""

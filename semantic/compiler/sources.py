@@ -12,7 +12,7 @@ from semantic.compiler.names import name_of
 from semantic.compiler.plan import Join, Relation
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import ROWS, Resolver
-from semantic.compiler.scope import CubeSource, MergedColumn, QuerySource, Scope, Source
+from semantic.compiler.scope import MergedColumn, Scope, Source
 from semantic.compiler.statement import refuse_other_arguments, unsupported
 from semantic.compiler.trees import all_of
 from semantic.errors import SemanticError, UnsupportedError
@@ -155,12 +155,12 @@ class FromClause:
             if join.on is not None:
                 resolver.resolve(join.on, ROWS)
 
-    def refuse_bare_cross_joins(self, linked: Callable[[Joined], bool]) -> None:
+    def refuse_products(self, linked: Callable[[Joined], bool]) -> None:
         """CROSS JOIN of two cubes means the model's join (J1), which is not a product."""
         for join in joins_of(self.tree):
             if join.kind != "CROSS" or linked(join):
                 continue
-            if all(any(_is_rows(s) for s in leaves(side)) for side in (join.left, join.right)):
+            if all(any(s.is_rows for s in leaves(side)) for side in (join.left, join.right)):
                 raise UnsupportedError(
                     "CROSS JOIN of cubes is not supported",
                     hint="Join them with ON and the columns they have in common, or write "
@@ -191,15 +191,6 @@ class FromClause:
         right = self._relation(tree.right, conditions)
         left = self._relation(tree.left, conditions)
         return Join(left, right, tree.kind, conditions[id(tree)])
-
-
-def _is_rows(source: Source) -> bool:
-    """Whether a source is a cube's own rows: a cube, or a subquery that is transparent over one."""
-    if isinstance(source, CubeSource):
-        return True
-    if isinstance(source, QuerySource):
-        return any(source.is_measure(column) for column in source.columns)
-    return False
 
 
 def _is_comma(join: exp.Join) -> bool:

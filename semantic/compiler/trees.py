@@ -82,5 +82,8 @@ def all_of(conditions: list[exp.Expr]) -> exp.Expr | None:
 
 def enclose(node: exp.Expr) -> exp.Expr:
     """A node in parentheses unless it is an atom."""
-    atoms = (exp.Column, exp.Literal, exp.Paren, exp.Func, exp.Case, exp.Boolean, exp.Null)
+    if isinstance(node, exp.Binary):
+        # Some operators (AND, ->, ~) count as functions too.
+        return exp.Paren(this=node)
+    atoms = (exp.Column, exp.Literal, exp.Paren, exp.Func, exp.Boolean, exp.Null, exp.Subquery)
     return node if isinstance(node, atoms) else exp.Paren(this=node)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from semantic.compiler.plan import Query
+from semantic.compiler.rewrite.drop_tautologies import drop_tautologies
+from semantic.compiler.rewrite.inline_scan import inline_scan
+from semantic.compiler.rewrite.merge_subquery import merge_subquery
 
 Rule = Callable[[Query], Query]
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (drop_tautologies, merge_subquery, inline_scan)
 
 
 def rewrite(plan: Query, rules: tuple[Rule, ...] = RULES) -> Query:

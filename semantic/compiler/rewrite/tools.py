@@ -1,0 +1,126 @@
+"""What the rules share: walking plans bottom up and changing their expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import TypeVar, cast
+
+from sqlglot import exp
+
+from semantic.compiler.plan import (
+    FunctionTable,
+    Join,
+    MeasureUse,
+    OrderKey,
+    PlanNode,
+    Projection,
+    Scan,
+    Select,
+    SetOperation,
+    Values,
+)
+
+Node = TypeVar("Node", bound=PlanNode)
+Change = Callable[[exp.Expr], exp.Expr]
+
+# A function whose two calls may differ keeps its place: it is neither copied nor moved.
+_VOLATILE = frozenset(
+    {
+        "clock_timestamp",
+        "gen_random_uuid",
+        "rand",
+        "random",
+        "setseed",
+        "timeofday",
+        "uuid",
+        "uuid_generate_v4",
+    }
+)
+
+
+def bottom_up(node: Node, change: Callable[[PlanNode], PlanNode]) -> Node:
+    """Change every node of a plan, children first. Nodes that stay equal stay the same objects."""
+    updates: dict[str, object] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, PlanNode):
+            new: object = bottom_up(value, change)
+        elif isinstance(value, tuple) and any(isinstance(item, PlanNode) for item in value):
+            new = tuple(
+                bottom_up(item, change) if isinstance(item, PlanNode) else item for item in value
+            )
+            if all(a is b for a, b in zip(new, value, strict=True)):
+                continue
+        else:
+            continue
+        if new is not value:
+            updates[field.name] = new
+    if updates:
+        node = replace(node, **updates)
+    return cast("Node", change(node))
+
+
+def with_expressions(node: Node, change: Change) -> Node:
+    """Change every PostgreSQL expression of one node (not of the nodes below)."""
+    updates: dict[str, object] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, exp.Expr):
+            updates[field.name] = change(value)
+        elif isinstance(value, tuple):
+            updates[field.name] = tuple(_changed(item, change) for item in value)
+    return replace(node, **updates) if updates else node
+
+
+def _changed(item: object, change: Change) -> object:
+    if isinstance(item, exp.Expr):
+        return change(item)
+    if isinstance(item, Projection | OrderKey):
+        return replace(item, expression=change(item.expression))
+    if isinstance(item, MeasureUse):
+        return item if item.filter is None else replace(item, filter=change(item.filter))
+    if isinstance(item, tuple):
+        return tuple(_changed(part, change) for part in item)
+    return item
+
+
+def everywhere(node: Node, change: Change) -> Node:
+    """Change every PostgreSQL expression of a plan."""
+
+    def on_node(item: PlanNode) -> PlanNode:
+        if isinstance(item, Select | Join | SetOperation | Values | FunctionTable):
+            return with_expressions(item, change)
+        return item
+
+    return bottom_up(node, on_node)
+
+
+def expressions_of(select: Select) -> Iterator[exp.Expr]:
+    """The PostgreSQL expressions of a SELECT, those of measures' filters included."""
+    yield from (item.expression for item in select.projections)
+    yield from select.group or ()
+    yield from select.distinct_on
+    yield from (key.expression for key in select.order)
+    yield from (window for _, window in select.windows)
+    yield from (use.filter for use in select.measures if use.filter is not None)
+    for node in (select.where, select.having, select.limit, select.offset):
+        if node is not None:
+            yield node
+
+
+def is_volatile(node: exp.Expr) -> bool:
+    """Whether an expression may give another value each time it is computed."""
+    return any(
+        isinstance(item, exp.Rand | exp.Uuid)
+        or (isinstance(item, exp.Anonymous) and item.name.lower() in _VOLATILE)
+        for item in node.walk()
+    )
+
+
+def scans_of(node: PlanNode) -> Iterator[Scan]:
+    """The scans of a plan."""
+    if isinstance(node, Scan):
+        yield node
+    for child in node.children():
+        yield from scans_of(child)

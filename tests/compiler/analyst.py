@@ -1,0 +1,65 @@
+"""The catalog's part in tests: a real PostgreSQL with the published relations as empty tables."""
+
+from __future__ import annotations
+
+import psycopg
+
+from proxy.wire.oids import BY_OID
+from semantic.compiler.api import Analysis, ResultColumn
+from semantic.errors import SemanticError
+from semantic.model.published import PublishedModel
+from semantic.model.types import PostgresType
+
+_MARKERS = """
+CREATE FUNCTION marker(state anyelement, value anyelement) RETURNS anyelement
+  LANGUAGE sql AS 'SELECT $1';
+CREATE AGGREGATE measure(anyelement) (SFUNC = marker, STYPE = anyelement);
+CREATE AGGREGATE agg(anyelement) (SFUNC = marker, STYPE = anyelement);
+CREATE AGGREGATE aggregate(anyelement) (SFUNC = marker, STYPE = anyelement);
+"""
+
+
+class Analyst:
+    """Types and errors of statements over a published model."""
+
+    def __init__(self, dsn: str, model: PublishedModel) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._connection.execute(_MARKERS)
+        for relation in model.relations:
+            columns = ", ".join(f'"{c.name}" {_spelled(c.type)}' for c in relation.columns)
+            self._connection.execute(f'CREATE TABLE "{relation.name}" ({columns})')  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def analyse(self, sql: str) -> Analysis:
+        """Parameter and column types; the error as a SemanticError with a position in ``sql``."""
+        connection = self._connection.pgconn
+        result = connection.prepare(b"", sql.encode())
+        if result.status != psycopg.pq.ExecStatus.COMMAND_OK:
+            field = psycopg.pq.DiagnosticField
+            position = result.error_field(field.STATEMENT_POSITION)
+            raise SemanticError(
+                (result.error_field(field.SQLSTATE) or b"").decode(),
+                (result.error_field(field.MESSAGE_PRIMARY) or b"").decode(),
+                position=int(position) if position else None,
+            )
+        described = connection.describe_prepared(b"")
+        parameters = tuple(_type(described.param_type(i), -1) for i in range(described.nparams))
+        columns = tuple(
+            ResultColumn(
+                (described.fname(i) or b"").decode(), _type(described.ftype(i), described.fmod(i))
+            )
+            for i in range(described.nfields)
+        )
+        return Analysis(parameters, columns)
+
+
+def _type(oid: int, modifier: int) -> PostgresType:
+    return PostgresType(BY_OID[oid].name, modifier)
+
+
+def _spelled(kind: PostgresType) -> str:
+    if kind.name == "numeric" and kind.modifier >= 4:
+        return f"numeric({(kind.modifier - 4) >> 16},{(kind.modifier - 4) & 0x7FF})"
+    return kind.name

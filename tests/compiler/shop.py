@@ -1,0 +1,63 @@
+"""A small model with awkward data, in DuckDB and in PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from connectors.duckdb_types import postgres_type
+from semantic.compiler.probe import probe_statements
+from semantic.compiler.publish import publish
+from semantic.model.loader import load_model
+from semantic.model.model import Model
+from semantic.model.published import PublishedModel
+
+MODELS = Path(__file__).parent / "models"
+DUCKDB = {"default": "duckdb"}
+
+TABLES = """
+CREATE TABLE customers (id integer, name text, city text, since date);
+CREATE TABLE orders (id integer, buyer_id integer, payer_id integer, status text,
+  amount numeric(10,2), quantity integer, ordered_at timestamp, note text);
+CREATE TABLE order_lines (order_id integer, line integer, product text, price numeric(10,2));
+CREATE TABLE page_views (visit_id bigint, country text, views integer);
+INSERT INTO customers VALUES
+  (1, 'Ada', 'Rome', '2020-01-01'), (2, 'Bob', 'Oslo', '2020-02-29'), (3, 'Cleo', NULL, NULL),
+  (4, 'Dan', 'Rome', '2021-12-31');
+INSERT INTO orders VALUES
+  (1, 1, 1, 'open', 10.00, 1, '2024-01-01 08:00:00', 'a'),
+  (2, 1, 2, 'open', 250.50, 3, '2024-01-31 23:59:59', NULL),
+  (3, 2, 2, 'closed', 99.99, 2, '2024-02-01 00:00:00', 'b'),
+  (4, 2, NULL, 'closed', 100.00, 5, '2024-02-29 12:30:00', NULL),
+  (5, 3, 1, NULL, 0.01, 1, '2024-12-31 10:00:00', 'a'),
+  (6, NULL, 4, 'open', NULL, 4, NULL, NULL),
+  (7, 1, 1, 'lost', 1000.00, 7, '2023-06-15 06:00:00', 'c'),
+  (8, 9, 9, 'closed', -5.00, 1, '2024-02-10 00:00:00', 'b');
+INSERT INTO order_lines VALUES
+  (1, 1, 'pen', 10.00), (2, 1, 'pen', 50.50), (2, 2, 'desk', 200.00), (3, 1, 'lamp', 99.99),
+  (4, 1, 'pen', 0.00), (4, 2, 'desk', 100.00), (7, 1, 'sofa', 1000.00), (99, 1, 'lost', 3.00);
+INSERT INTO page_views VALUES (1, 'IT', 10), (2, 'NO', 0), (3, 'IT', NULL);
+"""
+
+
+def shop_model() -> Model:
+    report = load_model(MODELS, {})
+    assert report.model is not None, "\n".join(str(problem) for problem in report.problems)
+    return report.model
+
+
+def shop_database() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(":memory:")
+    database.execute(TABLES)
+    return database
+
+
+def published(model: Model, database: duckdb.DuckDBPyConnection) -> PublishedModel:
+    """The model as clients see it, its types probed."""
+    probed: dict[str, list[tuple[str, str, int]]] = {}
+    for name, probe in probe_statements(model, DUCKDB).items():
+        relation = database.sql(probe.sql)
+        kinds = zip(relation.columns, relation.types, strict=True)
+        probed[name] = [(column, *postgres_type(str(kind))) for column, kind in kinds]
+    return publish(model, probed, DUCKDB)
