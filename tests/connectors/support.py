@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from connectors.base import BatchStream, Connector
+from connectors.base import BatchStream, Connector, Parameter
+from connectors.postgres_connector import PostgresConnector
 from connectors.registry import open_connector
 from tests.support.oracle import OraclePostgres
 
@@ -97,6 +99,42 @@ async def open_warehouse(
         yield Warehouse(kind, connector)
     finally:
         await connector.close()
+
+
+def split_rows(data: bytes) -> list[list[bytes | None]]:
+    """The values of a run of DataRow messages."""
+    rows = []
+    position = 0
+    while position < len(data):
+        assert data[position : position + 1] == b"D"
+        (length, count) = struct.unpack_from("!IH", data, position + 1)
+        at = position + 7
+        row: list[bytes | None] = []
+        for _ in range(count):
+            (size,) = struct.unpack_from("!i", data, at)
+            at += 4
+            row.append(None if size < 0 else data[at : at + size])
+            at += max(size, 0)
+        position += 1 + length
+        assert at == position
+        rows.append(row)
+    return rows
+
+
+async def fetch(
+    connector: PostgresConnector,
+    sql: str,
+    parameters: tuple[Parameter, ...] = (),
+    formats: tuple[int, ...] = (0,),
+    **options: str,
+) -> list[list[bytes | None]]:
+    stream = await connector.stream_rows(sql, parameters, formats, **options)
+    rows: list[list[bytes | None]] = []
+    async for data, count in stream:
+        run = split_rows(data)
+        assert len(run) == count > 0
+        rows += run
+    return rows
 
 
 def resident_bytes() -> int:
