@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 
 import pytest
 
@@ -10,6 +10,7 @@ from proxy.catalog import Catalog, CatalogError
 from proxy.catalog.backend import CatalogBackend
 from proxy.catalog.connection import Address, ChildConnection, connect
 from proxy.catalog.pool import Pool
+from proxy.catalog.results import CatalogAnalysis
 from tests.catalog.support import CORPUS, Captured, captured, rows_of
 from tests.support.oracle import OraclePostgres
 
@@ -90,3 +91,27 @@ async def test_introspection_of_every_client(catalog: Catalog, plain: Pool) -> N
         if found != expected:
             differences.append((statement.client, statement.sql, expected, found))
     assert differences == []
+
+
+async def test_analysis_of_every_clients_data_statements(catalog: Catalog, plain: Pool) -> None:
+    """Parse and Describe agree with a plain PostgreSQL: types, columns and errors."""
+    statements = captured(("data", "introspection"))
+    differences = []
+    for statement in statements:
+        oracle = CatalogBackend(plain, "bi", {}, {}, 20.0)
+        await oracle.open()
+        expected = await described(oracle.prepare(statement.sql, statement.parameter_oids))
+        await oracle.close()
+        found = await described(catalog.analyse(statement.sql, statement.parameter_oids, {}, "bi"))
+        if found != expected:
+            differences.append((statement.client, statement.sql, expected, found))
+    assert differences == []
+
+
+async def described(analysis: Coroutine[object, object, CatalogAnalysis]) -> object:
+    try:
+        answer = await analysis
+    except CatalogError as error:
+        return error.fields
+    columns = [(name, min(oid, FIRST_USER_OID), mod) for name, oid, mod in answer.columns]
+    return answer.parameter_oids, columns
