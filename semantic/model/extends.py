@@ -7,9 +7,9 @@ an access policy has its parent's. Tests are not inherited: they name the parent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from semantic.model.reading import Reading, is_absent
+from semantic.model.reading import Reading, is_absent, snake_case
 from semantic.model.report import nearest
 from semantic.model.tree import ListNode, MapNode, Node, ScalarNode
 
@@ -28,6 +28,20 @@ _NAMED = frozenset(
 )
 _APPENDED = frozenset({"cubes", "default_filters"})
 _OWN = frozenset({"name", "extends", "tests"})
+
+
+def plain_keys(node: MapNode, known: Collection[str]) -> MapNode:
+    """The node with its keys spelt as the known ones are: ``accessPolicy`` is ``access_policy``.
+
+    A key that is there in both spellings keeps them, to be reported where it is read.
+    """
+    if all(key in known for key in node.entries):
+        return node
+    entries: dict[str, tuple[ScalarNode, Node]] = {}
+    for key, entry in node.entries.items():
+        plain = snake_case(key)
+        entries[plain if plain in known and plain not in node.entries else key] = entry
+    return MapNode(node.source, node.line, node.column, entries)
 
 
 def resolve_extends(

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semantic.model.check import check_model
-from semantic.model.extends import resolve_extends
+from semantic.model.extends import plain_keys, resolve_extends
 from semantic.model.model import Model
-from semantic.model.read_cubes import cube
+from semantic.model.read_cubes import CUBE_KEYS, cube
 from semantic.model.read_members import place_of_name
-from semantic.model.read_views import view
+from semantic.model.read_views import VIEW_KEYS, view
 from semantic.model.reading import Reading
 from semantic.model.report import ModelReport, Problem, nearest
 from semantic.model.templating import Renderer, Source
@@ -27,6 +27,7 @@ _MACROS = frozenset({".jinja", ".jinja2", ".j2"})
 # Faults of one reference, which the cubes that inherit it would word differently.
 _BY_PLACE = frozenset({"unknown-reference", "unknown-cube", "join-path", "fan-out", "cycle"})
 _SECTIONS = ("cubes", "views")
+_KEYS = {"cubes": CUBE_KEYS, "views": VIEW_KEYS}
 
 
 def load_texts(
@@ -139,7 +140,7 @@ def _collect(
             message = f'"{label.text}" is defined twice (first at {place_of_name(clash)})'
             reading.problem(label, "name-clash", message)
             continue
-        sections[section][label.text] = item
+        sections[section][label.text] = plain_keys(item, _KEYS[section])
 
 
 def _build(reading: Reading, sections: Mapping[str, Mapping[str, MapNode]]) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from semantic.model.preaggregation import Index, PreAggregation, RollupTime
@@ -32,7 +33,7 @@ from semantic.model.reading import (
     text,
 )
 from semantic.model.relations import Cube, Join, Validity
-from semantic.model.template import SqlTemplate
+from semantic.model.template import Reference, SqlTemplate
 from semantic.model.tree import MapNode, Node
 from semantic.model.values import FrozenMap, ModelTest, RefreshKey
 
@@ -69,6 +70,22 @@ def join(reading: Reading, node: Node) -> Join | None:
     relationship = values.get("relationship", "many_to_one")
     values["relationship"] = _RELATIONSHIPS.get(relationship, relationship)
     return Join(target=values.pop("name"), **{"sql": _NOTHING, **values})
+
+
+def _with_alias(item: Join, cube_name: str) -> Join:
+    """In the condition of a join with an alias, the name of the target means this join too.
+
+    That is how Cube has it; in a join of a cube to itself the name is the cube's own row.
+    """
+    if item.alias is None or item.target == cube_name:
+        return item
+    parts = tuple(
+        replace(part, path=(item.alias, *part.path[1:]))
+        if isinstance(part, Reference) and part.path[0] == item.target
+        else part
+        for part in item.sql.parts
+    )
+    return replace(item, sql=replace(item.sql, parts=parts))
 
 
 def refresh_key(reading: Reading, node: Node) -> RefreshKey | None:
@@ -230,6 +247,7 @@ def cube(reading: Reading, node: Node) -> Cube | None:
         _check_source(reading, node)
     # Says whether another layer of Cube's may rewrite queries; there is none here.
     values.pop("rewrite_queries", None)
+    values["joins"] = tuple(_with_alias(item, values["name"]) for item in values.pop("joins", ()))
     parent = values.pop("extends", None)
     policies = values.pop("access_policy", ())
     return Cube(extends=None if parent is None else str(parent), access_policies=policies, **values)

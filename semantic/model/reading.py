@@ -34,6 +34,7 @@ Reader = Callable[["Reading", Node], T | None]
 
 MAX_NAME_BYTES = 63
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _INTERVAL = re.compile(r"\s*([-+]?\d{1,9})\s+([A-Za-z_][A-Za-z0-9_]*)\s*")
 # Names that mean something else inside braces.
 RESERVED_NAMES = frozenset(
@@ -77,21 +78,33 @@ class Reading:
             self.problem(node, "type", f"{what} must be a mapping")
             return None
         values: dict[str, Any] = {}
-        for name, (key, value) in node.entries.items():
+        for written, (key, value) in node.entries.items():
+            name = written if written in keys else snake_case(written)
             reader = keys.get(name)
             if reader is None:
-                message = f'unknown key "{name}" in {what}'
+                message = f'unknown key "{written}" in {what}'
                 self.problem(key, "unknown-key", message, nearest(name, keys))
+                continue
+            if name in values:
+                self.problem(key, "duplicate-key", f'key "{name}" is given twice')
                 continue
             if isinstance(value, ScalarNode) and value.is_null:
                 continue
             found = reader(self, value)
             if found is not None:
                 values[name] = found
+        given = {
+            snake_case(key) for key, (_, value) in node.entries.items() if not is_absent(value)
+        }
         for name in required:
-            if is_absent(node.get(name)):
+            if name not in given:
                 self.problem(node, "missing-key", f'{what} has no "{name}"')
         return values
+
+
+def snake_case(name: str) -> str:
+    """``timeDimension`` as ``time_dimension``: older projects write keys so."""
+    return name if name.islower() else _CAPITAL.sub(r"_\1", name).lower()
 
 
 def is_absent(node: Node | None) -> bool:
@@ -176,6 +189,8 @@ def choice(*known: str) -> Reader[str]:
         found = text(reading, node)
         if found is None or found in known:
             return found
+        if snake_case(found) in known:
+            return snake_case(found)
         message = f'"{found}" is not one of {", ".join(known)}'
         reading.problem(node, "choice", message, nearest(found, known))
         return None
