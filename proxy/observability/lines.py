@@ -10,18 +10,30 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 Format = Literal["json", "text"]
 Value = str | int | float | bool | None
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./:@+\-]+")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@+\-]+").fullmatch
+_NAME_LENGTH = 64
+_to_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339, UTC, milliseconds."""
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    """RFC 3339, UTC, milliseconds.
+
+    >>> timestamp(0.25)
+    '1970-01-01T00:00:00.250Z'
+    """
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return dt.datetime.fromtimestamp(whole, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def render(fields: Mapping[str, Value], style: Format) -> str:
@@ -32,19 +44,28 @@ def render(fields: Mapping[str, Value], style: Format) -> str:
     """
     present = {name: value for name, value in fields.items() if value is not None}
     if style == "json":
-        return json.dumps(present, ensure_ascii=True, separators=(",", ":"))
+        return _to_json(present)
     return " ".join(f"{name}={_logfmt(value)}" for name, value in present.items())
 
 
 def _logfmt(value: Value) -> str:
+    if isinstance(value, str):
+        # Names come again and again, and are short; a statement's text is neither.
+        return _quoted_name(value) if len(value) <= _NAME_LENGTH else _quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
     if isinstance(value, float):
         return format(value, ".3f")
-    text = str(value)
-    if _PLAIN.fullmatch(text):
+    return str(value)
+
+
+@lru_cache(maxsize=4096)
+def _quoted_name(text: str) -> str:
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN(text):
         return text
     # JSON's escapes of everything beyond ASCII, and DEL, which JSON lets through.
-    return json.dumps(text, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return _to_json(text).replace("\x7f", "\\u007f")
