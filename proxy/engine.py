@@ -12,16 +12,15 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from semantic.compiler.guard import GuardLimits, Verdict, inspect
-
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
 from proxy.catalog import Catalog
 from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
+from proxy.catalog.results import CatalogAnalysis
 from proxy.errors import SessionError
 from proxy.generation import Generation
-from proxy.parse_worker import ParseWorker
+from proxy.parse_worker import ParseWorker, RemoteBinding
 from proxy.queries import Caller, CatalogQuery, CubeQuery, field_of, type_of
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.encoder import RowEncoder
@@ -32,7 +31,9 @@ from proxy.sources import BatchSource, CatalogSource, EncodedSource, RowSource, 
 from proxy.statement_cache import StatementCache
 from proxy.wire.backend import DataRow, FieldDescription
 from proxy.wire.oids import TYPES
-from semantic.compiler.api import Analysis, ResultColumn
+from semantic.compiler.api import Analysis, CompiledStatement, ResultColumn
+from semantic.compiler.compiler import BoundStatement
+from semantic.compiler.guard import GuardLimits, Verdict, inspect
 from semantic.compiler.parse import UnparsableStatement
 
 logger = logging.getLogger("cubewire.engine")
@@ -92,13 +93,10 @@ class Engine:
     async def _analyse(
         self, generation: Generation, sql: str, parameter_oids: Sequence[int], caller: Caller
     ) -> CubeQuery | CatalogQuery:
-        verdict = inspect(sql, self._limits)
-        compiler = generation.compiler
         try:
-            if verdict is Verdict.WORKER:
-                bound = await self._worker.bind(generation.worker_key, sql, caller.semantic)
-            else:
-                bound = compiler.bind(sql, caller.semantic)
+            if inspect(sql, self._limits) is Verdict.WORKER:
+                return await self._analyse_large(generation, sql, parameter_oids, caller)
+            bound = generation.compiler.bind(sql, caller.semantic)
         except UnparsableStatement as problem:
             # What sqlglot cannot read may be PostgreSQL's own dialect over its own catalog. The
             # catalog reports genuine syntax errors; a cube read there fails on its poisoned row.
@@ -106,30 +104,36 @@ class Engine:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
-        answer = await self.catalog.analyse(
+        answer = await self._ask_catalog(bound, parameter_oids, caller)
+        analysis = _analysis_of(answer)
+        compiled = generation.compiler.compile(bound, analysis, caller.semantic)
+        return _cube_query(sql, analysis, compiled, answer, caller)
+
+    async def _analyse_large(
+        self, generation: Generation, sql: str, parameter_oids: Sequence[int], caller: Caller
+    ) -> CubeQuery | CatalogQuery:
+        """The same in the worker process."""
+        compiler, version = generation.compiler, generation.model.version
+        bound = await self._worker.bind(compiler, version, sql, caller.semantic)
+        if bound is None:
+            return await self.prepare_catalog(sql, parameter_oids, caller)
+        answer = await self._ask_catalog(bound, parameter_oids, caller)
+        analysis = _analysis_of(answer)
+        compiled = await self._worker.compile(compiler, version, sql, analysis, caller.semantic)
+        return _cube_query(sql, analysis, compiled, answer, caller)
+
+    async def _ask_catalog(
+        self,
+        bound: BoundStatement | RemoteBinding,
+        parameter_oids: Sequence[int],
+        caller: Caller,
+    ) -> CatalogAnalysis:
+        return await self.catalog.analyse(
             bound.analysis_sql,
             parameter_oids,
             caller.overlay,
             caller.user,
             position=bound.client_position,
-        )
-        analysis = Analysis(
-            tuple(type_of(oid) for oid in answer.parameter_oids),
-            tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
-        )
-        if verdict is Verdict.WORKER:
-            compiled = await self._worker.compile(
-                generation.worker_key, sql, analysis, caller.semantic
-            )
-        else:
-            compiled = compiler.compile(bound, analysis, caller.semantic)
-        return CubeQuery(
-            sql,
-            analysis,
-            compiled,
-            tuple(field_of(column.name, column.type) for column in analysis.columns),
-            tuple(answer.parameter_oids),
-            caller.fingerprint(),
         )
 
     async def prepare_catalog(
@@ -343,6 +347,25 @@ class Engine:
         for connector in self.connectors.values():
             await connector.close()
         await self.catalog.close()
+
+
+def _analysis_of(answer: CatalogAnalysis) -> Analysis:
+    return Analysis(
+        tuple(type_of(oid) for oid in answer.parameter_oids),
+        tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
+    )
+
+
+def _cube_query(
+    sql: str,
+    analysis: Analysis,
+    compiled: CompiledStatement,
+    answer: CatalogAnalysis,
+    caller: Caller,
+) -> CubeQuery:
+    fields = tuple(field_of(column.name, column.type) for column in analysis.columns)
+    oids = tuple(answer.parameter_oids)
+    return CubeQuery(sql, analysis, compiled, fields, oids, caller.fingerprint())
 
 
 def _bound(query: CubeQuery, values: Sequence[object]) -> list[Parameter]:

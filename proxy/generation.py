@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 
 from semantic.compiler.compiler import Compiler
-
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 

@@ -11,11 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from semantic.compiler.compiler import Compiler
-from semantic.compiler.guard import GuardLimits
-from semantic.compiler.probe import probe_statements
-from semantic.compiler.publish import publish
-
 from connectors.base import Connector
 from connectors.registry import open_connector
 from proxy.auth.authenticator import Authenticator, login_secret, make_throttle, user_verifier
@@ -30,6 +25,10 @@ from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
 from proxy.server import OnReady, Parts, Server, open_admin, run_until_stopped
+from semantic.compiler.compiler import Compiler
+from semantic.compiler.guard import GuardLimits
+from semantic.compiler.probe import probe_statements
+from semantic.compiler.publish import publish
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
@@ -120,13 +119,13 @@ async def open_engine(
         dialects = {name: connector.dialect for name, connector in connectors.items()}
         compiler = Compiler(model, published, dialects)
         parser = config.parser
-        worker = ParseWorker()
-        stack.push_async_callback(worker.close)
         limits = GuardLimits(
             inline_length=parser.inline_sql_bytes,
             max_length=parser.max_sql_bytes,
             max_depth=parser.max_depth,
         )
+        worker = ParseWorker(limits, parser.parse_deadline)
+        stack.push_async_callback(worker.close)
         yield Engine(
             Generation.of(model, published, compiler),
             catalog,

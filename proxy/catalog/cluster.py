@@ -35,7 +35,6 @@ from proxy.catalog.template import (
 logger = logging.getLogger("cubewire.catalog")
 
 PREFIX = "cubewire-catalog-"
-_LOCK = "owner.lock"
 RESTART_ATTEMPTS = 20
 """Starts on the same data before they are given up: processes orphaned by the dead postmaster may
 hold its shared memory for some milliseconds."""
@@ -91,7 +90,7 @@ class EmbeddedServer:
         parent = options.directory or Path(tempfile.gettempdir())
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(remove_stale, parent)
+            await asyncio.to_thread(remove_stale, parent, self._identity)
             self._make_directory(parent)
             await self._build()
             await self._launch()
@@ -159,7 +158,8 @@ class EmbeddedServer:
             )
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        # A lock on the directory itself also keeps systemd-tmpfiles from tidying it up.
+        self._lock = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     async def _build(self) -> None:
@@ -232,35 +232,35 @@ class EmbeddedServer:
                 return
 
     async def _clear(self) -> None:
-        """Leave nothing in the directory but the lock."""
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        self._identity.own(self._directory)
-        if not (self._directory / _LOCK).exists():
+        """Leave an empty directory, our own still."""
+        if not self._directory.is_dir():
             os.close(self._lock)
+            self._directory.mkdir(mode=0o700)
             self._take_lock()
+        self._identity.own(self._directory)
         for entry in self._directory.iterdir():
             if entry.is_dir():
                 await asyncio.to_thread(shutil.rmtree, entry, True)
-            elif entry.name != _LOCK:
+            else:
                 entry.unlink(missing_ok=True)
 
 
-def remove_stale(parent: Path) -> None:
+def remove_stale(parent: Path, identity: Identity) -> None:
     """Remove directories whose owner died without removing them.
 
-    An owner holds a lock on a file in its directory for as long as it lives. The child of a dead
-    owner has died with it (see ``launch``).
+    An owner holds a lock on its directory for as long as it lives. The child of a dead owner has
+    died with it (see ``launch``).
     """
+    owners = {os.geteuid(), identity.uid}
     for directory in parent.glob(f"{PREFIX}*"):
         try:
-            descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:
             continue
         try:
-            if os.fstat(descriptor).st_uid != os.geteuid():
-                continue
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(directory, ignore_errors=True)
+            if os.fstat(descriptor).st_uid in owners:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
         except BlockingIOError:
             continue
         finally:

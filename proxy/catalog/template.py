@@ -7,6 +7,7 @@ under a name made of everything that went into it, so a changed recipe makes a n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import platform
@@ -30,6 +31,10 @@ START_TIMEOUT = 20.0
 LOCALES = ("C.UTF-8", "C")
 """Code point order, with Unicode upper and lower case where the system has the first."""
 
+KEEP_SECONDS = 30 * 24 * 3600
+"""How long a template is kept that nobody uses."""
+
+_BUILDING = ".building-"
 _INITDB = ("--auth=trust", "--no-sync", "--no-instructions", "--encoding=UTF8", "--wal-segsize=1")
 
 
@@ -76,6 +81,8 @@ async def make_data_directory(
         await asyncio.to_thread(_keep, target, kept)
         return
     await asyncio.to_thread(_copy, kept, target)
+    with contextlib.suppress(OSError):
+        os.utime(kept)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -91,15 +98,24 @@ def _keep(data: Path, kept: Path) -> None:
     temporary: Path | None = None
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".building-", dir=kept.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=kept.parent))
         _copy(data, temporary / "data")
         (temporary / "data").rename(kept)
+        _prune(kept.parent)
     except (OSError, CatalogError):
         # Another process may have kept the same template in the meantime: theirs is as good.
         return
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _prune(templates: Path) -> None:
+    """Remove what no start has used for a long time: templates of other versions, half-made ones."""
+    oldest = time.time() - KEEP_SECONDS
+    for entry in (*templates.glob("catalog-*"), *templates.glob(f"{_BUILDING}*")):
+        if entry.stat().st_mtime < oldest:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 async def _build(data: Path, binaries: Binaries, identity: Identity, database: str) -> None:

@@ -13,14 +13,16 @@ from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from proxy.rows.cells import Array, Cells, patched, raw, validity, variable_lengths
+from proxy.rows.cells import Array, Cells, raw, validity, variable_lengths
 
 # Below these an end of the interval cannot be shorter than what lies inside it: an end has one bit
 # more than the mantissa, and its last decimal digit is then beyond those that are needed.
 _ENDS_MATTER = {"<f8": 2.0**53, "<f4": 2.0**24}
 _FIXED_EXPONENT = {"<f8": 15, "<f4": 6}
 _DIGITS = {"<f8": 15, "<f4": 6}
+_TAILS = pa.array([f"{n / 100:.2f}"[1:].rstrip("0").rstrip(".") for n in range(100)])
 # Where Arrow's own text is the same as PostgreSQL's.
 _ARROW_LOW, _ARROW_HIGH = 1e-4, {"<f8": 1e10, "<f4": 1e6}
 
@@ -114,10 +116,52 @@ def float_cells(array: pa.Array, kind: str, extra_float_digits: int) -> Cells:
         texts = pa.array([rounded_text(value, digits) for value in values.tolist()], pa.binary())
         return Cells((texts,), variable_lengths(texts), valid)
     texts = array.cast(pa.string())
-    cells = Cells((texts,), variable_lengths(texts), valid)
     size = np.abs(values)
     same: Array = (size >= _ARROW_LOW) & (size < _ARROW_HIGH[kind])
     same |= size == 0
-    if same.all():
-        return cells
-    return patched(cells, len(array), ~same, lambda row: shortest_text(float(values[row]), kind))
+    if not same.all():
+        odd = ~same if valid is None else ~same & valid
+        texts = _repaired(texts, values, odd, kind)
+    return Cells((texts,), variable_lengths(texts), valid)
+
+
+def _repaired(texts: pa.Array, values: Array, odd: Array, kind: str) -> pa.Array:
+    """Arrow's texts with those of ``odd`` values as PostgreSQL has them."""
+    where = np.nonzero(odd)[0]
+    part = values[where]
+    fixed, done = _common_oddities(part, kind)
+    for row in np.nonzero(~done)[0].tolist():
+        fixed[row] = shortest_text(float(part[row]), kind).decode()
+    return pc.replace_with_mask(texts, pa.array(odd), pa.array(fixed, pa.string()))
+
+
+def _common_oddities(values: Array, kind: str) -> tuple[Array, Array]:
+    """Texts of infinities, NaN, and large numbers without or with two decimal places.
+
+    Returns:
+        The texts, and which of them are there.
+    """
+    texts = np.empty(len(values), object)
+    done = np.isnan(values)
+    texts[done] = "NaN"
+    for infinity, text in ((math.inf, "Infinity"), (-math.inf, "-Infinity")):
+        found = values == infinity
+        texts[found] = text
+        done |= found
+    if kind == "<f4":
+        return texts, done
+    # A decimal of at most 15 digits is the only one of so few that reads back as its float8. So
+    # what is equal to a whole number of hundredths is printed as that.
+    large = (np.abs(values) >= 1e10) & (np.abs(values) < 1e13)
+    hundredths = np.rint(np.where(large, values, 0) * 100)
+    exact = large & (hundredths / 100 == values)
+    texts[exact] = _hundredths_text(hundredths[exact].astype(np.int64))
+    return texts, done | exact
+
+
+def _hundredths_text(numbers: Array) -> list[str]:
+    size = np.abs(numbers)
+    whole = pa.array(np.where(numbers < 0, -(size // 100), size // 100)).cast(pa.string())
+    tails = _TAILS.take(pa.array(size % 100))
+    joined: list[str] = pc.binary_join_element_wise(whole, tails, "").to_pylist()
+    return joined

@@ -32,6 +32,7 @@ _SPECIAL = {"NaN": 0xC000, "Infinity": 0xD000, "-Infinity": 0xF000}
 _POWERS = np.array([10**n for n in range(20)], np.uint64)
 # A number is taken apart as an integer part and this many decimal places, both in 64 bits.
 _PLACES = 16
+_BASE = np.uint64(10_000)
 _HEADER = np.dtype([("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")])
 
 
@@ -108,7 +109,9 @@ def _decimal_text(array: pa.Array) -> Cells:
     """Text of decimals whose unscaled numbers mostly fit 64 bits."""
     scale = array.type.scale
     numbers, odd = _small(array)
-    whole, fraction = np.divmod(_size(numbers), _POWERS[scale])
+    size = _size(numbers)
+    whole = size // _POWERS[scale]
+    fraction = size - whole * _POWERS[scale]
     negative = numbers < 0
     signed = whole.view(np.int64)
     texts = pa.array(np.where(negative, -signed, signed)).cast(pa.string())
@@ -137,55 +140,61 @@ def numeric_text(array: pa.Array) -> Cells:
     return patched(cells, len(array), odd, lambda row: plain_text(array[row].as_py()).encode())
 
 
-def _base_10000(numbers: Array, scale: Array | int) -> Array:
-    """Digits to base 10000 as a matrix: five of the integer part, then four of the fraction."""
-    whole, fraction = np.divmod(_size(numbers), _POWERS[scale])
-    fraction = fraction * _POWERS[_PLACES - scale]
+def _base_10000(numbers: Array, scale: Array | int) -> tuple[list[Array], int]:
+    """Digits to base 10000, column by column, and how many are of the integer part."""
+    power = _POWERS[scale]
+    size = _size(numbers)
+    whole = size // power
+    fraction = (size - whole * power) * _POWERS[_PLACES - scale]
     largest = int(whole.max(initial=0))
     wholes = next(n for n in range(1, 6) if largest < 10_000**n)
     fractions = 4 if np.ndim(scale) else -(-int(scale) // 4)
-    digits = np.empty((len(numbers), wholes + fractions), np.int16)
-    for column in range(wholes - 1, 0, -1):
-        rest = whole // 10_000
-        digits[:, column] = whole - rest * 10_000
+    digits = []
+    for _ in range(wholes - 1):
+        rest = whole // _BASE
+        digits.append(whole - rest * _BASE)
         whole = rest
-    digits[:, 0] = whole
+    digits.append(whole)
+    digits.reverse()
     for column in range(fractions):
-        power = _POWERS[_PLACES - 4 * (column + 1)]
-        digit = fraction // power
-        digits[:, wholes + column] = digit
-        fraction = fraction - digit * power
-    return digits
+        unit = _POWERS[_PLACES - 4 * (column + 1)]
+        digit = fraction // unit
+        digits.append(digit)
+        fraction = fraction - digit * unit
+    return digits, wholes
 
 
 def _packed(numbers: Array, scale: Array | int, valid: Array | None) -> Cells:
     """Binary form of ``numbers`` / 10**``scale``."""
-    digits = _base_10000(numbers, scale)
-    rows, width = digits.shape
-    wholes = width - (4 if np.ndim(scale) else -(-int(scale) // 4))
-    used = digits != 0
-    # Reading the flags as bits of one number makes the first and last digit in use a table look-up.
-    bits = (used * (1 << np.arange(width, dtype=np.int16))).sum(axis=1, dtype=np.int16)
-    first, last = _bit_tables()
-    start, count = first[bits], last[bits] - first[bits]
+    columns, wholes = _base_10000(numbers, scale)
+    rows, width = len(numbers), len(columns)
+    # Which digits are other than zero, as the bits of a number: what is to be sent, from the first
+    # to the last of them, is then looked up in tables.
+    bits = np.zeros(rows, np.uint16)
+    digits = np.empty((rows, width), ">i2")
+    for place, column in enumerate(columns):
+        digits[:, place] = column
+        bits |= (column != 0).astype(np.uint16) << np.uint16(place)
+    starts, counts, inside = _spans(width)
+    count = counts.take(bits)
     header = np.empty(rows, _HEADER)
     header["count"] = count
-    header["weight"] = np.where(count > 0, wholes - 1 - start, 0)
+    header["weight"] = np.where(count > 0, wholes - 1 - starts.take(bits), 0)
     header["sign"] = np.where(numbers < 0, _NEGATIVE, 0)
     header["scale"] = scale
-    position = np.arange(width, dtype=np.int16)
-    inside = (position >= start[:, None]) & (position < (start + count)[:, None])
-    data = digits.astype(">i2")[inside].view(np.uint8)
+    data = digits[inside.take(bits, axis=0)].view(np.uint8)
     lengths = count.astype(np.int64) * 2
     return Cells((header, ragged(data, lengths)), lengths + 8, valid)
 
 
 @functools.cache
-def _bit_tables() -> tuple[Array, Array]:
-    """Of each number below 2**9: its lowest bit, and its highest bit plus one (0 and 0 of zero)."""
-    numbers = range(1 << 9)
-    first = np.array([max((n & -n).bit_length() - 1, 0) for n in numbers], np.int16)
-    return first, np.array([n.bit_length() for n in numbers], np.int16)
+def _spans(width: int) -> tuple[Array, Array, Array]:
+    """Of each set of bits: the lowest, how many up to the highest, and a mask of these."""
+    numbers = range(1 << width)
+    starts = np.array([max((n & -n).bit_length() - 1, 0) for n in numbers], np.int16)
+    ends = np.array([n.bit_length() for n in numbers], np.int16)
+    place = np.arange(width)
+    return starts, ends - starts, (place >= starts[:, None]) & (place < ends[:, None])
 
 
 def _from_text(array: pa.Array) -> Cells:

@@ -183,7 +183,7 @@ def _timestamptz(text: str, settings: TextSettings) -> datetime.datetime:
 
 def _time_match(text: str, type_name: str) -> re.Match[str]:
     match = _TIME.fullmatch(text.strip(SPACE))
-    if match is None or match["region"]:
+    if match is None or match["region"] or (match["chour"] and match["sign"]):
         raise NeedsServer(type_name, text)
     return match
 

@@ -1,0 +1,160 @@
+"""A process for statements too large to be compiled on the event loop.
+
+It is started when the first one comes, compiles one at a time, and is killed and replaced when one
+takes longer than its deadline. Values go to and fro as length-prefixed pickles over pipes that only
+the two processes hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.parse_process import Job, JobFailure, JobResult
+from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
+from semantic.compiler.compiler import Compiler
+from semantic.compiler.guard import GuardLimits
+from semantic.compiler.parse import UnparsableStatement
+from semantic.compiler.positions import EditedText
+from semantic.errors import SemanticError
+
+_LENGTH = struct.Struct("!Q")
+_ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBinding:
+    """A statement bound in the worker: what the catalog is asked, and the way back."""
+
+    text: EditedText
+
+    @property
+    def analysis_sql(self) -> str:
+        """What PostgreSQL parses."""
+        return self.text.text
+
+    def client_position(self, position: int) -> int:
+        """A position in ``analysis_sql`` as one in the client's text."""
+        return self.text.client_position(position)
+
+
+class ParseWorker:
+    """One worker process, shared by the sessions of a server."""
+
+    def __init__(self, limits: GuardLimits, deadline: float) -> None:
+        self._limits = limits
+        self._deadline = deadline
+        self._lock = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._version = ""
+
+    async def bind(
+        self, compiler: Compiler, version: str, sql: str, settings: SessionSettings
+    ) -> RemoteBinding | None:
+        """As ``Compiler.bind``, within the deadline.
+
+        Raises SemanticError 54000 past it, 54001 where the text is nested too deep.
+        """
+        result = await self._run(compiler, Job(version, sql, settings, None))
+        return None if result.text is None else RemoteBinding(result.text)
+
+    async def compile(
+        self,
+        compiler: Compiler,
+        version: str,
+        sql: str,
+        analysis: Analysis,
+        settings: SessionSettings,
+    ) -> CompiledStatement:
+        """As ``Compiler.bind`` and ``Compiler.compile``, within the deadline."""
+        result = await self._run(compiler, Job(version, sql, settings, analysis))
+        if result.compiled is None:
+            raise SemanticError("XX000", "the worker compiled nothing")
+        return result.compiled
+
+    async def close(self) -> None:
+        """End the process."""
+        async with self._lock:
+            await self._kill()
+
+    async def _run(self, compiler: Compiler, job: Job) -> JobResult:
+        async with self._lock:
+            process = await self._started(compiler, job.version)
+            try:
+                async with asyncio.timeout(self._deadline):
+                    answer = await _exchange(process, job)
+            except TimeoutError:
+                await self._kill()
+                raise SemanticError(
+                    "54000",
+                    f"statement took longer than {self._deadline:g} s to compile",
+                    hint="Simplify it, or raise parser.parse_deadline.",
+                ) from None
+            except (OSError, EOFError, asyncio.IncompleteReadError):
+                await self._kill()
+                raise _too_complex() from None
+            except asyncio.CancelledError:
+                await self._kill()
+                raise
+        if isinstance(answer, JobFailure):
+            raise _error(answer)
+        assert isinstance(answer, JobResult)
+        return answer
+
+    async def _started(self, compiler: Compiler, version: str) -> asyncio.subprocess.Process:
+        """The running process, holding the compiler of this model version."""
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "proxy.parse_process",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                cwd=_ROOT,
+            )
+            self._version = ""
+        if self._version != version:
+            async with asyncio.timeout(START_SECONDS):
+                await _exchange(self._process, (version, compiler, self._limits))
+            self._version = version
+        return self._process
+
+    async def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _exchange(process: asyncio.subprocess.Process, value: object) -> object:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    body = pickle.dumps(value)
+    process.stdin.write(_LENGTH.pack(len(body)) + body)
+    await process.stdin.drain()
+    (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
+    return pickle.loads(await process.stdout.readexactly(length))
+
+
+def _error(failure: JobFailure) -> SemanticError:
+    if failure.too_complex:
+        return _too_complex()
+    kind = UnparsableStatement if failure.unparsable else SemanticError
+    return kind(
+        failure.sqlstate,
+        failure.message,
+        detail=failure.detail,
+        hint=failure.hint,
+        position=failure.position,
+    )
+
+
+def _too_complex() -> SemanticError:
+    return SemanticError(
+        "54001", "statement is too complex", hint="Write it with fewer operators in a chain."
+    )
