@@ -213,6 +213,7 @@ _BINARY: dict[str, tuple[Vector, Scalar]] = {
     "jsonb": (strings.jsonb_binary, scalars.mapped(scalars.jsonb_binary)),
     "numeric": (numeric_binary, scalars.mapped(scalars.numeric_binary)),
     "time": (datetimes.time_binary, scalars.from_stored(scalars.time_binary, "<i8")),
+    "timetz": (datetimes.timetz_binary, scalars.mapped(datetimes.timetz_binary_one)),
     "uuid": (strings.uuid_binary, scalars.uuid_binary),
     **dict.fromkeys(
         ("timestamp", "timestamptz"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +34,12 @@ from proxy.rows.cells import (
 from proxy.rows.errors import EncodeError
 from proxy.rows.moments import INFINITY, MomentStyle, binary_date, binary_timestamp
 from proxy.rows.zones import Zone, offset_text
+
+_TIMETZ = re.compile(
+    r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(\.(?P<fraction>\d{1,6}))?"
+    r"(?P<sign>[+-])(?P<zhour>\d\d)(:(?P<zminute>\d\d)(:(?P<zsecond>\d\d))?)?",
+    re.ASCII,
+)
 
 
 def _by_value(cells: list[bytes], valid: Array | None) -> Cells:
@@ -94,6 +102,25 @@ def time_binary(array: pa.Array) -> Cells:
 def _check_time(micros: Array) -> None:
     if len(micros) and (micros.min() < 0 or micros.max() > DAY):
         raise EncodeError("22008", "time out of range")
+
+
+def timetz_binary_one(text: str) -> bytes:
+    """int64 microseconds and int32 seconds west of Greenwich, from PostgreSQL's text of it."""
+    match = _TIMETZ.fullmatch(text)
+    if match is None:
+        raise EncodeError("22007", f'invalid input syntax for type time with time zone: "{text}"')
+    hour, minute, second = (int(match[name]) for name in ("hour", "minute", "second"))
+    micros = ((hour * 60 + minute) * 60 + second) * 1_000_000
+    micros += int((match["fraction"] or "").ljust(6, "0"))
+    east = int(match["zhour"]) * 3600 + int(match["zminute"] or 0) * 60 + int(match["zsecond"] or 0)
+    return struct.pack("!qi", micros, east if match["sign"] == "-" else -east)
+
+
+def timetz_binary(array: pa.Array) -> Cells:
+    """A column of PostgreSQL's timetz texts in binary. Each distinct text is read once."""
+    encoded = array.dictionary_encode()
+    numbers = [timetz_binary_one(text) for text in encoded.dictionary.to_pylist()]
+    return variable_cells(pa.array(numbers, pa.binary()).take(encoded.indices))
 
 
 @functools.lru_cache(maxsize=1024)

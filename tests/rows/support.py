@@ -219,6 +219,8 @@ FLOATS = st.one_of(
     st.floats(width=64),
     st.integers(-(10**17), 10**17).map(float),
     st.decimals(-(10**9), 10**9, places=2).map(float),
+    st.decimals(-(10**14), 10**14, places=2).map(float),
+    st.decimals(10**9, 10**13, places=3).map(float),
     st.tuples(st.integers(1, 10**12), st.integers(-30, 30)).map(lambda p: float(f"{p[0]}e{p[1]}")),
 )
 FLOATS4 = st.one_of(
@@ -233,6 +235,26 @@ def _float4_array(values: list[object]) -> pa.Array:
     return pa.array(
         np.array([0.0 if value is None else value for value in values], np.float32), mask=mask
     )
+
+
+def timetz_text(micros: int, offset: int) -> str:
+    """A timetz as PostgreSQL writes it."""
+    minutes, second = divmod(abs(offset), 60)
+    zone = f"{'-' if offset < 0 else '+'}{minutes // 60:02d}"
+    if minutes % 60 or second:
+        zone += f":{minutes % 60:02d}"
+    if second:
+        zone += f":{second:02d}"
+    whole, fraction = divmod(micros, 1_000_000)
+    clock = f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    return clock + (f".{fraction:06d}".rstrip("0") if fraction else "") + zone
+
+
+TIMETZ = st.builds(
+    timetz_text,
+    st.integers(0, DAY),
+    st.integers(-56, 56).map(lambda n: n * 900) | st.integers(-57_599, 57_599),
+)
 
 
 def simple(type_name: str, values: st.SearchStrategy[object], kind: pa.DataType, code: str) -> Kind:
@@ -290,6 +312,7 @@ KINDS = [
     Kind("name", st.text("abcäé_ ", max_size=20), _typed(pa.string()), _text, TEXT),
     Kind("date", DATES, _counted(4, pa.date32()), _shifted("i", EPOCH_DAYS)),
     Kind("time", st.integers(0, DAY), _counted(8, pa.time64("us")), _packed("q")),
+    Kind("timetz", TIMETZ, _typed(pa.string()), _text, TEXT),
     Kind("timestamp", INSTANTS, _counted(8, pa.timestamp("us")), _shifted("q", EPOCH_DAYS * DAY)),
     Kind(
         "timestamptz",
