@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from semantic.model.model import Model
 from semantic.model.values import Location
@@ -87,6 +88,12 @@ class ModelReport:
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate most like a name, None when nothing is alike."""
+    return _nearest(name, tuple(candidates))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(name: str, candidates: tuple[str, ...]) -> str | None:
+    # One typing error is often repeated, and comparing with a thousand names takes milliseconds.
     known = {candidate.lower(): candidate for candidate in candidates}
     found = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.65)
     return known[found[0]] if found else None

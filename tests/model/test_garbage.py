@@ -134,6 +134,35 @@ def test_a_damaged_demo(name: str, data: st.DataObject) -> None:
     load_texts({**DEMO, name: text[:start] + middle + text[start + length :]}).render_text()
 
 
+def messages(text: str) -> list[str]:
+    return [problem.message for problem in load_texts({"model.yml": text}).problems]
+
+
+def test_hostile_yaml_is_refused_at_once() -> None:
+    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+    )
+    start = time.process_time()
+    assert messages(laughs) == ["YAML: too large once its aliases are expanded"]
+    assert messages("[" * 100_000) == ["YAML: nested too deeply"]
+    assert messages("cubes: &a [*a]") == ["YAML: alias *a has no anchor before it", *NO_NAME]
+    assert messages("? {a: b}\n: c\n") == ["YAML: a key is a plain name"]
+    assert "YAML: << takes a mapping" in messages("a: {<<: 3}")
+    assert "YAML: control characters are not allowed" in messages("a: \x00")
+    assert messages("a: \ud800") == ["YAML: text is not valid Unicode"]
+    assert time.process_time() - start < 5
+
+
+NO_NAME = ['cube has no "name"']
+
+
+def test_a_relation_has_a_limit_of_columns() -> None:
+    lines = "".join(f"      - {{name: d{n}, type: string, sql: x}}\n" for n in range(1599))
+    assert messages(f"cubes:\n  - name: a\n    sql_table: a\n    dimensions:\n{lines}") == [
+        "1599 members: a relation has at most 1598 columns"
+    ]
+
+
 def a_thousand_cubes() -> dict[str, str]:
     files = {}
     for number in range(1000):
