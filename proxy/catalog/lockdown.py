@@ -65,7 +65,7 @@ SETTINGS = {
     "bgwriter_lru_maxpages": "0",
     "checkpoint_timeout": "1d",
     "shared_buffers": "8MB",
-    "temp_file_limit": "512MB",
+    "temp_file_limit": "524288kB",
     "jit": "off",
     "update_process_title": "off",
     "log_min_messages": "log",

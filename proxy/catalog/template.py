@@ -111,7 +111,7 @@ def _keep(data: Path, kept: Path) -> None:
 
 
 def _prune(templates: Path) -> None:
-    """Remove what no start has used for a long time: templates of other versions, half-made ones."""
+    """Remove what no start has used for long: templates of other versions, half-made ones."""
     oldest = time.time() - KEEP_SECONDS
     for entry in (*templates.glob("catalog-*"), *templates.glob(f"{_BUILDING}*")):
         if entry.stat().st_mtime < oldest:

@@ -96,9 +96,10 @@ async def test_killed_backend_restarts_the_cluster_by_itself(catalog: Catalog) -
         await catalog.analyse("SELECT * FROM orders", (), {}, "demo")
 
 
-async def test_lost_data_are_made_anew(catalog: Catalog) -> None:
+@pytest.mark.parametrize("lost", ["data", "data/base", "."])
+async def test_lost_data_are_made_anew(catalog: Catalog, lost: str) -> None:
     directory = Path(server_of(catalog).address.socket or "").parent
-    shutil.rmtree(directory / "data")
+    shutil.rmtree(directory / lost)
     kill_postmaster(catalog)
     await asyncio.sleep(0.05)
     assert await ask(catalog, "SELECT obj_description('orders'::regclass)", user="late") == [
@@ -235,3 +236,16 @@ async def test_result_of_simple_statement_survives(catalog: Catalog) -> None:
     kill_postmaster(catalog)
     async with catalog.lease("demo", {"application_name": "x"}) as backend:
         assert await rows_of(await backend.run_simple("SHOW application_name")) == [("x",)]
+
+
+async def test_templates_nobody_uses_are_removed(tmp_path: Path) -> None:
+    old, young = tmp_path / "catalog-15.1-0", tmp_path / "catalog-16.1-0"
+    for directory in (old, young):
+        directory.mkdir()
+    os.utime(old, (0, 0))
+    catalog = Catalog(CatalogOptions(template_directory=tmp_path))
+    await catalog.start()
+    await catalog.close()
+    assert not old.exists()
+    assert young.exists()
+    assert len(list(tmp_path.iterdir())) == 2
