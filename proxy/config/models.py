@@ -196,7 +196,7 @@ class DuckdbSource(Section):
     queue_seconds: Seconds = Field(
         default=30.0, description="Time a statement waits for its turn (53300)."
     )
-    batch_rows: int = Field(default=16384, ge=1, description="Rows of a batch, after the first.")
+    batch_rows: int = Field(default=8192, ge=1, description="Rows of a batch, after the first.")
     nice: int = Field(
         default=10, ge=0, le=19, description="Nice value of threads with long statements."
     )
