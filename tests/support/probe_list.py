@@ -187,7 +187,11 @@ _HANGING: Mapping[str, Callable[[Address], Sequence[Step]]] = {
 OLD_FORMAT = "PostgreSQL says 0A000 in the format of protocol 2, we in that of 3"
 OUR_LENGTH = "PostgreSQL calls it a wrong password, we a wrong length"
 
+OUR_TLS = "PostgreSQL declines TLS here and goes on in the clear, we have said yes by then"
+
 DIFFERENCES = {
+    "TLS asked for twice": OUR_TLS,
+    "startup stuffed behind TLS": OUR_TLS,
     "protocol 1.0": OLD_FORMAT,
     "protocol 2.0": OLD_FORMAT,
     "giant password": OUR_LENGTH,
