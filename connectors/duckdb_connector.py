@@ -66,7 +66,7 @@ class DuckDBOptions:
     quick_threads: int = 8
     slow_threads: int = 16
     queue_seconds: float = 30.0
-    batch_rows: int = 16384
+    batch_rows: int = 8192
     nice: int = 10
 
     def __post_init__(self) -> None:
@@ -226,8 +226,8 @@ class DuckDBConnector:
             "allow_persistent_secrets = false",
             "allow_extension_repositories = 'forbidden'",
             "enable_external_access = false",
-            # The one setting that statements differ in.
-            "allowed_configs = ['TimeZone']",
+            # What the connector sets on each of its connections.
+            "allowed_configs = ['TimeZone', 'streaming_buffer_size']",
             "lock_configuration = true",
         ):
             database.execute(f"SET {setting}")

@@ -93,6 +93,13 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "fatal": ((r"", "58000"),),
 }
 
+# Where DuckDB's text speaks of its own settings or functions, PostgreSQL's takes its place.
+_MESSAGES = {
+    "21000": "more than one row returned by a subquery used as an expression",
+    "22012": "division by zero",
+    "57014": "canceling statement due to user request",
+}
+
 _INTERNAL = "XX000"
 
 
@@ -117,6 +124,5 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
         if re.search(pattern, message):
             code = candidate
             break
-    if code == "57014":
-        message = "canceling statement due to user request"
+    message = _MESSAGES.get(code, message)
     return WarehouseError(code, message or type(error).__name__, detail=detail, reached=reached)
