@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlglot import exp
+from sqlglot import ErrorLevel, exp
+from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
 from semantic.compiler.dialect import cast_to, dialect_of
@@ -55,7 +56,14 @@ def emit(plan: Query, analysis: Analysis, dialect: str, settings: SessionSetting
     emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings)
     tree = emitter.statement(plan, analysis.columns)
     tree, uses = number_parameters(tree, analysis)
-    return Emitted(dialect_of(dialect).generate(tree, copy=False), uses)
+    try:
+        text = dialect_of(dialect).generate(tree, copy=False, unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedDialectError as error:
+        raise UnsupportedError(
+            f"the warehouse has no exact form of this statement: {error}",
+            hint="Write the expression in another way.",
+        ) from error
+    return Emitted(text, uses)
 
 
 class _Emitter:

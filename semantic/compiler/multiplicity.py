@@ -26,7 +26,7 @@ def row_multiplied_by(
     pending = [other for other in leaves(tree) if other is not source]
     equal = [pair for item in conjuncts(where) for pair in _equalities(item, resolver)]
     for join in joins_of(tree):
-        equal += _guaranteed(join, resolver)
+        equal += _guaranteed(join, source, resolver)
     known: list[Source] = [source]
     progress = True
     while pending and progress:
@@ -54,20 +54,28 @@ def _at_most_once(
     return any(key <= fixed for key in other.unique_keys())
 
 
-def _guaranteed(join: Joined, resolver: Resolver) -> list[Equality]:
-    """The equalities of a join's condition that limit how often a source matches.
+def _guaranteed(join: Joined, source: Source, resolver: Resolver) -> list[Equality]:
+    """The equalities of a join's condition that hold in every row that has a row of ``source``.
 
-    An outer join's condition does not limit the side whose rows are all kept.
+    Where the condition fails, an outer join fills one side with NULLs. So it holds if ``source`` is
+    on a side that can be filled; if not, the filled side is there once, and only equalities for
+    that side say something.
     """
     found = [pair for item in conjuncts(join.on) for pair in _equalities(item, resolver)]
     for merged in join.using:
         found += [(merged.left, [merged.right]), (merged.right, [merged.left])]
-    limited: list[Source] = []
-    if join.kind in {"INNER", "CROSS", "RIGHT"}:
-        limited += leaves(join.left)
-    if join.kind in {"INNER", "CROSS", "LEFT"}:
-        limited += leaves(join.right)
-    return [pair for pair in found if any(pair[0].source is source for source in limited)]
+    left, right = leaves(join.left), leaves(join.right)
+    in_left = any(source is item for item in left)
+    in_right = any(source is item for item in right)
+    if join.kind in {"INNER", "CROSS"}:
+        return found
+    if join.kind == "FULL":
+        filled = right if in_left else left if in_right else []
+    elif (join.kind == "LEFT" and in_right) or (join.kind == "RIGHT" and in_left):
+        return found
+    else:
+        filled = right if join.kind == "LEFT" else left
+    return [pair for pair in found if any(pair[0].source is item for item in filled)]
 
 
 def _equalities(node: exp.Expr, resolver: Resolver) -> list[Equality]:

@@ -20,10 +20,13 @@ from typing import Literal
 
 from sqlglot import exp
 
+from semantic.compiler.dialect import dialect_of
 from semantic.model.types import PostgresType
 
 MEASURE_TABLE = "measure:"
 SUBQUERY_TABLE = "subquery:"
+# Shows expressions; made once, since EXPLAIN's text belongs to every compiled statement.
+_GENERATOR = dialect_of("postgres").generator()
 _SUBQUERY = re.compile(f'SELECT "{SUBQUERY_TABLE}"\\."(\\w+)"')
 
 
@@ -61,7 +64,7 @@ def sql_text(node: exp.Expr | None) -> str:
     """A plan expression as one line of text."""
     if node is None:
         return ""
-    return _SUBQUERY.sub(r"subquery \1", node.sql(dialect="postgres"))
+    return _SUBQUERY.sub(r"subquery \1", _GENERATOR.generate(node, copy=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +123,10 @@ class Scan(Relation):
     def describe(self) -> str:
         """One stable line."""
         columns = ", ".join(
-            f"{column.name}={column.expression.sql()}"
-            if column.expression.sql() != f"{self.base}.{column.name}"
-            else column.name
-            for column in self.columns
+            f"{column.name}={sql_text(column.expression)}" for column in self.columns
         )
         joins = "".join(f" join {join.name}" for join in self.joins)
-        filters = "".join(f" where {item.sql()}" for item in self.filters)
+        filters = "".join(f" where {sql_text(item)}" for item in self.filters)
         inline = " inline" if self.inline else ""
         return f"scan{inline} {self.relation} as {self.alias}{joins}{filters} [{columns}]"
 

@@ -308,7 +308,8 @@ class Resolver:
                 "Group in a subquery and use the window around it.",
             )
         reading = "defined" if defined else reading_of(name, definition, position)
-        if reading == "rows" or (casted and definition.type in {"sum", "avg", "min", "max"}):
+        rows_do = casted and not defined and definition.type in {"sum", "avg", "min", "max"}
+        if reading == "rows" or rows_do:
             self.aggregated.append((visible, node))
             return
         if not casted:

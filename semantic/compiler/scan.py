@@ -13,7 +13,7 @@ from semantic.compiler.trees import column, rebuild
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension, Measure, Segment
 from semantic.model.model import ResolutionError
-from semantic.model.published import PublishedColumn
+from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View, ViewMember
 from semantic.model.types import PostgresType
 
@@ -25,6 +25,15 @@ class Members:
         self.sql = sql
         self._measures = Measures(sql)
         self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
+        self._indexes: dict[str, dict[str, int]] = {}
+
+    def column_indexes(self, relation: PublishedRelation) -> dict[str, int]:
+        """The places of a published relation's columns by name."""
+        found = self._indexes.get(relation.name)
+        if found is None:
+            found = {column.name: index for index, column in enumerate(relation.columns)}
+            self._indexes[relation.name] = found
+        return found
 
     def measure(self, relation: Cube | View, name: str) -> MeasureDefinition:
         """The definition of a measure, seen from the relation's root."""

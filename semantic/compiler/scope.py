@@ -60,20 +60,16 @@ class Source:
     Attributes:
         name: the alias that the client's text uses.
         alias: the alias in the plan, unique in the statement.
-        columns: in the order of ``*``.
     """
 
     def __init__(self, name: str, alias: str) -> None:
         self.name = name
         self.alias = alias
-        self.columns: list[VisibleColumn] = []
-        self._by_name: dict[str, list[VisibleColumn]] = {}
 
-    def add(self, name: str, published: PublishedColumn | None = None) -> None:
-        """Append a column."""
-        visible = VisibleColumn(name, self, len(self.columns), published)
-        self.columns.append(visible)
-        self._by_name.setdefault(name, []).append(visible)
+    @property
+    def columns(self) -> list[VisibleColumn]:
+        """In the order of ``*``."""
+        raise NotImplementedError
 
     @property
     def is_rows(self) -> bool:
@@ -82,7 +78,7 @@ class Source:
 
     def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
         """Columns of that name; a member in mixed case is found in any case if unquoted (R3)."""
-        return self._by_name.get(name, ())
+        raise NotImplementedError
 
     def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
         """The measure behind a column."""
@@ -125,10 +121,22 @@ class CubeSource(Source):
         self.relation_name = relation.name
         self._relation = relation
         self._members = members
-        self._primary_key = published.primary_key
+        self._published = published
+        self._indexes = members.column_indexes(published)
+        self._made: dict[int, VisibleColumn] = {}
         self.builder = ScanBuilder(members, relation, alias, names)
-        for member in published.columns:
-            self.add(member.name, member)
+
+    @property
+    def columns(self) -> list[VisibleColumn]:
+        """In the order of ``*``. A column is made when it is asked for: most never are."""
+        return [self._column(index) for index in range(len(self._published.columns))]
+
+    def _column(self, index: int) -> VisibleColumn:
+        found = self._made.get(index)
+        if found is None:
+            member = self._published.columns[index]
+            found = self._made[index] = VisibleColumn(member.name, self, index, member)
+        return found
 
     @property
     def is_rows(self) -> bool:
@@ -137,9 +145,11 @@ class CubeSource(Source):
 
     def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
         """See ``Source.find``."""
-        found = self._by_name.get(name, ())
-        if found or quoted:
-            return found
+        index = self._indexes.get(name)
+        if index is not None:
+            return (self._column(index),)
+        if quoted:
+            return ()
         return [item for item in self.columns if fold(item.name) == name]
 
     def is_measure(self, visible: VisibleColumn) -> bool:
@@ -173,8 +183,8 @@ class CubeSource(Source):
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``."""
-        if self._primary_key:
-            yield frozenset(self._by_name[name][0].index for name in self._primary_key)
+        if self._published.primary_key:
+            yield frozenset(self._indexes[name] for name in self._published.primary_key)
 
 
 class BoundQuery(Protocol):
@@ -225,8 +235,23 @@ class QuerySource(Source):
         self.query = query
         self._cte = cte
         self._lateral = lateral
+        self._columns: list[VisibleColumn] = []
+        self._by_name: dict[str, list[VisibleColumn]] = {}
         for index, own in enumerate(query.names):
-            self.add(column_names[index] if index < len(column_names) else own)
+            visible = VisibleColumn(
+                column_names[index] if index < len(column_names) else own, self, index
+            )
+            self._columns.append(visible)
+            self._by_name.setdefault(visible.name, []).append(visible)
+
+    @property
+    def columns(self) -> list[VisibleColumn]:
+        """In the order of ``*``."""
+        return self._columns
+
+    def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
+        """See ``Source.find``."""
+        return self._by_name.get(name, ())
 
     @property
     def is_rows(self) -> bool:
