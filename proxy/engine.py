@@ -6,7 +6,6 @@ come from (``open_cube``, ``open_catalog``). It knows no messages and no session
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -35,8 +34,7 @@ from semantic.compiler.api import Analysis, CompiledStatement, ResultColumn
 from semantic.compiler.compiler import BoundStatement
 from semantic.compiler.guard import GuardLimits, Verdict, inspect
 from semantic.compiler.parse import UnparsableStatement
-
-logger = logging.getLogger("cubewire.engine")
+from semantic.errors import UnsupportedError
 
 SettingsObserver = Callable[[dict[str, str]], None]
 
@@ -98,16 +96,35 @@ class Engine:
                 return await self._analyse_large(generation, sql, parameter_oids, caller)
             bound = generation.compiler.bind(sql, caller.semantic)
         except UnparsableStatement as problem:
-            # What sqlglot cannot read may be PostgreSQL's own dialect over its own catalog. The
-            # catalog reports genuine syntax errors; a cube read there fails on its poisoned row.
-            logger.debug("left to the catalog: %s", problem)
-            return await self.prepare_catalog(sql, parameter_oids, caller)
+            return await self._unparsable(generation, sql, parameter_oids, caller, problem)
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         answer = await self._ask_catalog(bound, parameter_oids, caller)
         analysis = _analysis_of(answer)
         compiled = generation.compiler.compile(bound, analysis, caller.semantic)
         return _cube_query(sql, analysis, compiled, answer, caller)
+
+    async def _unparsable(
+        self,
+        generation: Generation,
+        sql: str,
+        parameter_oids: Sequence[int],
+        caller: Caller,
+        problem: UnparsableStatement,
+    ) -> CatalogQuery:
+        """What sqlglot cannot read may be PostgreSQL's own dialect over its own catalog.
+
+        The catalog reports genuine syntax errors. What it can read, and what names a cube, is
+        refused: it would be read there, where a cube has no rows.
+        """
+        query = await self.prepare_catalog(sql, parameter_oids, caller)
+        if generation.names_relation(sql):
+            raise UnsupportedError(
+                "this form of statement over a cube is not supported",
+                hint="Write it in plain SQL; the place where it could not be read is marked.",
+                position=problem.position,
+            )
+        return query
 
     async def _analyse_large(
         self, generation: Generation, sql: str, parameter_oids: Sequence[int], caller: Caller

@@ -151,12 +151,16 @@ class Login:
         self._check_admission(message)
         user = message.parameters.get("user", "")
         tls = self._connection.tls
-        exchange = self._host.authenticator.begin(
-            user,
-            channel=_channel(tls),
-            encrypted=tls is not None,
-            address=self._connection.peer,
-        )
+        try:
+            exchange = self._host.authenticator.begin(
+                user,
+                channel=_channel(tls),
+                encrypted=tls is not None,
+                address=self._connection.peer,
+            )
+        except AuthenticationFailed as error:
+            await self._refuse(error)
+            raise
         self._exchange = exchange
         for reply in exchange.first():
             self._connection.send(reply.encode())
@@ -194,11 +198,7 @@ class Login:
         try:
             step = self._exchange.receive(message.body)
         except AuthenticationFailed as error:
-            self._host.logged_in(success=False)
-            fields = {"peer": self._connection.peer, "reason": error.reason}
-            logger.warning("login refused", extra={"fields": fields})
-            if error.delay:
-                await asyncio.sleep(error.delay)
+            await self._refuse(error)
             raise
         for reply in step.messages:
             self._connection.send(reply.encode())
@@ -206,6 +206,14 @@ class Login:
             return await self._finish()
         self._connection.flush()
         return None
+
+    async def _refuse(self, error: AuthenticationFailed) -> None:
+        """Count and log a failed login, and hold back its answer."""
+        self._host.logged_in(success=False)
+        fields = {"peer": self._connection.peer, "reason": error.reason}
+        logger.warning("login refused", extra={"fields": fields})
+        if error.delay:
+            await asyncio.sleep(error.delay)
 
     async def _finish(self) -> LoginDone:
         assert self._startup is not None

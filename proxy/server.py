@@ -301,6 +301,7 @@ class Server:
             sql=timer.text,
         )
         self._parts.metrics.statement(record)
+        self._parts.metrics.dropped_lines = self._parts.log.writer.dropped
         self._parts.log.statement(record)
 
 

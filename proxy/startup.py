@@ -25,6 +25,7 @@ from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
 from proxy.server import OnReady, Parts, Server, open_admin, run_until_stopped
+from proxy.version import VERSION
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
 from semantic.compiler.probe import probe_statements
@@ -35,7 +36,6 @@ from semantic.model.published import PublishedModel
 
 logger = logging.getLogger("cubewire.startup")
 
-VERSION = "0.1.0"
 STATEMENT_BYTES = 16_384
 """What a compiled statement of ordinary length takes in the statement cache."""
 
@@ -87,10 +87,14 @@ def catalog_options(config: Config) -> CatalogOptions:
     return CatalogOptions(
         dsn=config.catalog.dsn,
         directory=config.catalog.directory,
-        template_directory=config.state_directory.resolve() / "catalog-template",
+        template_directory=config.catalog.template_directory,
         binaries=config.catalog.postgres,
         database=config.database,
+        run_as=config.catalog.run_as,
         backends=config.catalog.max_backends,
+        lease_timeout=config.catalog.lease_timeout,
+        deadline=config.catalog.deadline,
+        memory_limit_mb=config.catalog.memory_limit_mb,
     )
 
 
@@ -199,7 +203,8 @@ async def serve(
                 server = Server(parts)
                 host, port = await server.start()
                 admin = await open_admin(config, server, metrics, worker)
-                on_ready(f"postgresql://{host}:{port}/{config.database}")
+                name = f"[{host}]" if ":" in host else host
+                on_ready(f"postgresql://{name}:{port}/{config.database}")
                 await run_until_stopped(server, config.server.shutdown_grace)
                 if admin is not None:
                     await admin.close()

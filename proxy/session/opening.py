@@ -12,6 +12,7 @@ from proxy.engine import Engine
 from proxy.errors import SessionError, flatten
 from proxy.queries import Caller
 from proxy.session.settings import Settings, canonical
+from proxy.session.settings_rules import check_settings
 from semantic.compiler.api import SessionSettings
 
 
@@ -49,14 +50,8 @@ async def starting_settings(engine: Engine, config: Config, newcomer: Identity) 
     wishes = dict(newcomer.parameters)
     wishes.update(_options(wishes.pop("options", "")))
     plain = {canonical(name): value for name, value in wishes.items()}
-    encoding = plain.pop("client_encoding", "UTF8")
-    if _letters(encoding) not in ("utf8", "unicode", "sqlascii"):
-        raise SessionError(
-            "0A000",
-            f'client_encoding "{encoding}" is not supported',
-            hint="Use UTF8.",
-            severity="FATAL",
-        )
+    check_settings(plain, "FATAL")
+    plain.pop("client_encoding", None)
     application = plain.pop("application_name", None)
     if plain:
         settings.startup.update(await _validated(engine, newcomer, plain))
@@ -103,10 +98,6 @@ def _options(text: str) -> dict[str, str]:
             raise SessionError("42601", f"-c {assignment} requires a value", severity="FATAL")
         found[name.replace("-", "_")] = value
     return found
-
-
-def _letters(text: str) -> str:
-    return "".join(character for character in text.lower() if character.isalnum())
 
 
 def _printable(text: str) -> str:

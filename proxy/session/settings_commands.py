@@ -15,7 +15,8 @@ from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
 from proxy.session.results import Done, Rows
-from proxy.session.state import MEASURE_AGGREGATES, SessionState
+from proxy.session.settings_rules import MEASURE_AGGREGATES, check_settings
+from proxy.session.state import SessionState
 from proxy.session.transaction_commands import mode_settings
 from proxy.sources import StaticSource
 from semantic.compiler import statements as sql
@@ -23,7 +24,6 @@ from semantic.compiler import statements as sql
 _TRANSACTION_SETTINGS = frozenset(
     ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
 )
-_ENCODINGS = frozenset(("utf8", "unicode", "sqlascii"))
 
 
 class SettingsCommands:
@@ -35,7 +35,7 @@ class SettingsCommands:
 
     def observe(self, after: Mapping[str, str]) -> None:
         """A catalog statement has called set_config: take over what it changed."""
-        self._check(after)
+        check_settings(after)
         self._state.settings.adopt(after, local=False)
 
     async def prepare_show(self, text: str, statement: sql.Show) -> PreparedStatement:
@@ -96,24 +96,8 @@ class SettingsCommands:
         if "." in statement.name and statement.value_text is not None:
             # PostgreSQL does not list placeholders, the settings that no module has defined.
             after = {**after, statement.name: statement.value_text}
-        self._check(after)
+        check_settings(after)
         self._state.settings.adopt(after, local=statement.local)
-
-    def _check(self, after: Mapping[str, str]) -> None:
-        encoding = after.get("client_encoding", "UTF8").lower()
-        if "".join(c for c in encoding if c.isalnum()) not in _ENCODINGS:
-            raise SessionError(
-                "0A000",
-                f'client_encoding "{after["client_encoding"]}" is not supported',
-                hint="Use UTF8.",
-            )
-        aggregates = after.get(MEASURE_AGGREGATES, "strict")
-        if aggregates not in ("strict", "defined"):
-            raise SessionError(
-                "22023",
-                f'invalid value for parameter "{MEASURE_AGGREGATES}": "{aggregates}"',
-                hint="Available values: strict, defined.",
-            )
 
     async def _set_transaction(self, statement: sql.SetTransaction) -> None:
         if statement.snapshot is not None:

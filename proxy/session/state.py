@@ -14,10 +14,9 @@ from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.settings import Settings
+from proxy.session.settings_rules import MEASURE_AGGREGATES
 from proxy.session.transaction import Transaction
 from semantic.compiler.api import SessionSettings
-
-MEASURE_AGGREGATES = "cubewire.measure_aggregates"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,44 @@
+"""Which values of settings the server cannot serve, whoever's SET PostgreSQL itself accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.errors import SessionError, Severity
+
+MEASURE_AGGREGATES = "cubewire.measure_aggregates"
+
+_ENCODINGS = frozenset(("utf8", "unicode", "sqlascii"))
+_PLANNER = "enable_"
+
+
+def check_settings(settings: Mapping[str, str], severity: Severity = "ERROR") -> None:
+    """Refuse settings under which answers would not be right.
+
+    Text is sent in UTF-8 only (0A000). The planner of the catalog is not for clients to steer
+    (42501): by an index it could pass by the row that stops a cube from being read there.
+    """
+    for name, value in settings.items():
+        lowered = name.lower()
+        if lowered == "client_encoding" and _letters(value) not in _ENCODINGS:
+            raise SessionError(
+                "0A000",
+                f'client_encoding "{value}" is not supported',
+                hint="Use UTF8.",
+                severity=severity,
+            )
+        if lowered.startswith(_PLANNER):
+            raise SessionError(
+                "42501", f'permission denied to set parameter "{name}"', severity=severity
+            )
+        if lowered == MEASURE_AGGREGATES and value not in ("strict", "defined"):
+            raise SessionError(
+                "22023",
+                f'invalid value for parameter "{name}": "{value}"',
+                hint="Available values: strict, defined.",
+                severity=severity,
+            )
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
