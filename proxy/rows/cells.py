@@ -24,6 +24,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 # Arrow's binary arrays address their bytes with int32.
 OFFSET_LIMIT = 2**31 - 1
+_SMALL = (pa.binary(), pa.string())
+_LARGE = (pa.large_binary(), pa.large_string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,12 @@ def raw_filled(array: pa.Array, dtype: npt.DTypeLike) -> tuple[Array, Mask | Non
 
 def variable_lengths(array: pa.Array) -> Array:
     """Bytes per value of a binary or string array; meaningless where NULL."""
-    large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
     buffer = array.buffers()[1]
     if buffer is None or not len(array):
         return np.zeros(len(array), np.int64)
-    size = 8 if large else 4
-    offsets = np.frombuffer(buffer, f"<i{size}", len(array) + 1, array.offset * size)
-    return np.diff(offsets).astype(np.int64, copy=False)
+    kind = np.dtype(np.int64 if array.type in _LARGE else np.int32)
+    offsets = np.frombuffer(buffer, kind, len(array) + 1, array.offset * kind.itemsize)
+    return (offsets[1:] - offsets[:-1]).astype(np.int64, copy=False)
 
 
 def variable_cells(array: pa.Array) -> Cells:
@@ -111,6 +112,12 @@ def _as_binary(piece: Array, valid: Mask | None, large: bool) -> pa.Array:
     kind = pa.large_binary() if large else pa.binary()
     buffers = [bitmap(valid), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(piece))]
     return pa.Array.from_buffers(kind, rows, buffers)
+
+
+def _viewed(array: pa.Array, large: bool) -> pa.Array:
+    """A variable piece as bytes: a view, which costs nothing, unless the offsets must change."""
+    same, kind = (_LARGE, pa.large_binary()) if large else (_SMALL, pa.binary())
+    return array.view(kind) if array.type in same else array.cast(kind)
 
 
 def _with_nulls(array: pa.Array, valid: Mask | None) -> pa.Array:
@@ -177,35 +184,38 @@ class Rows:
 
     def join(self, size: int) -> memoryview:
         """All rows' bytes; ``size`` is their number."""
-        large = size > OFFSET_LIMIT
-        arguments: list[pa.Array] = []
-        merged: list[Array] = []
-        for index, part in enumerate(self._parts):
-            if isinstance(part, pa.Array):
-                arguments.append(part.cast(pa.large_binary() if large else pa.binary()))
-            elif part:
-                piece = _merge(part, self._rows)
-                merged.append(piece)
-                arguments.append(_as_binary(piece, self._nulls.get(index), large))
-        if len(merged) == 1 == len(arguments) and not self._nulls:
-            return memoryview(np.ascontiguousarray(merged[0]).view(np.uint8).data)
-        joined = self._joined(arguments, large)
+        parts = [part for part in self._parts if isinstance(part, pa.Array) or part]
+        if len(parts) == 1 and isinstance(parts[0], list) and not self._nulls:
+            merged = _merge(parts[0], self._rows)
+            return memoryview(np.ascontiguousarray(merged).view(np.uint8).data)
+        joined = self._joined(*self._arguments(size))
         data = memoryview(joined.buffers()[2] or b"").cast("B")
         return data[:size]
 
     def array(self, size: int) -> pa.Array:
         """As ``join``, as an Arrow binary array with one value per row."""
-        large = size > OFFSET_LIMIT
-        arguments = []
-        for index, part in enumerate(self._parts):
-            if isinstance(part, pa.Array):
-                arguments.append(part.cast(pa.large_binary() if large else pa.binary()))
-            elif part:
-                piece = _merge(part, self._rows)
-                arguments.append(_as_binary(piece, self._nulls.get(index), large))
+        arguments, large = self._arguments(size)
         if len(arguments) == 1 and not arguments[0].null_count:
             return arguments[0]
         return self._joined(arguments, large)
+
+    def _arguments(self, size: int) -> tuple[list[pa.Array], bool]:
+        """The parts as arrays of one type, and whether that type has 64 bit offsets."""
+        parts: list[tuple[pa.Array | Array, Mask | None]] = []
+        for index, part in enumerate(self._parts):
+            if isinstance(part, pa.Array):
+                parts.append((part, None))
+            elif part:
+                merged = _merge(part, self._rows)
+                # Values under a NULL take room in the piece, though not in the row.
+                size = max(size, merged.nbytes)
+                parts.append((merged, self._nulls.get(index)))
+        large = size > OFFSET_LIMIT
+        arguments = [
+            _viewed(part, large) if isinstance(part, pa.Array) else _as_binary(part, valid, large)
+            for part, valid in parts
+        ]
+        return arguments, large
 
     def _joined(self, arguments: list[pa.Array], large: bool) -> pa.Array:
         separator = pa.scalar(b"", pa.large_binary() if large else pa.binary())
