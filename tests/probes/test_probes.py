@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -20,6 +21,7 @@ from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.probe_list import AFTER_LOGIN, BEFORE_LOGIN
 from tests.support.probes import Probe, Reaction, run_probe
 from tests.support.raw_client import RawClient
+from tests.support.server import RunningServer
 
 RECORDED = Path(__file__).with_name("reactions.txt")
 PROBES = (*BEFORE_LOGIN, *AFTER_LOGIN)
@@ -116,3 +118,20 @@ def _compare(probe: Probe, ours: Reaction) -> None:
     theirs = recorded()[probe.name]
     agrees = theirs.state == ours.state if probe.difference else theirs.agrees_with(ours)
     assert agrees, f"{probe.name}: PostgreSQL {theirs}, we {ours}"
+
+
+GIANTS = ("length of two gibibytes", "one byte over the limit", "query of two gibibytes")
+
+
+@pytest.mark.skipif(named_address() is not None, reason="needs the process of the server")
+def test_giant_lengths_cost_no_memory(cubewire_server: RunningServer) -> None:
+    """Reliability test 7: resident memory grows by 5 MB at most."""
+    address = server_address(cubewire_server)
+    process = psutil.Process(cubewire_server.pid)
+    probes = [probe for probe in PROBES if probe.name in GIANTS]
+    for probe in probes:
+        run_probe(probe, address, address.connect)
+    before = process.memory_info().rss
+    for probe in probes * 30:
+        assert run_probe(probe, address, address.connect).state == "closed"
+    assert process.memory_info().rss - before < 5_000_000
