@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from proxy.session.client import Client
 from proxy.session.portal import Portal
 from proxy.session.records import StatementTimer
@@ -53,7 +55,8 @@ class OutcomeWriter:
                 self._client.send(CommandComplete(outcome.tag).encode())
         finally:
             if portal is None:
-                await outcome.close()
+                # A cancellation may come now: what is being freed is freed all the same.
+                await asyncio.shield(outcome.close())
         record.stage("send")
 
     async def _rows(self, outcome: Rows, record: StatementTimer, limit: int | None) -> None:

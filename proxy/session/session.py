@@ -136,6 +136,7 @@ class Session:
             self._interrupted(error)
         finally:
             self.busy = False
+        await self._absorb_late_cancel()
         state.several = False
         await self._ready(failed=failed)
 
@@ -167,6 +168,7 @@ class Session:
             self._pipeline_failed = True
         finally:
             self.busy = False
+        await self._absorb_late_cancel()
 
     async def _step(self, message: FrontendMessage) -> None:
         if isinstance(message, Parse):
@@ -297,6 +299,17 @@ class Session:
         if task is not None:
             task.uncancel()
         self._fail(error)
+
+    async def _absorb_late_cancel(self) -> None:
+        """A CancelRequest that came as the statement ended must not hit what comes next."""
+        if not self.state.take_cancel():
+            return
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
 
     async def _ready(self, *, failed: bool) -> None:
         state = self.state
