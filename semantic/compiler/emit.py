@@ -78,7 +78,7 @@ class _Emitter:
             body = self.statement(plan.body, columns)
             body.set("with_", self._with(plan.ctes))
             return body
-        if isinstance(plan, Select) and not plan.distinct and not plan.distinct_on:
+        if isinstance(plan, Select) and not plan.distinct:
             return self._select(plan, columns)
         return self._casted(plan, columns)
 
@@ -92,7 +92,7 @@ class _Emitter:
         if isinstance(plan, SetOperation):
             order, limits = plan.order, [plan.limit, plan.offset]
             inner = self._set_operation(plan, with_order=False)
-        elif isinstance(plan, Select) and not plan.distinct_on:
+        elif isinstance(plan, Select):
             order, limits = plan.order, [plan.limit, plan.offset]
             inner = self._select(plan, None, with_order=False)
         else:

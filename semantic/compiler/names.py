@@ -16,6 +16,11 @@ def fold(name: str) -> str:
     return name.translate(_LOWER)
 
 
+def quoted(name: str) -> str:
+    """A name as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def name_of(node: exp.Identifier) -> str:
     """The name that an identifier of the client's text means."""
     name = str(node.this)

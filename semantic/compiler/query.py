@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from semantic.compiler.names import Names, name_of
+from semantic.compiler.names import Names, name_of, quoted
 from semantic.compiler.plan import (
     Cte,
     OrderKey,
@@ -32,7 +32,7 @@ from semantic.compiler.select import BoundSelect
 from semantic.compiler.select_state import limits_of
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
-from semantic.compiler.trees import column, rebuild
+from semantic.compiler.trees import column, identifier, rebuild
 from semantic.errors import SemanticError, UnsupportedError
 
 _OPERATORS = {exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except"}
@@ -81,6 +81,10 @@ class BoundWith:
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""
         return self._body.hand_up(index)
+
+    def repeated_by(self, index: int) -> Source | None:
+        """See ``BoundQuery``."""
+        return self._body.repeated_by(index)
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
@@ -153,6 +157,10 @@ class BoundSetOperation:
         """See ``BoundQuery``."""
         raise TypeError(self.names[index])
 
+    def repeated_by(self, index: int) -> Source | None:
+        """See ``BoundQuery``."""
+        return None
+
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
         if self._node.args.get("distinct"):
@@ -210,6 +218,10 @@ class BoundValues:
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""
         raise TypeError(self.names[index])
+
+    def repeated_by(self, index: int) -> Source | None:
+        """See ``BoundQuery``."""
+        return None
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
@@ -293,13 +305,13 @@ class QueryBinder:
     def _parentheses(self, node: exp.Subquery, parent: Scope | None) -> BoundQuery:
         """``(query) ORDER BY ... LIMIT ...`` is the query with these clauses around it."""
         refuse_other_arguments(node, _SUBQUERY_CLAUSES, "a subquery")
-        if any(node.args.get(key) for key in ("order", "limit", "offset")):
-            raise unsupported(
-                "ORDER BY or LIMIT after a query in parentheses",
-                node,
-                "Write SELECT * FROM (...) AS q ORDER BY ... LIMIT ....",
-            )
-        return self.bind(node.this, parent)
+        clauses = {key: node.args.get(key) for key in ("order", "limit", "offset")}
+        if not any(clauses.values()):
+            return self.bind(node.this, parent)
+        alias = exp.TableAlias(this=identifier("query"))
+        inner = exp.Subquery(this=node.this, alias=alias)
+        around = exp.Select(expressions=[exp.Star()], from_=exp.From(this=inner), **clauses)
+        return self.bind(around, parent)
 
     def _set_operation(self, node: exp.SetOperation, parent: Scope | None) -> BoundQuery:
         left = self.bind(node.this, parent)
@@ -374,7 +386,9 @@ class QueryBinder:
         if relation is None:
             raise SemanticError("XX000", f"{found} is published but not in the model")
         if found != name:
-            statement.replace(node.this, '"' + found.replace('"', '""') + '"')
+            # Other names in the text may go by the name as it is written here.
+            renamed = "" if node.args.get("alias") is not None else f" AS {quoted(name)}"
+            statement.replace(node.this, quoted(found) + renamed)
         try:
             source = CubeSource(
                 alias,

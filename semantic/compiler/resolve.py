@@ -20,7 +20,7 @@ from semantic.compiler.aggregates import (
     meaningless,
     reading_of,
 )
-from semantic.compiler.names import name_of
+from semantic.compiler.names import name_of, quoted
 from semantic.compiler.parse import refuse_misread
 from semantic.compiler.positions import position_of
 from semantic.compiler.scope import BoundQuery, MeasureColumn, Scope, VisibleColumn
@@ -125,10 +125,10 @@ class Resolver:
         if isinstance(node.this, exp.Star):
             raise unsupported("a whole row as a value", node)
         table, name = self._names(node)
-        quoted = bool(node.this.args.get("quoted"))
+        exact = bool(node.this.args.get("quoted"))
         scope: Scope | None = self._scope
         while scope is not None:
-            found = scope.find(name, table, quoted=quoted)
+            found = scope.find(name, table, quoted=exact)
             if found:
                 break
             scope = None if local else scope.parent
@@ -146,7 +146,7 @@ class Resolver:
                 "Compute it in a subquery in FROM and compare with its column.",
             )
         if visible.name != name:
-            self._statement.replace(node.this, '"' + visible.name.replace('"', '""') + '"')
+            self._statement.replace(node.this, quoted(visible.name))
         return visible
 
     def _names(self, node: exp.Column) -> tuple[str | None, str]:
@@ -301,6 +301,7 @@ class Resolver:
                 definition.type == "count" and name == "sum"
             ):
                 reading_of(name, definition, position)
+                self.aggregated.append((visible, node))
                 return
             raise unsupported(
                 f'an aggregate over a window of the {definition.type} measure "{definition.name}"',

@@ -100,6 +100,10 @@ class Source:
         """The plan relation; nothing may be asked for afterwards."""
         raise NotImplementedError
 
+    def repeated_by(self, visible: VisibleColumn) -> Source | None:
+        """What may already have repeated the rows that a measure is handed up with."""
+        return None
+
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """Sets of columns (by index) whose values no two rows share; an empty set: one row."""
         return iter(())
@@ -208,6 +212,9 @@ class BoundQuery(Protocol):
     def hand_up(self, index: int) -> exp.Expr:
         """The formula of a measure over output columns, ``table`` being ``OUTPUT``."""
 
+    def repeated_by(self, index: int) -> Source | None:
+        """See ``Source.repeated_by``."""
+
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``, by output column."""
 
@@ -280,6 +287,10 @@ class QuerySource(Source):
             return None
 
         return rebuild(self.query.hand_up(visible.index), replace)
+
+    def repeated_by(self, visible: VisibleColumn) -> Source | None:
+        """See ``Source.repeated_by``."""
+        return self.query.repeated_by(visible.index)
 
     def relation(self) -> Relation:
         """See ``Source.relation``."""

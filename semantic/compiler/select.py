@@ -19,6 +19,7 @@ from semantic.compiler.scope import (
     BoundQuery,
     MeasureColumn,
     Scope,
+    Source,
     VisibleColumn,
 )
 from semantic.compiler.select_build import build_select
@@ -192,7 +193,7 @@ class BoundSelect:
         scope.after_grouping = False
 
     def _keep_name(self, item: Item) -> None:
-        """Wrapping a bare measure changes the name PostgreSQL gives to the item: put it back."""
+        """Our edits of a column change the name PostgreSQL gives to the item: put it back."""
         node = item.node
         if node is None or (isinstance(node.parent, exp.Alias) and node.arg_key == "this"):
             return
@@ -204,23 +205,22 @@ class BoundSelect:
                 inner = inner.this
             else:
                 return
-        if inner is not None and id(inner) in self._state.resolver.evaluations:
+        if inner is None:
+            return
+        visible = self._state.resolver.columns.get(id(inner))
+        renamed = visible is not None and visible.name != name_of(inner.this)
+        if renamed or id(inner) in self._state.resolver.evaluations:
             self._state.statement.name_item(inner, item.name)
 
     def _check_multiplicity(self) -> None:
         """A measure counts each row of its source once (J2)."""
         where, resolver = self._state.where, self._state.resolver
         self._state.from_clause.refuse_products(lambda join: linked(join, where, resolver))
-        aggregated = resolver.aggregated
-        if not aggregated or len(self._state.scope.sources) < 2:
-            return
-        for visible, node in aggregated:
+        for visible, node in resolver.aggregated:
             measure = visible.measure
             if measure is None or not measure.definition.duplicates_matter:
                 continue
-            other = row_multiplied_by(
-                visible.source, self._state.from_clause, self._state.where, self._state.resolver
-            )
+            other = self._repeating(visible)
             if other is not None:
                 raise UnsupportedError(
                     f'measure "{visible.name}" cannot be aggregated here: joining "{other.name}" '
@@ -230,7 +230,23 @@ class BoundSelect:
                     position=position_of(node),
                 )
 
+    def _repeating(self, visible: VisibleColumn) -> Source | None:
+        """A source that may repeat the rows of a measure, here or where it is handed up."""
+        state = self._state
+        if len(state.scope.sources) > 1:
+            other = row_multiplied_by(
+                visible.source, state.from_clause, state.where, state.resolver
+            )
+            if other is not None:
+                return other
+        return visible.source.repeated_by(visible)
+
     # What the query around may ask.
+
+    def repeated_by(self, index: int) -> Source | None:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        return None if visible is None else self._repeating(visible)
 
     @property
     def is_transparent(self) -> bool:

@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from semantic.compiler.api import SessionSettings
-from semantic.compiler.names import Names
+from semantic.compiler.names import Names, quoted
 from semantic.compiler.positions import Edit, position_of, start_of
 from semantic.compiler.scan import Members
 from semantic.errors import SemanticError, UnsupportedError
@@ -72,8 +72,7 @@ class Statement:
         span = span_of(node)
         if span is not None:
             end = self._end_of_item(span[0])
-            quoted = name.replace('"', '""')
-            self.edits.append(Edit(end, 2, 0, f' AS "{quoted}"'))
+            self.edits.append(Edit(end, 2, 0, f" AS {quoted(name)}"))
 
     def _end_of_item(self, offset: int) -> int:
         """The offset behind the select item that holds the token at ``offset``."""
