@@ -85,8 +85,11 @@ def flatten(error: BaseException, offset: int = 0) -> dict[str, str]:
         return fields
     if isinstance(error, ProtocolViolation):
         severity = "FATAL" if error.fatal else "ERROR"
-        return error_fields(error.sqlstate, error.message, severity=severity)
-    if isinstance(error, SessionError | SemanticError | WarehouseError):
+        return error_fields(error.sqlstate, error.message, detail=error.detail, severity=severity)
+    if isinstance(error, WarehouseError):
+        # Its detail may hold row values and the warehouse's SQL, policies and all.
+        return error_fields(error.sqlstate, error.message, hint=error.hint)
+    if isinstance(error, SessionError | SemanticError):
         position = error.position + offset if error.position is not None else None
         return error_fields(
             error.sqlstate,

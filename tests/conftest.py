@@ -11,6 +11,12 @@ from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.server import RunningServer, start_server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite", action="store_true", help="record the expected parts of text fixtures anew"
+    )
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -94,9 +94,14 @@ class Transaction:
         self._savepoints.clear()
 
     def fail(self) -> None:
-        """An error inside a block: only its end is accepted from here."""
+        """An error inside a block: only its end is accepted from here.
+
+        What the innermost savepoint's part has set is undone at once, as PostgreSQL does.
+        """
         if self.status == "T":
             self.status = "E"
+            self.settings.restore(self._savepoints[-1].depth if self._savepoints else 0)
+            self.settings.save()
 
     def savepoint(self, name: str) -> None:
         """SAVEPOINT name. Raises 25P01 outside a block."""
