@@ -36,7 +36,8 @@ from semantic.compiler.guard import GuardLimits, Verdict, inspect
 from semantic.compiler.parse import UnparsableStatement
 from semantic.errors import UnsupportedError
 
-SettingsObserver = Callable[[dict[str, str]], None]
+SettingsObserver = Callable[[dict[str, str], dict[str, str]], None]
+"""Told a backend's settings inside the transaction of a statement, and those that outlive it."""
 
 
 class EngineObserver(Protocol):
@@ -317,8 +318,8 @@ class Engine:
         """Start a query on the catalog PostgreSQL.
 
         Args:
-            on_settings: called with the backend's session settings once the rows have been read,
-                where the statement calls set_config.
+            on_settings: told what the statement has set once its rows have been read, where it
+                calls set_config.
         """
 
         async def start(backend: CatalogBackend) -> CatalogResult:
@@ -352,9 +353,10 @@ class Engine:
         async with AsyncExitStack() as stack:
             lease = self.catalog.lease(caller.user, caller.overlay, extra)
             backend = await stack.enter_async_context(lease)
-            result = await start(backend)
             if on_settings is not None and "set_config" in lowered:
+                await (await backend.run_simple("BEGIN")).drain()
                 stack.push_async_callback(_observe_settings, backend, on_settings)
+            result = await start(backend)
             return CatalogSource(result, stack.pop_all())
         raise AssertionError("unreachable")
 
@@ -390,7 +392,11 @@ def _bound(query: CubeQuery, values: Sequence[object]) -> list[Parameter]:
 
 
 async def _observe_settings(backend: CatalogBackend, observer: SettingsObserver) -> None:
-    observer(await backend.session_settings())
+    if backend.transaction_status != "T":
+        return
+    inside = await backend.session_settings()
+    await (await backend.run_simple("COMMIT")).drain()
+    observer(inside, await backend.session_settings())
 
 
 def text_settings(caller: Caller) -> TextSettings:

@@ -33,10 +33,17 @@ class SettingsCommands:
         self._engine = engine
         self._state = state
 
-    def observe(self, after: Mapping[str, str]) -> None:
-        """A catalog statement has called set_config: take over what it changed."""
-        check_settings(after)
-        self._state.settings.adopt(after, local=False)
+    def observe(self, inside: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """A catalog statement has called set_config: take over what it changed.
+
+        What does not outlive the statement's own transaction lasts for the session's.
+        """
+        check_settings(inside)
+        settings = self._state.settings
+        settings.adopt(after, local=False)
+        for name, value in inside.items():
+            if settings.get(name) != value:
+                settings.set(name, value, local=True)
 
     async def prepare_show(self, text: str, statement: sql.Show) -> PreparedStatement:
         """SHOW and its column."""

@@ -18,12 +18,6 @@ from tests.support.pgtest import Runner, ScriptError, parse_script
 SCRIPTS = sorted(Path(__file__).parent.glob("*.pgtest"))
 MOST_LINES = 300
 
-KNOWN_GAPS = {
-    "settings_local": "set_config(..., true) ends with its statement, not with the transaction;"
-    " what a failed transaction set is reported at its end, not at the error",
-}
-"""Scripts our server does not follow yet. One that it follows must be taken out."""
-
 
 def _rewriting(request: pytest.FixtureRequest) -> bool:
     asked = request.config.getoption("--rewrite", default=False)
@@ -47,9 +41,7 @@ def test_postgres(path: Path, oracle: OraclePostgres, request: pytest.FixtureReq
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_proxy(path: Path, proxy: Address, request: pytest.FixtureRequest) -> None:
-    if path.stem in KNOWN_GAPS:
-        request.applymarker(pytest.mark.xfail(reason=KNOWN_GAPS[path.stem], strict=True))
+def test_proxy(path: Path, proxy: Address) -> None:
     script = parse_script(path, path.read_text())
     differences = Runner(proxy).play(script)
     assert not differences, "\n".join(["", *differences])
