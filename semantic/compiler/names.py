@@ -64,8 +64,11 @@ _SPECIAL_NAMES: dict[type[exp.Expr], str] = {
     exp.AtTimeZone: "timezone",
     exp.Array: "array",
     exp.Exists: "exists",
+    exp.GroupConcat: "string_agg",
     exp.If: "case",
+    exp.StrPosition: "position",
 }
+_TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
 
 UNNAMED = "?column?"
 
@@ -98,12 +101,16 @@ def _named(node: exp.Expr, sql: str) -> tuple[str | None, int]:
         return _cast_name(node, sql)
     if isinstance(node, exp.Subquery):
         return _subquery_name(node, sql)
-    special = _SPECIAL_NAMES.get(type(node))
-    if special is not None:
-        return special, 2
-    if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Binary):
-        return _function_name(node, sql)
-    return None, 0
+    if isinstance(node, exp.Interval):
+        return "interval", 1
+    return (_function_name(node, sql), 2) if _is_call(node) else (None, 0)
+
+
+def _is_call(node: exp.Expr) -> bool:
+    """Whether a node is spelled as a function; some functions share a class with an operator."""
+    if isinstance(node, exp.Binary):
+        return bool(node._meta and "start" in node._meta)
+    return isinstance(node, exp.Func) or type(node) in _SPECIAL_NAMES
 
 
 def _dot_name(node: exp.Dot, sql: str) -> tuple[str | None, int]:
@@ -131,9 +138,14 @@ def _subquery_name(node: exp.Subquery, sql: str) -> tuple[str | None, int]:
     return None, 0
 
 
-def _function_name(node: exp.Func, sql: str) -> tuple[str | None, int]:
+def _function_name(node: exp.Expr, sql: str) -> str:
+    if isinstance(node, exp.Trim):
+        return _TRIMS.get(str(node.args.get("position") or ""), "btrim")
     meta = node._meta
     if meta and "start" in meta:
         text = sql[meta["start"] : meta["end"] + 1]
-        return text[1:-1] if text.startswith('"') else fold(text), 2
-    return fold(node.sql_name()), 2
+        return text[1:-1] if text.startswith('"') else fold(text)
+    special = _SPECIAL_NAMES.get(type(node))
+    if special is not None:
+        return special
+    return fold(node.sql_name()) if isinstance(node, exp.Func) else UNNAMED

@@ -1,4 +1,4 @@
-"""What a statement returns on DuckDB is what PostgreSQL returns for it spelled out over base tables."""
+"""What a statement returns on DuckDB is what PostgreSQL returns for it, spelled out."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def test_results(
         if query.rowsort:
             rows.sort(key=repr)
             expected.sort(key=repr)
-        assert rows == expected, f"{where}\n---- emitted\n{statement.sql}\n---- plan\n{statement.plan}"
+        shown = f"{where}\n---- emitted\n{statement.sql}\n---- plan\n{statement.plan}"
+        assert rows == expected, shown
 
 
 def normal(row: Sequence[object]) -> Row:
