@@ -46,7 +46,10 @@ class Compiler:
             SemanticError: the statement is refused, with its position in ``sql``. Unknown columns
                 and ill-typed calls are left for PostgreSQL to report.
         """
-        return self._binder.bind(sql, settings)
+        try:
+            return self._binder.bind(sql, settings)
+        except RecursionError as error:
+            raise _too_deep() from error
 
     def compile(
         self, bound: BoundStatement, analysis: Analysis, settings: SessionSettings
@@ -61,7 +64,10 @@ class Compiler:
                 detail=f"The model says {names}, the catalog {[c.name for c in analysis.columns]}.",
             )
         dialect = self._sql.dialect(bound.data_source)
-        emitted = emit(plan, analysis, dialect, settings)
+        try:
+            emitted = emit(plan, analysis, dialect, settings)
+        except RecursionError as error:
+            raise _too_deep() from error
         return CompiledStatement(
             sql=emitted.sql,
             parameters=emitted.parameters,
@@ -80,6 +86,14 @@ class Compiler:
         if bound.plan is None:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
         return rewrite(bound.plan, self._rules)
+
+
+def _too_deep() -> SemanticError:
+    return SemanticError(
+        "54001",
+        "statement is nested too deep",
+        hint="Write long chains of OR as IN (...), or split the statement.",
+    )
 
 
 __all__ = ["BoundStatement", "Compiler"]

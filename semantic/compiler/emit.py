@@ -236,9 +236,10 @@ class _Emitter:
         if isinstance(node, exp.Paren):
             return exp.Paren(this=self._group_key(node.this, uses))
         key = self._expression(node, uses)
-        if isinstance(key, exp.Literal) and not key.is_string:
-            # A bare number would be read as the position of an output column.
-            return exp.Cast(this=key, to=exp.DataType.build("int"))
+        if isinstance(key, exp.Literal | exp.Boolean | exp.Null):
+            # A bare constant is read as the position of an output column, or refused.
+            is_number = isinstance(key, exp.Literal) and not key.is_string
+            return exp.Cast(this=key, to=exp.DataType.build("int" if is_number else "text"))
         return key
 
     def _window(self, name: str, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:

@@ -55,6 +55,20 @@ class Analyst:
         return Analysis(parameters, columns)
 
 
+def probe_postgres(
+    connection: psycopg.Connection[tuple[object, ...]], sql: str
+) -> list[tuple[str, str, int]]:
+    """Column names and types of a SELECT over the base tables."""
+    result = connection.pgconn.prepare(b"", sql.encode())
+    assert result.status == psycopg.pq.ExecStatus.COMMAND_OK, result.error_message
+    described = connection.pgconn.describe_prepared(b"")
+    found = []
+    for i in range(described.nfields):
+        kind = _type(described.ftype(i), described.fmod(i))
+        found.append(((described.fname(i) or b"").decode(), kind.name, kind.modifier))
+    return found
+
+
 def _type(oid: int, modifier: int) -> PostgresType:
     return PostgresType(BY_OID[oid].name, modifier)
 

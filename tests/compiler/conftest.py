@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import duckdb
 import psycopg
@@ -14,43 +14,45 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.rewrite import RULES, Rule
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
-from tests.compiler.analyst import Analyst
-from tests.compiler.shop import DUCKDB, TABLES, published, shop_database, shop_model
+from tests.compiler.analyst import Analyst, probe_postgres
+from tests.compiler.shop import TABLES, probe_duckdb, published, shop_database, shop_model
 from tests.support.oracle import OraclePostgres
 
 SETTINGS = SessionSettings("tester", "cubewire")
+Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
 class Shop:
-    """What tests of the compiler work on."""
+    """What tests of the compiler work on: the model over one warehouse."""
 
     model: Model
     published: PublishedModel
-    database: duckdb.DuckDBPyConnection
+    dialect: str = "duckdb"
+    database: duckdb.DuckDBPyConnection | psycopg.Connection[Row] = field(kw_only=True)
 
     def compiler(self, rules: tuple[Rule, ...] = RULES) -> Compiler:
-        return Compiler(self.model, self.published, DUCKDB, rules)
+        return Compiler(self.model, self.published, {"default": self.dialect}, rules)
+
+    def run(self, sql: str, values: Sequence[object]) -> list[Row]:
+        """Rows of a statement of the warehouse; ``$n`` are its parameters."""
+        if isinstance(self.database, duckdb.DuckDBPyConnection):
+            return self.database.cursor().execute(sql, list(values)).fetchall()
+        with psycopg.RawCursor(self.database) as cursor:
+            return cursor.execute(sql.encode(), list(values)).fetchall()
 
 
 @pytest.fixture(scope="session")
 def shop() -> Shop:
+    """The shop in DuckDB."""
     model = shop_model()
     database = shop_database()
-    return Shop(model, published(model, database), database)
+    types = published(model, "duckdb", lambda sql: probe_duckdb(database, sql))
+    return Shop(model, types, database=database)
 
 
 @pytest.fixture(scope="session")
-def analyst(shop: Shop, oracle: OraclePostgres) -> Iterator[Analyst]:
-    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE compiler_catalog")
-    found = Analyst(oracle.dsn.replace("/postgres", "/compiler_catalog"), shop.published)
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="session")
-def base_tables(oracle: OraclePostgres) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+def base_tables(oracle: OraclePostgres) -> Iterator[psycopg.Connection[Row]]:
     """PostgreSQL with the shop's base tables: what is right is what it answers."""
     with psycopg.connect(oracle.dsn, autocommit=True) as connection:
         connection.execute("CREATE DATABASE compiler_base")
@@ -58,3 +60,32 @@ def base_tables(oracle: OraclePostgres) -> Iterator[psycopg.Connection[tuple[obj
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(TABLES)
         yield connection
+
+
+@pytest.fixture(scope="session")
+def postgres_shop(base_tables: psycopg.Connection[Row]) -> Shop:
+    """The shop in PostgreSQL."""
+    model = shop_model()
+    types = published(model, "postgres", lambda sql: probe_postgres(base_tables, sql))
+    return Shop(model, types, "postgres", database=base_tables)
+
+
+def _analyst(oracle: OraclePostgres, shop: Shop) -> Analyst:
+    name = f"compiler_catalog_{shop.dialect}"
+    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return Analyst(oracle.dsn.replace("/postgres", f"/{name}"), shop.published)
+
+
+@pytest.fixture(scope="session")
+def analyst(shop: Shop, oracle: OraclePostgres) -> Iterator[Analyst]:
+    found = _analyst(oracle, shop)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_analyst(postgres_shop: Shop, oracle: OraclePostgres) -> Iterator[Analyst]:
+    found = _analyst(oracle, postgres_shop)
+    yield found
+    found.close()

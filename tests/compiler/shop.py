@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 
 MODELS = Path(__file__).parent / "models"
-DUCKDB = {"default": "duckdb"}
+Probed = tuple[str, str, int]
 
 TABLES = """
 CREATE TABLE customers (id integer, name text, city text, since date);
@@ -53,11 +54,14 @@ def shop_database() -> duckdb.DuckDBPyConnection:
     return database
 
 
-def published(model: Model, database: duckdb.DuckDBPyConnection) -> PublishedModel:
+def probe_duckdb(database: duckdb.DuckDBPyConnection, sql: str) -> list[Probed]:
+    relation = database.sql(sql)
+    kinds = zip(relation.columns, relation.types, strict=True)
+    return [(column, *postgres_type(str(kind))) for column, kind in kinds]
+
+
+def published(model: Model, dialect: str, probe: Callable[[str], list[Probed]]) -> PublishedModel:
     """The model as clients see it, its types probed."""
-    probed: dict[str, list[tuple[str, str, int]]] = {}
-    for name, probe in probe_statements(model, DUCKDB).items():
-        relation = database.sql(probe.sql)
-        kinds = zip(relation.columns, relation.types, strict=True)
-        probed[name] = [(column, *postgres_type(str(kind))) for column, kind in kinds]
-    return publish(model, probed, DUCKDB)
+    dialects = {"default": dialect}
+    probes = probe_statements(model, dialects)
+    return publish(model, {name: probe(item.sql) for name, item in probes.items()}, dialects)

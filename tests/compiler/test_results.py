@@ -15,10 +15,9 @@ import pytest
 from semantic.compiler.api import CompiledStatement, SessionSettings
 from semantic.compiler.rewrite import RULES, Rule
 from tests.compiler.analyst import Analyst
-from tests.compiler.conftest import SETTINGS, Shop
+from tests.compiler.conftest import SETTINGS, Row, Shop
 
 FILES = sorted((Path(__file__).parent / "testdata" / "results").glob("*.slt"))
-Row = tuple[object, ...]
 
 
 @dataclass
@@ -62,15 +61,19 @@ def compiled(
     return compiler.compile(bound, analyst.analyse(bound.analysis_sql), settings)
 
 
+@pytest.mark.parametrize("warehouse", ["duckdb", "postgres"])
 @pytest.mark.parametrize("rules", [RULES, ()], ids=["rules", "no rules"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_results(
     path: Path,
     rules: tuple[Rule, ...],
-    shop: Shop,
-    analyst: Analyst,
+    warehouse: str,
+    request: pytest.FixtureRequest,
     base_tables: psycopg.Connection[Row],
 ) -> None:
+    prefix = "" if warehouse == "duckdb" else "postgres_"
+    shop: Shop = request.getfixturevalue(f"{prefix}shop")
+    analyst: Analyst = request.getfixturevalue(f"{prefix}analyst")
     for query in read_queries(path):
         settings = SETTINGS
         if query.defined:
@@ -78,9 +81,8 @@ def test_results(
         where = f"{path.name}:{query.line}\n{query.sql}"
         statement = compiled(shop, analyst, query.sql, rules, settings)
         values = [query.parameters[use.index] for use in statement.parameters]
-        cursor = shop.database.cursor()
-        rows = [normal(row) for row in cursor.execute(statement.sql, values).fetchall()]
-        expected = [normal(row) for row in base_tables.execute(query.check).fetchall()]  # type: ignore[call-overload]
+        rows = [normal(row) for row in shop.run(statement.sql, values)]
+        expected = [normal(row) for row in base_tables.execute(query.check.encode()).fetchall()]
         if query.rowsort:
             rows.sort(key=repr)
             expected.sort(key=repr)
