@@ -18,9 +18,13 @@ from proxy.rows.cells import (
     Cells,
     Piece,
     Rows,
+    constant,
+    flags,
     flat,
+    numbers,
     prefixes,
     ragged,
+    raw_filled,
     sizes,
     validity,
     variable_lengths,
@@ -67,7 +71,7 @@ def taken_apart(array: pa.Array) -> Lists:
         raise EncodeError("0A000", "multidimensional arrays are not supported")
     if not pa.types.is_list(kind):
         array = array.cast(pa.list_(kind.value_type))
-    counts = pc.list_value_length(array).fill_null(0).to_numpy()
+    counts, _ = raw_filled(pc.list_value_length(array), np.int32)
     offsets = np.zeros(len(array) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     return Lists(array.flatten(), offsets, validity(array))
@@ -83,8 +87,8 @@ def _quoted_where_needed(texts: pa.Array) -> pa.Array:
         return texts
     needed = pc.match_substring_regex(texts, _NEEDS_QUOTES)
     escaped = pc.replace_substring_regex(texts, r'(["\\])', r"\\\1")
-    quote = pa.scalar(b'"', texts.type)
-    wrapped = pc.binary_join_element_wise(quote, escaped, quote, pa.scalar(b"", texts.type))
+    quote = constant(b'"', texts.type)
+    wrapped = pc.binary_join_element_wise(quote, escaped, quote, constant(b"", texts.type))
     return pc.if_else(needed, wrapped, texts)
 
 
@@ -102,9 +106,9 @@ def array_text(array: pa.Array, element: Callable[[pa.Array], Cells], plain: boo
     if not plain:
         texts = _quoted_where_needed(texts)
     if cells.valid is not None:
-        texts = pc.if_else(pa.array(cells.valid), texts, pa.scalar(b"NULL", texts.type))
-    offsets = pa.array(lists.offsets.astype(np.int32))
-    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, texts), b",")
+        texts = pc.if_else(flags(cells.valid), texts, constant(b"NULL", texts.type))
+    offsets = numbers(lists.offsets.astype(np.int32))
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, texts), constant(b",", texts.type))
     return Cells((b"{", joined, b"}"), variable_lengths(joined) + 2, lists.valid)
 
 

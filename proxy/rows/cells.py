@@ -8,6 +8,7 @@ pieces only needs no join at all; the rest is joined by Arrow, outside Python's 
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 # Arrow's binary arrays address their bytes with int32.
 OFFSET_LIMIT = 2**31 - 1
+_INTEGERS = {4: pa.int32(), 8: pa.int64()}
 _SMALL = (pa.binary(), pa.string())
 _LARGE = (pa.large_binary(), pa.large_string())
 
@@ -57,8 +59,52 @@ def validity(array: pa.Array) -> Mask | None:
     """False where NULL; None if nothing is."""
     if not array.null_count:
         return None
-    mask: Mask = array.is_valid().to_numpy(zero_copy_only=False)
-    return mask
+    buffer = array.buffers()[0]
+    return np.zeros(len(array), np.bool_) if buffer is None else _bits(array, buffer)
+
+
+def truth(array: pa.Array) -> Mask:
+    """The values of a boolean array; what is said where NULL is of no meaning."""
+    buffer = array.buffers()[1]
+    return np.zeros(len(array), np.bool_) if buffer is None else _bits(array, buffer)
+
+
+def _bits(array: pa.Array, buffer: pa.Buffer) -> Mask:
+    end = array.offset + len(array)
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), count=end, bitorder="little")
+    return bits[array.offset :].view(np.bool_)
+
+
+# ``pa.array``, ``pa.scalar`` and ``to_numpy`` import pandas where it is installed: a second.
+
+
+def numbers(values: Array) -> pa.Array:
+    """Integers as an Arrow array over the same memory."""
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(_INTEGERS[values.dtype.itemsize], len(values), [None, data])
+
+
+def flags(mask: Mask) -> pa.Array:
+    """A boolean Arrow array."""
+    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bitmap(mask)])
+
+
+@functools.lru_cache(maxsize=256)
+def constant(value: bytes, kind: pa.DataType) -> pa.Scalar:
+    """Bytes as a scalar of a string or binary type."""
+    offsets = np.array([0, len(value)], np.int64 if kind in _LARGE else np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(value)]
+    return pa.Array.from_buffers(kind, 1, buffers)[0]
+
+
+def binaries(values: Sequence[bytes | None]) -> pa.Array:
+    """A binary Arrow array of Python's values."""
+    given = [value or b"" for value in values]
+    lengths = np.fromiter(map(len, given), np.int64, len(given))
+    valid = None
+    if None in values:
+        valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    return ragged(np.frombuffer(b"".join(given), np.uint8), lengths, valid)
 
 
 def raw_filled(array: pa.Array, dtype: npt.DTypeLike) -> tuple[Array, Mask | None]:
@@ -218,7 +264,7 @@ class Rows:
         return arguments, large
 
     def _joined(self, arguments: list[pa.Array], large: bool) -> pa.Array:
-        separator = pa.scalar(b"", pa.large_binary() if large else pa.binary())
+        separator = constant(b"", pa.large_binary() if large else pa.binary())
         return pc.binary_join_element_wise(*arguments, separator, null_handling="replace")
 
 
@@ -253,6 +299,15 @@ def patched(cells: Cells, rows: int, odd: Mask, text: Callable[[int], bytes]) ->
     if not odd.any():
         return cells
     replacements = [text(int(row)) for row in np.nonzero(odd)[0]]
-    array = flat(cells, rows)
-    array = pc.replace_with_mask(array, pa.array(odd), pa.array(replacements, array.type))
-    return Cells((array,), variable_lengths(array), cells.valid)
+    return substituted(flat(cells, rows), odd, replacements, cells.valid)
+
+
+def substituted(
+    array: pa.Array, odd: Mask, replacements: Sequence[bytes], valid: Mask | None
+) -> Cells:
+    """A binary array with the values at ``odd`` replaced, in order, as cells."""
+    given = binaries(replacements)
+    if given.type != array.type:
+        array, given = array.cast(pa.large_binary()), given.cast(pa.large_binary())
+    array = pc.replace_with_mask(array, flags(odd), given)
+    return Cells((array,), variable_lengths(array), valid)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from proxy.rows.cells import Cells, Rows, flat, sizes, variable_lengths
+from proxy.rows.cells import Cells, Rows, binaries, constant, flags, flat, sizes, variable_lengths
 from proxy.rows.codecs import BINARY, TEXT, codec, conform
 from proxy.rows.encoder import column_messages
 from proxy.rows.errors import RowsError
@@ -117,9 +117,9 @@ class _CsvLayout:
     def column(self, texts: pa.Array, forced: bool) -> pa.Array:
         if forced:
             return self._quoted(texts)
-        needed = pc.equal(texts, pa.scalar(self._null, texts.type))
+        needed = pc.equal(texts, constant(self._null, texts.type))
         if self._alone:
-            needed = pc.or_(needed, pc.equal(texts, pa.scalar(b"\\.", texts.type)))
+            needed = pc.or_(needed, pc.equal(texts, constant(b"\\.", texts.type)))
         for character in _present(texts, self._special):
             needed = pc.or_(needed, pc.match_substring(texts, character.encode()))
         if not pc.any(needed).as_py():
@@ -131,7 +131,7 @@ class _CsvLayout:
         if self._escape != self._quote:
             inside = pc.replace_substring(inside, self._escape, self._escape * 2)
         inside = pc.replace_substring(inside, self._quote, self._escape + self._quote)
-        quote, nothing = pa.scalar(self._quote, texts.type), pa.scalar(b"", texts.type)
+        quote, nothing = constant(self._quote, texts.type), constant(b"", texts.type)
         return pc.binary_join_element_wise(quote, inside, quote, nothing)
 
 
@@ -178,7 +178,7 @@ class CopyEncoder:
         """The message of the header line, nothing where there is none."""
         if self._binary or not self._options.header:
             return b""
-        names = pa.array([name.encode() for name in self._names], pa.binary())
+        names = binaries([name.encode() for name in self._names])
         line = self._options.between.encode().join(self._layout.column(names, False).to_pylist())
         return _message(line + b"\n")
 
@@ -213,7 +213,7 @@ class CopyEncoder:
             if not plain or forced:
                 texts = self._layout.column(texts, forced)
             if cells.valid is not None:
-                texts = pc.if_else(pa.array(cells.valid), texts, pa.scalar(nothing, texts.type))
+                texts = pc.if_else(flags(cells.valid), texts, constant(nothing, texts.type))
             shown.append(Cells((texts,), variable_lengths(texts)))
         totals = np.full(rows, 5 + max(len(columns), 1), np.int64)
         for cells in shown:

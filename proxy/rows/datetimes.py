@@ -25,11 +25,14 @@ from proxy.rows.cells import (
     Array,
     Cells,
     Piece,
+    binaries,
     fixed_cells,
+    numbers,
     patched,
     ragged,
     raw_filled,
     variable_cells,
+    variable_lengths,
 )
 from proxy.rows.errors import EncodeError
 from proxy.rows.moments import INFINITY, MomentStyle, binary_date, binary_timestamp
@@ -43,8 +46,8 @@ _TIMETZ = re.compile(
 
 
 def _by_value(cells: list[bytes], valid: Array | None) -> Cells:
-    mask = None if valid is None else ~valid
-    return variable_cells(pa.array(cells, pa.binary(), mask=mask))
+    texts = binaries(cells)
+    return Cells((texts,), variable_lengths(texts), valid)
 
 
 def date_text(array: pa.Array, style: MomentStyle) -> Cells:
@@ -63,8 +66,8 @@ def date_binary(array: pa.Array) -> Cells:
     """Days since 2000, big-endian."""
     days, valid = raw_filled(array, "<i4")
     if len(days) and (days.min() < FIRST_DAY or days.max() >= DATE_END):
-        numbers = np.array([binary_date(day) for day in days.tolist()], ">i4")
-        return fixed_cells(numbers, valid)
+        sent = np.array([binary_date(day) for day in days.tolist()], ">i4")
+        return fixed_cells(sent, valid)
     return fixed_cells((days - np.int32(EPOCH_DAYS)).astype(">i4"), valid)
 
 
@@ -119,8 +122,8 @@ def timetz_binary_one(text: str) -> bytes:
 def timetz_binary(array: pa.Array) -> Cells:
     """A column of PostgreSQL's timetz texts in binary. Each distinct text is read once."""
     encoded = array.dictionary_encode()
-    numbers = [timetz_binary_one(text) for text in encoded.dictionary.to_pylist()]
-    return variable_cells(pa.array(numbers, pa.binary()).take(encoded.indices))
+    sent = [timetz_binary_one(text) for text in encoded.dictionary.to_pylist()]
+    return variable_cells(binaries(sent).take(encoded.indices))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -128,7 +131,7 @@ def _offsets(zone: Zone) -> tuple[pa.Array, Array, Array]:
     """Texts of a zone's offsets, their lengths, and the texts padded to one size."""
     texts = [offset_text(int(offset)) for offset in zone.offsets]
     lengths = np.array([len(text) for text in texts], np.int64)
-    return pa.array(texts, pa.binary()), lengths, np.array(texts, f"S{lengths.max()}")
+    return binaries(texts), lengths, np.array(texts, f"S{lengths.max()}")
 
 
 def _zone_pieces(zone: Zone, index: Array) -> tuple[Piece, Array | int]:
@@ -140,7 +143,7 @@ def _zone_pieces(zone: Zone, index: Array) -> tuple[Piece, Array | int]:
     widths = np.unique(lengths[used])
     if len(widths) == 1:
         return fixed.astype(f"S{widths[0]}").take(index), int(widths[0])
-    return texts.take(pa.array(index)), lengths.take(index)
+    return texts.take(numbers(index)), lengths.take(index)
 
 
 def timestamp_text(array: pa.Array, style: MomentStyle, zone: Zone | None = None) -> Cells:
@@ -177,6 +180,6 @@ def timestamp_binary(array: pa.Array) -> Cells:
     """Microseconds since 2000, big-endian."""
     micros, valid = raw_filled(array, "<i8")
     if len(micros) and (micros.min() < FIRST_DAY * DAY or micros.max() == INFINITY):
-        numbers = np.array([binary_timestamp(one) for one in micros.tolist()], ">i8")
-        return fixed_cells(numbers, valid)
+        sent = np.array([binary_timestamp(one) for one in micros.tolist()], ">i8")
+        return fixed_cells(sent, valid)
     return fixed_cells((micros - EPOCH).astype(">i8"), valid)

@@ -15,14 +15,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from proxy.rows.cells import Array, Cells, raw, validity, variable_lengths
+from proxy.rows.cells import (
+    Array,
+    Cells,
+    binaries,
+    constant,
+    numbers,
+    raw,
+    substituted,
+    validity,
+    variable_lengths,
+)
 
 # Below these an end of the interval cannot be shorter than what lies inside it: an end has one bit
 # more than the mantissa, and its last decimal digit is then beyond those that are needed.
 _ENDS_MATTER = {"<f8": 2.0**53, "<f4": 2.0**24}
 _FIXED_EXPONENT = {"<f8": 15, "<f4": 6}
 _DIGITS = {"<f8": 15, "<f4": 6}
-_TAILS = pa.array([f"{n / 100:.2f}"[1:].rstrip("0").rstrip(".") for n in range(100)])
+_TAILS = [(b".%02d" % n).rstrip(b"0").rstrip(b".") for n in range(100)]
 # Where Arrow's own text is the same as PostgreSQL's.
 _ARROW_LOW, _ARROW_HIGH = 1e-4, {"<f8": 1e10, "<f4": 1e6}
 
@@ -113,7 +123,7 @@ def float_cells(array: pa.Array, kind: str, extra_float_digits: int) -> Cells:
     values, valid = raw(array, kind), validity(array)
     if extra_float_digits <= 0:
         digits = rounded_digits(kind, extra_float_digits)
-        texts = pa.array([rounded_text(value, digits) for value in values.tolist()], pa.binary())
+        texts = binaries([rounded_text(value, digits) for value in values.tolist()])
         return Cells((texts,), variable_lengths(texts), valid)
     texts = array.cast(pa.string())
     size = np.abs(values)
@@ -121,18 +131,18 @@ def float_cells(array: pa.Array, kind: str, extra_float_digits: int) -> Cells:
     same |= size == 0
     if not same.all():
         odd = ~same if valid is None else ~same & valid
-        texts = _repaired(texts, values, odd, kind)
+        return _repaired(texts.view(pa.binary()), values, odd, kind, valid)
     return Cells((texts,), variable_lengths(texts), valid)
 
 
-def _repaired(texts: pa.Array, values: Array, odd: Array, kind: str) -> pa.Array:
+def _repaired(texts: pa.Array, values: Array, odd: Array, kind: str, valid: Array | None) -> Cells:
     """Arrow's texts with those of ``odd`` values as PostgreSQL has them."""
     where = np.nonzero(odd)[0]
     part = values[where]
     fixed, done = _common_oddities(part, kind)
     for row in np.nonzero(~done)[0].tolist():
-        fixed[row] = shortest_text(float(part[row]), kind).decode()
-    return pc.replace_with_mask(texts, pa.array(odd), pa.array(fixed, pa.string()))
+        fixed[row] = shortest_text(float(part[row]), kind)
+    return substituted(texts, odd, fixed.tolist(), valid)
 
 
 def _common_oddities(values: Array, kind: str) -> tuple[Array, Array]:
@@ -143,8 +153,8 @@ def _common_oddities(values: Array, kind: str) -> tuple[Array, Array]:
     """
     texts = np.empty(len(values), object)
     done = np.isnan(values)
-    texts[done] = "NaN"
-    for infinity, text in ((math.inf, "Infinity"), (-math.inf, "-Infinity")):
+    texts[done] = b"NaN"
+    for infinity, text in ((math.inf, b"Infinity"), (-math.inf, b"-Infinity")):
         found = values == infinity
         texts[found] = text
         done |= found
@@ -159,9 +169,11 @@ def _common_oddities(values: Array, kind: str) -> tuple[Array, Array]:
     return texts, done | exact
 
 
-def _hundredths_text(numbers: Array) -> list[str]:
-    size = np.abs(numbers)
-    whole = pa.array(np.where(numbers < 0, -(size // 100), size // 100)).cast(pa.string())
-    tails = _TAILS.take(pa.array(size % 100))
-    joined: list[str] = pc.binary_join_element_wise(whole, tails, "").to_pylist()
+def _hundredths_text(count: Array) -> list[bytes]:
+    size = np.abs(count)
+    whole = numbers(np.where(count < 0, -(size // 100), size // 100)).cast(pa.string())
+    tails = binaries(_TAILS).take(numbers(size % 100))
+    joined: list[bytes] = pc.binary_join_element_wise(
+        whole.view(pa.binary()), tails, constant(b"", pa.binary())
+    ).to_pylist()
     return joined

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from proxy.rows.cells import Cells, fixed_cells, raw, validity, variable_cells
+from proxy.rows.cells import Cells, binaries, fixed_cells, raw, validity, variable_cells
 
 HOUR, MINUTE, SECOND = 3_600_000_000, 60_000_000, 1_000_000
 STORED = np.dtype([("months", "<i4"), ("days", "<i4"), ("nanos", "<i8")])
@@ -137,7 +136,7 @@ def interval_text(array: pa.Array, style: Callable[[int, int, int], str]) -> Cel
     values = raw(encoded.dictionary, STORED)
     columns = (values["months"], values["days"], to_micros(values["nanos"]))
     texts = [style(*one).encode() for one in zip(*(c.tolist() for c in columns), strict=True)]
-    return variable_cells(pc.take(pa.array(texts, pa.binary()), encoded.indices))
+    return variable_cells(binaries(texts).take(encoded.indices))
 
 
 def one_to_micros(nanos: int) -> int:

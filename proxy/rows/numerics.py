@@ -18,9 +18,14 @@ from proxy.rows.cells import (
     Array,
     Cells,
     Piece,
+    binaries,
+    constant,
+    flags,
+    numbers,
     patched,
     ragged,
     raw,
+    truth,
     validity,
     variable_cells,
     variable_lengths,
@@ -64,7 +69,7 @@ def binary_of_text(text: str) -> bytes:
 
 
 def _small(array: pa.Array) -> tuple[Array, Array]:
-    """The unscaled numbers of a decimal128 array as int64, and which of them did not fit (zero)."""
+    """The unscaled integers of a decimal128 array in 64 bits, and which did not fit (zero)."""
     words = raw(array, "V16").view("<i8").reshape(-1, 2)
     low, high = words[:, 0], words[:, 1]
     odd = high != low >> 63
@@ -74,9 +79,9 @@ def _small(array: pa.Array) -> tuple[Array, Array]:
     return (np.where(odd, 0, low) if odd.any() else low), odd
 
 
-def _size(numbers: Array) -> Array:
+def _size(integers: Array) -> Array:
     """Absolute values; the least int64 has one, too."""
-    return np.abs(numbers).view(np.uint64)
+    return np.abs(integers).view(np.uint64)
 
 
 @functools.cache
@@ -106,18 +111,18 @@ def _fraction_pieces(fraction: Array, scale: int) -> list[Piece]:
 
 
 def _decimal_text(array: pa.Array) -> Cells:
-    """Text of decimals whose unscaled numbers mostly fit 64 bits."""
+    """Text of decimals whose unscaled integers mostly fit 64 bits."""
     scale = array.type.scale
-    numbers, odd = _small(array)
-    size = _size(numbers)
+    integers, odd = _small(array)
+    size = _size(integers)
     whole = size // _POWERS[scale]
     fraction = size - whole * _POWERS[scale]
-    negative = numbers < 0
+    negative = integers < 0
     signed = whole.view(np.int64)
-    texts = pa.array(np.where(negative, -signed, signed)).cast(pa.string())
+    texts = numbers(np.where(negative, -signed, signed)).cast(pa.string())
     below_one = negative & (whole == 0)
     if below_one.any():
-        texts = pc.if_else(pa.array(below_one), "-0", texts)
+        texts = pc.if_else(flags(below_one), constant(b"-0", texts.type), texts)
     pieces: list[Piece] = [texts]
     lengths = variable_lengths(texts)
     if scale:
@@ -136,14 +141,14 @@ def numeric_text(array: pa.Array) -> Cells:
     texts = array.cast(pa.string())
     cells = Cells((texts,), variable_lengths(texts), validity(array))
     # Arrow changes to exponents for values with more than six leading zeros.
-    odd = pc.match_substring(texts, "E").fill_null(False).to_numpy(zero_copy_only=False)
+    odd = truth(pc.match_substring(texts, "E"))
     return patched(cells, len(array), odd, lambda row: plain_text(array[row].as_py()).encode())
 
 
-def _base_10000(numbers: Array, scale: Array | int) -> tuple[list[Array], int]:
+def _base_10000(integers: Array, scale: Array | int) -> tuple[list[Array], int]:
     """Digits to base 10000, column by column, and how many are of the integer part."""
     power = _POWERS[scale]
-    size = _size(numbers)
+    size = _size(integers)
     whole = size // power
     fraction = (size - whole * power) * _POWERS[_PLACES - scale]
     largest = int(whole.max(initial=0))
@@ -164,10 +169,10 @@ def _base_10000(numbers: Array, scale: Array | int) -> tuple[list[Array], int]:
     return digits, wholes
 
 
-def _packed(numbers: Array, scale: Array | int, valid: Array | None) -> Cells:
-    """Binary form of ``numbers`` / 10**``scale``."""
-    columns, wholes = _base_10000(numbers, scale)
-    rows, width = len(numbers), len(columns)
+def _packed(integers: Array, scale: Array | int, valid: Array | None) -> Cells:
+    """Binary form of ``integers`` / 10**``scale``."""
+    columns, wholes = _base_10000(integers, scale)
+    rows, width = len(integers), len(columns)
     # Which digits are other than zero, as the bits of a number: what is to be sent, from the first
     # to the last of them, is then looked up in tables.
     bits = np.zeros(rows, np.uint16)
@@ -180,7 +185,7 @@ def _packed(numbers: Array, scale: Array | int, valid: Array | None) -> Cells:
     header = np.empty(rows, _HEADER)
     header["count"] = count
     header["weight"] = np.where(count > 0, wholes - 1 - starts.take(bits), 0)
-    header["sign"] = np.where(numbers < 0, _NEGATIVE, 0)
+    header["sign"] = np.where(integers < 0, _NEGATIVE, 0)
     header["scale"] = scale
     data = digits[inside.take(bits, axis=0)].view(np.uint8)
     lengths = count.astype(np.int64) * 2
@@ -190,23 +195,23 @@ def _packed(numbers: Array, scale: Array | int, valid: Array | None) -> Cells:
 @functools.cache
 def _spans(width: int) -> tuple[Array, Array, Array]:
     """Of each set of bits: the lowest, how many up to the highest, and a mask of these."""
-    numbers = range(1 << width)
-    starts = np.array([max((n & -n).bit_length() - 1, 0) for n in numbers], np.int16)
-    ends = np.array([n.bit_length() for n in numbers], np.int16)
+    integers = range(1 << width)
+    starts = np.array([max((n & -n).bit_length() - 1, 0) for n in integers], np.int16)
+    ends = np.array([n.bit_length() for n in integers], np.int16)
     place = np.arange(width)
     return starts, ends - starts, (place >= starts[:, None]) & (place < ends[:, None])
 
 
 def _from_text(array: pa.Array) -> Cells:
-    """Binary form of numbers that arrive as text."""
-    valid, texts = validity(array), array.fill_null("0")
+    """Binary form of integers that arrive as text."""
+    valid, texts = validity(array), pc.coalesce(array, constant(b"0", array.type))
     lengths = variable_lengths(texts)
-    letters = pc.match_substring_regex(texts, "[^0-9.-]").to_numpy(zero_copy_only=False)
+    letters = truth(pc.match_substring_regex(texts, "[^0-9.-]"))
     odd = letters | (lengths > 18)
     if odd.any():
-        texts = pc.if_else(pa.array(odd), pa.scalar("0", texts.type), texts)
+        texts = pc.if_else(flags(odd), constant(b"0", texts.type), texts)
         lengths = np.where(odd, 1, lengths)
-    point = pc.find_substring(texts, ".").to_numpy().astype(np.int64)
+    point = raw(pc.find_substring(texts, ".").cast(pa.int64()), np.int64)
     scale = np.where(point < 0, 0, lengths - point - 1)
     if scale.max(initial=0) > _PLACES:
         return _one_by_one(array)
@@ -214,7 +219,7 @@ def _from_text(array: pa.Array) -> Cells:
         digits = pc.replace_substring(texts, ".", "", max_replacements=1).cast(pa.int64())
     except pa.ArrowInvalid:
         return _one_by_one(array)
-    cells = _packed(digits.to_numpy(), scale, valid)
+    cells = _packed(raw(digits, np.int64), scale, valid)
     return patched(cells, len(array), odd, lambda row: binary_of_text(array[row].as_py()))
 
 
@@ -225,7 +230,7 @@ def _one_by_one(array: pa.Array) -> Cells:
         else binary_of_text(value if isinstance(value, str) else plain_text(value))
         for value in array.to_pylist()
     ]
-    return variable_cells(pa.array(texts, pa.binary()))
+    return variable_cells(binaries(texts))
 
 
 def numeric_binary(array: pa.Array) -> Cells:
@@ -234,8 +239,8 @@ def numeric_binary(array: pa.Array) -> Cells:
         return _from_text(array)
     if not pa.types.is_decimal128(array.type) or not 0 <= array.type.scale <= _PLACES:
         return _one_by_one(array)
-    numbers, odd = _small(array)
-    cells = _packed(numbers, array.type.scale, validity(array))
+    integers, odd = _small(array)
+    cells = _packed(integers, array.type.scale, validity(array))
     return patched(
         cells, len(array), odd, lambda row: binary_of_text(plain_text(array[row].as_py()))
     )

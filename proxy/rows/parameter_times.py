@@ -185,6 +185,8 @@ def _time_match(text: str, type_name: str) -> re.Match[str]:
     match = _TIME.fullmatch(text.strip(SPACE))
     if match is None or match["region"] or (match["chour"] and match["sign"]):
         raise NeedsServer(type_name, text)
+    if match["sign"] and int(match["hour"]) > 23:
+        raise NeedsServer(type_name, text)  # which part is at fault first differs
     return match
 
 

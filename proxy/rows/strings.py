@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from proxy.rows.cells import (
-    OFFSET_LIMIT,
     Array,
     Cells,
+    binaries,
+    constant,
     fixed_cells,
     ragged,
     raw,
+    truth,
     validity,
     variable_cells,
     variable_lengths,
 )
 from proxy.rows.errors import EncodeError
 
+_NIL = b"00000000-0000-0000-0000-000000000000"
 _HEX = np.array([list(b"%02x" % byte) for byte in range(256)], np.uint8).view(np.uint16).ravel()
 # PostgreSQL's ``bytea_output = escape`` (manual, 8.4.2): a backslash doubled, what is not printable
 # ASCII as a backslash and three octal digits.
@@ -27,28 +31,20 @@ _ESCAPED = [
 ]
 
 
-def _truth(array: pa.Array) -> Array:
-    if array.null_count:
-        array = array.fill_null(False)
-    values: Array = array.to_numpy(zero_copy_only=False)
-    return values
-
-
 def bool_text(array: pa.Array) -> Cells:
     """``t`` or ``f``."""
-    values = _truth(array)
-    return fixed_cells(np.where(values, np.uint8(116), np.uint8(102)), validity(array))
+    return fixed_cells(np.where(truth(array), np.uint8(116), np.uint8(102)), validity(array))
 
 
 def bool_binary(array: pa.Array) -> Cells:
     """One byte, 1 or 0."""
-    return fixed_cells(_truth(array).view(np.uint8), validity(array))
+    return fixed_cells(truth(array).view(np.uint8), validity(array))
 
 
 def _content(array: pa.Array) -> tuple[Array, Array]:
     """All bytes of a binary array in one, and the lengths (zero where NULL)."""
     if array.null_count:
-        array = array.fill_null(b"")
+        array = pc.coalesce(array, constant(b"", array.type))
     large = pa.types.is_large_binary(array.type)
     size = 8 if large else 4
     buffers = array.buffers()
@@ -75,10 +71,8 @@ def escape_text(value: bytes) -> bytes:
 
 def bytea_escape(array: pa.Array) -> Cells:
     """The escape format."""
-    total = sum(map(len, filter(None, array.to_pylist())))
-    kind = pa.large_binary() if total * 4 > OFFSET_LIMIT else pa.binary()
     texts = [None if value is None else escape_text(value) for value in array.to_pylist()]
-    return variable_cells(pa.array(texts, kind))
+    return variable_cells(binaries(texts))
 
 
 def jsonb_binary(array: pa.Array) -> Cells:
@@ -104,7 +98,7 @@ def uuid_binary(array: pa.Array) -> Cells:
         return fixed_cells(raw(array, "V16"), validity(array))
     valid = validity(array)
     if valid is not None:
-        array = array.fill_null("00000000-0000-0000-0000-000000000000")
+        array = pc.coalesce(array, constant(_NIL, array.type))
     data, lengths = _content(array.cast(pa.binary()))
     if (lengths != 36).any():
         raise EncodeError("22P02", "invalid input syntax for type uuid")

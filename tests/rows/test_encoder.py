@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import find
 
 from proxy.rows import cells
 from proxy.rows.encoded import rows_from_bodies, rows_from_messages
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import EncodeError, RowsError, UnsupportedSetting
 from proxy.rows.settings import TextSettings
-from tests.rows.support import BINARY, DEFAULTS, TEXT, encoded, parsed
+from tests.rows.support import BINARY, DEFAULTS, KINDS, TEXT, encoded, parsed
 
 
 def batch(rows: int) -> pa.RecordBatch:
@@ -145,6 +148,31 @@ def test_unknown_settings(settings: TextSettings) -> None:
     with pytest.raises(UnsupportedSetting) as error:
         RowEncoder(["timestamptz", "interval", "bytea"], [TEXT], settings)
     assert error.value.sqlstate == "0A000"
+
+
+IMPORTS = """
+import sys
+import pyarrow as pa
+from proxy.rows.encoder import RowEncoder
+batch = pa.ipc.open_stream(sys.stdin.buffer.read()).read_next_batch()
+for form in (0, 1):
+    encoder = RowEncoder(sys.argv[1].split(","), [form])
+    encoder.encode(batch)
+    encoder.encode_columns(batch)
+assert "pandas" not in sys.modules
+"""
+
+
+def test_pandas_is_not_imported() -> None:
+    """Arrow imports it for some conversions: a second, and none of the rows' business."""
+    columns = [kind.array([find(kind.values, lambda _: True), None]) for kind in KINDS]
+    batch = pa.record_batch(columns, names=list(map(str, range(len(KINDS)))))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    names = ",".join(kind.type_name for kind in KINDS)
+    data = sink.getvalue().to_pybytes()
+    subprocess.run([sys.executable, "-c", IMPORTS, names], input=data, check=True, timeout=50)
 
 
 def test_formats_of_bind() -> None:
