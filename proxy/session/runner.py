@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import CatalogQuery, CubeQuery
+from proxy.rows.errors import ParameterError
 from proxy.session.backends import BackendFunctions
 from proxy.session.copying import open_copy
 from proxy.session.cursors import CursorCommands
@@ -182,9 +183,7 @@ class Runner:
         formats = expand_formats(message.parameter_formats, len(oids))
         values: tuple[object, ...] = ()
         if oids:
-            values = await self._engine.decode_parameters(
-                oids, message.parameters, formats, self._state.caller()
-            )
+            values = await self._decode(prepared, message, formats)
         return Portal(
             message.portal,
             prepared,
@@ -194,6 +193,23 @@ class Runner:
             values,
             self._state.transaction.nesting,
         )
+
+    async def _decode(
+        self, prepared: PreparedStatement, message: Bind, formats: Sequence[int]
+    ) -> tuple[object, ...]:
+        """The values, so that one that is malformed is reported where PostgreSQL reports it.
+
+        Values of types that no warehouse has (regclass) are left to the catalog, which gets the
+        bytes anyhow.
+        """
+        try:
+            return await self._engine.decode_parameters(
+                prepared.parameter_oids, message.parameters, formats, self._state.caller()
+            )
+        except ParameterError as error:
+            if error.sqlstate != "0A000" or not isinstance(prepared.query, CatalogQuery):
+                raise
+            return ()
 
     # ------------------------------------------------------------------------- open
 
