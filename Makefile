@@ -53,7 +53,7 @@ test: check  ## check, then all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 bench: setup  ## measure this server beside PostgreSQL; a table and JSON
-	$(BIN)/python -m bench
+	$(BIN)/python -m tests.bench
 
 fmt: setup  ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix --quiet $(SOURCES) || true

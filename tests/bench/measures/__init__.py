@@ -1,0 +1,1 @@
+"""One module per measurement. Each yields figures as it gets them."""

@@ -1,0 +1,102 @@
+"""What it costs to understand a statement: compiler alone, analysis, and all of ``prepare``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from proxy.catalog.errors import CatalogError
+from proxy.engine import Engine
+from proxy.queries import type_of
+from semantic.compiler.api import Analysis, ResultColumn
+from semantic.errors import SemanticError
+from tests.bench.engine import caller, open_bench_engine
+from tests.bench.machine import percentile
+from tests.bench.pace import Pace, run
+from tests.bench.results import Figure
+from tests.bench.statements import Named, bi_statements
+from tests.bench.targets import CUBEWIRE, Field
+
+
+@dataclass(slots=True)
+class Times:
+    """Seconds of every go, by stage."""
+
+    cold: list[float] = field(default_factory=list)
+    analysis: list[float] = field(default_factory=list)
+    prepare: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
+    slowest: tuple[float, str] = (0.0, "")
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def measure(bench: Field, pace: Pace) -> Iterator[Figure]:
+    """Milliseconds over all statements, each as a text that was never seen before."""
+    times = run(_measure(bench, 5 if pace.quick else 30))
+    for name, reason in times.refused.items():
+        yield Figure("compile", f"refused: {name}", CUBEWIRE, None, "", error=reason)
+    if not times.cold:
+        return
+    for name, seconds in (
+        ("cold", times.cold),
+        ("analysis by the catalog", times.analysis),
+        ("whole prepare, cold", times.prepare),
+        ("warm", times.warm),
+    ):
+        for percent in (50, 95, 99):
+            value = percentile(seconds, percent) * 1000
+            yield Figure("compile", f"{name}, p{percent}", CUBEWIRE, value, "ms")
+    taken = len(bi_statements()) - len(times.refused)
+    yield Figure("compile", "statements compiled", CUBEWIRE, taken, "")
+    value, name = times.slowest
+    yield Figure("compile", f"slowest median: {name}", CUBEWIRE, value * 1000, "ms")
+
+
+async def _measure(bench: Field, rounds: int) -> Times:
+    times = Times()
+    async with open_bench_engine(bench) as engine:
+        for named in bi_statements():
+            try:
+                await engine.prepare(named.sql, (), caller())
+            except (SemanticError, CatalogError) as error:
+                times.refused[named.name] = f"{error.sqlstate} {error.message}"
+        taken = [named for named in bi_statements() if named.name not in times.refused]
+        for named in taken:
+            cold = []
+            for _ in range(rounds):
+                cold.append(await _compile(engine, named, times))
+                await _prepare(engine, named, times)
+            times.cold += cold
+            times.slowest = max(times.slowest, (percentile(cold, 50), named.name))
+    return times
+
+
+async def _compile(engine: Engine, named: Named, times: Times) -> float:
+    """Bind, analyse and compile one unseen text; analysis is timed apart."""
+    compiler, who, sql = engine.generation.compiler, caller(), named.unseen()
+    began = time.perf_counter()
+    bound = compiler.bind(sql, who.semantic)
+    binding = time.perf_counter() - began
+    assert bound is not None
+    began = time.perf_counter()
+    answer = await engine.catalog.analyse(bound.analysis_sql, (), who.overlay, who.user)
+    times.analysis.append(time.perf_counter() - began)
+    analysis = Analysis(
+        tuple(type_of(oid) for oid in answer.parameter_oids),
+        tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
+    )
+    began = time.perf_counter()
+    compiler.compile(bound, analysis, who.semantic)
+    return binding + time.perf_counter() - began
+
+
+async def _prepare(engine: Engine, named: Named, times: Times) -> None:
+    """The whole of it through the engine, and again from its cache."""
+    who, sql = caller(), named.unseen()
+    began = time.perf_counter()
+    await engine.prepare(sql, (), who)
+    times.prepare.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    await engine.prepare(sql, (), who)
+    times.warm.append(time.perf_counter() - began)

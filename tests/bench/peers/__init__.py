@@ -1,0 +1,1 @@
+"""Servers of other makers, each started by a few lines of ours."""
