@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from decimal import Decimal
 import numpy as np
 import psycopg
 import pyarrow as pa
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from psycopg import pq
 
@@ -18,6 +20,8 @@ from proxy.rows.encoder import RowEncoder
 from proxy.rows.settings import TextSettings
 
 TEXT, BINARY = 0, 1
+FACTOR = int(os.environ.get("TRY_HARDER", "0"))
+"""Makes the tests random, and multiplies the number of values they try."""
 DEFAULTS = TextSettings()
 
 
@@ -95,6 +99,17 @@ class Server:
         names = ", ".join(f"${n + 1}" for n in range(len(parameters)))
         types = [type_name] * len(parameters)
         return self.run(f"SELECT {names}", parameters, types, form, result_form)[0]
+
+
+def tries(count: int) -> settings:
+    """How often a test is tried: with the same values each time, unless asked otherwise."""
+    return settings(
+        max_examples=count * max(FACTOR, 1),
+        derandomize=not FACTOR,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 class ServerError(Exception):

@@ -7,15 +7,14 @@ import struct
 import pyarrow as pa
 import pytest
 from hypothesis import given
-from hypothesis import settings as profile
 from hypothesis import strategies as st
 from psycopg import pq
 
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.errors import RowsError
 from proxy.rows.settings import TextSettings
-from tests.rows.support import DEFAULTS, Kind, Server
-from tests.rows.test_values import BY_NAME, FIXTURE
+from tests.rows.support import DEFAULTS, Kind, Server, tries
+from tests.rows.test_values import BY_NAME
 
 OPTIONS = [
     ("text", CopyOptions()),
@@ -98,7 +97,7 @@ def test_words(server: Server, text: str, options: CopyOptions) -> None:
     word = Kind("text", WORD, BY_NAME["text"].array, BY_NAME["text"].parameter, 0)
     kinds = [word, BY_NAME["float8"], word]
 
-    @profile(max_examples=20, deadline=None, suppress_health_check=FIXTURE)
+    @tries(20)
     @given(st.lists(st.tuples(*(st.none() | kind.values for kind in kinds)), max_size=5))
     def equal(rows: list[tuple[object, ...]]) -> None:
         fill(server, kinds, rows)
@@ -112,7 +111,7 @@ def test_one_column(server: Server, text: str, options: CopyOptions) -> None:
     server.apply(DEFAULTS)
     word = Kind("text", WORD, BY_NAME["text"].array, BY_NAME["text"].parameter, 0)
 
-    @profile(max_examples=20, deadline=None, suppress_health_check=FIXTURE)
+    @tries(20)
     @given(st.lists(st.tuples(st.none() | WORD), max_size=5))
     def equal(rows: list[tuple[object, ...]]) -> None:
         fill(server, [word], rows)
@@ -126,7 +125,7 @@ def test_every_type(server: Server, text: str, options: CopyOptions) -> None:
     server.apply(DEFAULTS)
     kinds = list(BY_NAME.values())
 
-    @profile(max_examples=25, deadline=None, suppress_health_check=FIXTURE)
+    @tries(25)
     @given(st.data(), st.sampled_from(kinds))
     def equal(data: st.DataObject, kind: Kind) -> None:
         rows = [(value,) for value in data.draw(st.lists(st.none() | kind.values, max_size=4))]

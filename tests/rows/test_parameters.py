@@ -8,15 +8,24 @@ import uuid
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as profile
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.rows.errors import NeedsServer, ParameterError
 from proxy.rows.parameters import decode_parameter
 from proxy.rows.settings import TextSettings
-from tests.rows.support import BINARY, DEFAULTS, KINDS, TEXT, Kind, Server, ServerError, encoded
-from tests.rows.test_values import BY_NAME, FIXTURE, array_of
+from tests.rows.support import (
+    BINARY,
+    DEFAULTS,
+    KINDS,
+    TEXT,
+    Kind,
+    Server,
+    ServerError,
+    encoded,
+    tries,
+)
+from tests.rows.test_values import BY_NAME, array_of
 
 UNSUPPORTED = "0A000"
 UTC = datetime.UTC
@@ -139,7 +148,7 @@ TEXTS: dict[str, st.SearchStrategy[str]] = {
 
 @pytest.mark.parametrize("type_name", TEXTS)
 def test_text_as_postgresql(server: Server, type_name: str) -> None:
-    @profile(max_examples=150, deadline=None, suppress_health_check=FIXTURE)
+    @tries(150)
     @given(TEXTS[type_name])
     def same(text: str) -> None:
         compare(server, text.encode(), type_name)
@@ -154,7 +163,7 @@ def test_local_times(server: Server, zone: str) -> None:
         lambda minute: datetime.datetime(1970, 1, 1) + datetime.timedelta(minutes=minute)
     )
 
-    @profile(max_examples=150, deadline=None, suppress_health_check=FIXTURE)
+    @tries(150)
     @given(minutes)
     @example(datetime.datetime(2013, 3, 10, 2, 30))
     @example(datetime.datetime(2013, 11, 3, 1, 30))
@@ -239,7 +248,7 @@ def test_null_is_none() -> None:
 def test_round_trip(kind: Kind, form: int) -> None:
     """What the encoder writes is read back as the same value."""
 
-    @profile(max_examples=40, deadline=None, suppress_health_check=FIXTURE)
+    @tries(40)
     @given(kind.values)
     def back(value: object) -> None:
         (data,) = encoded(kind.type_name, kind.array([value]), form)
@@ -269,11 +278,7 @@ def test_binary_as_postgresql(server: Server, type_name: str) -> None:
             lambda data, cut: (data + b"\0")[: len(data) + 1 - cut], good, st.integers(0, 3)
         )
 
-    @profile(
-        max_examples=60,
-        deadline=None,
-        suppress_health_check=[*FIXTURE, HealthCheck.filter_too_much],
-    )
+    @tries(60)
     @given(spoiled)
     def same(data: bytes) -> None:
         ours = outcome(data, type_name, BINARY, DEFAULTS)

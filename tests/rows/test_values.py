@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as profile
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.rows.settings import TextSettings
-from tests.rows.support import BINARY, DEFAULTS, INSTANTS, KINDS, TEXT, Kind, Server, encoded
+from tests.rows.support import BINARY, DEFAULTS, INSTANTS, KINDS, TEXT, Kind, Server, encoded, tries
 
 pytestmark = pytest.mark.timeout(60)
-FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 BY_NAME = {kind.type_name: kind for kind in KINDS}
 
 
@@ -38,7 +36,7 @@ def columns(kind: Kind) -> st.SearchStrategy[list[object]]:
 @pytest.mark.parametrize("form", [TEXT, BINARY])
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_every_type(server: Server, kind: Kind, form: int) -> None:
-    @profile(max_examples=50, deadline=None, suppress_health_check=FIXTURE)
+    @tries(50)
     @given(columns(kind))
     def equal(values: list[object]) -> None:
         check(server, kind, values, form)
@@ -70,7 +68,7 @@ def array_from(server: Server, kind: Kind, values: list[object] | None, form: in
 def test_arrays(server: Server, kind: Kind, form: int) -> None:
     server.apply(DEFAULTS)
 
-    @profile(max_examples=20, deadline=None, suppress_health_check=FIXTURE)
+    @tries(20)
     @given(st.lists(st.none() | st.lists(st.none() | kind.values, max_size=4), max_size=4))
     def equal(lists: list[list[object] | None]) -> None:
         expected = [array_from(server, kind, values, form) for values in lists]
@@ -107,7 +105,7 @@ def test_array_quotes(server: Server, word: str) -> None:
 def test_time_zones(server: Server, zone: str) -> None:
     settings = TextSettings(time_zone=zone)
 
-    @profile(max_examples=60, deadline=None, suppress_health_check=FIXTURE)
+    @tries(60)
     @given(st.lists(INSTANTS, max_size=8))
     def equal(values: list[object]) -> None:
         check(server, BY_NAME["timestamptz"], values, TEXT, settings)
@@ -120,7 +118,7 @@ def test_interval_styles(server: Server, style: str) -> None:
     settings = TextSettings(interval_style=style)
     kind = BY_NAME["interval"]
 
-    @profile(max_examples=100, deadline=None, suppress_health_check=FIXTURE)
+    @tries(100)
     @given(columns(kind))
     def equal(values: list[object]) -> None:
         check(server, kind, values, TEXT, settings)
@@ -133,7 +131,7 @@ def test_interval_styles(server: Server, style: str) -> None:
 def test_extra_float_digits(server: Server, name: str, digits: int) -> None:
     settings = TextSettings(extra_float_digits=digits)
 
-    @profile(max_examples=40, deadline=None, suppress_health_check=FIXTURE)
+    @tries(40)
     @given(columns(BY_NAME[name]))
     def equal(values: list[object]) -> None:
         check(server, BY_NAME[name], values, TEXT, settings)
@@ -148,7 +146,7 @@ def test_extra_float_digits(server: Server, name: str, digits: int) -> None:
 def test_date_styles(server: Server, name: str, style: str) -> None:
     settings = TextSettings(date_style=style, time_zone="America/New_York")
 
-    @profile(max_examples=25, deadline=None, suppress_health_check=FIXTURE)
+    @tries(25)
     @given(columns(BY_NAME[name]))
     def equal(values: list[object]) -> None:
         check(server, BY_NAME[name], values, TEXT, settings)
@@ -159,7 +157,7 @@ def test_date_styles(server: Server, name: str, style: str) -> None:
 def test_bytea_escape(server: Server) -> None:
     settings = TextSettings(bytea_output="escape")
 
-    @profile(max_examples=40, deadline=None, suppress_health_check=FIXTURE)
+    @tries(40)
     @given(columns(BY_NAME["bytea"]))
     def equal(values: list[object]) -> None:
         check(server, BY_NAME["bytea"], values, TEXT, settings)
