@@ -91,8 +91,10 @@ def refuse_misread(node: exp.Expr) -> None:
         for child in (node.this, node.expression):
             if isinstance(child, _OTHER_OPERATORS) and type(child) is not type(node):
                 raise _ambiguous(node)
-    elif isinstance(node, exp.BitwiseNot) and isinstance(node.parent, exp.Binary):
-        raise _ambiguous(node)
+    elif isinstance(node, exp.BitwiseNot):
+        around = node.parent
+        if isinstance(around, exp.Binary | exp.Unary) and not isinstance(around, exp.Paren):
+            raise _ambiguous(node)
     elif isinstance(node, exp.Parameter) and not isinstance(node.this, exp.Literal):
         raise UnsupportedError(
             "the prefix operator @ is not supported",
