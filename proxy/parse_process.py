@@ -113,7 +113,3 @@ def _send(value: object) -> None:
     body = pickle.dumps(value)
     sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
     sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()

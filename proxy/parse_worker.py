@@ -24,6 +24,8 @@ from semantic.errors import SemanticError
 
 _LENGTH = struct.Struct("!Q")
 _ROOT = Path(__file__).resolve().parent.parent
+_PROGRAM = "from proxy.parse_process import main; main()"
+"""Not ``-m``: values of the module run as a program are not of the same classes as ours."""
 START_SECONDS = 10.0
 
 
@@ -111,8 +113,8 @@ class ParseWorker:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "proxy.parse_process",
+                "-c",
+                _PROGRAM,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 cwd=_ROOT,
