@@ -12,7 +12,7 @@ from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import CatalogQuery, CubeQuery
 from proxy.rows.errors import ParameterError
-from proxy.session.backends import BackendFunctions
+from proxy.session.backends import BackendFunctions, backend_call
 from proxy.session.copying import open_copy
 from proxy.session.cursors import CursorCommands
 from proxy.session.explaining import explain_fields, explain_lines
@@ -84,12 +84,11 @@ class Runner:
         self, text: str, statement: sql.Select, oids: Sequence[int], *, describe: bool
     ) -> PreparedStatement:
         caller = self._state.caller()
-        replaced = self._backends.answer(text, caller.user)
-        if replaced is not None:
-            text = replaced
         if not describe and not self._engine.generation.may_touch(text):
             return PreparedStatement(text, statement, query=CatalogQuery(text, None, ()))
-        query = await self._engine.prepare(text, oids, caller)
+        call = backend_call(text)
+        described = text if call is None else call.described_by
+        query = await self._engine.prepare(described, oids, caller)
         return PreparedStatement(text, statement, query.parameter_oids, query.fields, query)
 
     async def _prepare_explain(
@@ -269,6 +268,11 @@ class Runner:
 
     async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:
         caller = self._state.caller()
+        call = backend_call(portal.prepared.text)
+        if call is not None:
+            argument = portal.values[0] if portal.values else None
+            done = self._backends.carry_out(call, argument, caller.user)
+            query = CatalogQuery(call.answered_by(done), query.fields, ())
         if query.fields is None:
             source = await self._engine.open_catalog_simple(
                 query.sql, caller, self._settings.observe
@@ -278,8 +282,8 @@ class Runner:
                 query.sql,
                 caller,
                 parameter_oids=query.parameter_oids,
-                parameter_formats=portal.parameter_formats,
-                parameters=portal.parameters,
+                parameter_formats=portal.parameter_formats if query.parameter_oids else (),
+                parameters=portal.parameters if query.parameter_oids else (),
                 result_formats=portal.result_formats,
                 on_settings=self._settings.observe,
             )
