@@ -123,7 +123,11 @@ class CatalogBackend:
         shown = {name: value for name, value in found.items() if name.lower() not in self._extra}
         self._settings = {**normalised(shown), **self._extra}
         self._altered = self._objects
-        if not self._objects:
+        encoding = next(
+            (found[name] for name in found if name.lower() == "client_encoding"), "UTF8"
+        )
+        if not self._objects and encoding.upper() in ("UTF8", "UNICODE"):
+            # Else it stays unknown, and the next lease begins with DISCARD ALL.
             slot.applied = normalised(found)
         return shown
 
