@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_NAMED = re.compile(r"^-- name: (.+)\n(.*?);\s*$", re.MULTILINE | re.DOTALL)
+_NAMED = re.compile(r"^-- name: ([^\n]+)\n(.*?);\s*$", re.MULTILINE | re.DOTALL)
 _numbers = itertools.count(1)
 
 
