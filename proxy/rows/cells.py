@@ -25,6 +25,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 # Arrow's binary arrays address their bytes with int32.
 OFFSET_LIMIT = 2**31 - 1
+# How much is squeezed at a time: what stays in a core's cache.
+_SQUEEZED_BYTES = 2**18
 _INTEGERS = {4: pa.int32(), 8: pa.int64()}
 _SMALL = (pa.binary(), pa.string())
 _LARGE = (pa.large_binary(), pa.large_string())
@@ -175,25 +177,90 @@ def _with_nulls(array: pa.Array, valid: Mask | None) -> pa.Array:
     return pa.Array.from_buffers(array.type, len(array), buffers, offset=array.offset)
 
 
+def _merged_type(pieces: Sequence[Array | bytes]) -> np.dtype[Any]:
+    """The structured type that holds fixed pieces side by side."""
+    return np.dtype(
+        [
+            (f"f{i}", f"S{len(piece)}" if isinstance(piece, bytes) else piece.dtype)
+            for i, piece in enumerate(pieces)
+        ]
+    )
+
+
+def _fill(out: Array, pieces: Sequence[Array | bytes]) -> None:
+    """Write fixed pieces into a structured array."""
+    if any(isinstance(piece, bytes) for piece in pieces):
+        template = np.zeros((), out.dtype)
+        for index, piece in enumerate(pieces):
+            if isinstance(piece, bytes):
+                template[f"f{index}"] = piece
+        out[:] = template
+    for index, piece in enumerate(pieces):
+        if not isinstance(piece, bytes):
+            out[f"f{index}"] = piece
+
+
 def _merge(pieces: Sequence[Array | bytes], rows: int) -> Array:
     """Fixed pieces side by side as one structured array."""
     if len(pieces) == 1 and not isinstance(pieces[0], bytes):
         return pieces[0]
-    fields = [
-        (f"f{i}", f"S{len(piece)}" if isinstance(piece, bytes) else piece.dtype)
-        for i, piece in enumerate(pieces)
-    ]
-    out = np.empty(rows, np.dtype(fields))
-    template = np.zeros((), out.dtype)
-    for (name, _), piece in zip(fields, pieces, strict=True):
-        if isinstance(piece, bytes):
-            template[name] = piece
-    if any(isinstance(piece, bytes) for piece in pieces):
-        out[:] = template
-    for (name, _), piece in zip(fields, pieces, strict=True):
-        if not isinstance(piece, bytes):
-            out[name] = piece
+    out: Array = np.empty(rows, _merged_type(pieces))
+    _fill(out, pieces)
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Fixed pieces side by side that are NULL together, if at all."""
+
+    pieces: list[Array | bytes]
+    valid: Mask | None
+
+    def width(self) -> int:
+        return sum(
+            len(piece) if isinstance(piece, bytes) else piece.dtype.itemsize
+            for piece in self.pieces
+        )
+
+
+def _compressed(groups: Sequence[_Group], rows: int) -> tuple[Array, Array]:
+    """Groups of which some are NULL as bytes without gaps, and the bytes per row."""
+    pieces = [piece for group in groups for piece in group.pieces]
+    kind = _merged_type(pieces)
+    lengths = np.full(rows, kind.itemsize, np.int64)
+    for group in groups:
+        if group.valid is not None:
+            lengths -= ~group.valid * np.int64(group.width())
+    out = np.empty(int(lengths.sum()), np.uint8)
+    # Some rows at a time, in memory that is used again: fresh memory costs more than the work.
+    step = max(_SQUEEZED_BYTES // kind.itemsize, 64)
+    room = np.empty(min(step, rows), kind)
+    kept = np.ones((len(room), kind.itemsize), np.bool_)
+    position = 0
+    for first in range(0, rows, step):
+        last = min(first + step, rows)
+        part, mask = room[: last - first], kept[: last - first]
+        _fill(part, [p if isinstance(p, bytes) else p[first:last] for p in pieces])
+        start = 0
+        for group in groups:
+            stop = start + group.width()
+            if group.valid is not None:
+                mask[:, start:stop] = group.valid[first:last, None]
+            start = stop
+        squeezed = part.view(np.uint8).reshape(mask.shape)[mask]
+        out[position : position + len(squeezed)] = squeezed
+        position += len(squeezed)
+    return out, lengths
+
+
+def _is_dense(groups: Sequence[_Group]) -> bool:
+    """Whether so many of a run's columns have NULLs that it is cheaper to squeeze out the gaps.
+
+    A part of its own for a column with NULLs, and for what follows it, takes the join about as long
+    as squeezing 29 bytes takes.
+    """
+    nullable = sum(group.valid is not None for group in groups)
+    return sum(group.width() for group in groups) < 29 * nullable
 
 
 class Rows:
@@ -201,39 +268,38 @@ class Rows:
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._parts: list[pa.Array | list[Array | bytes]] = []
-        self._nulls: dict[int, Mask] = {}
+        self._parts: list[pa.Array | list[_Group]] = []
 
     def add(self, piece: Array | bytes) -> None:
         """The same bytes in each row, or bytes of fixed size that differ by row."""
-        self._fixed(piece)
+        self._fixed(piece, None)
 
     def cells(self, cells: Cells) -> None:
         """A column's values, nothing where NULL."""
         for piece in cells.pieces:
             if isinstance(piece, pa.Array):
                 self._parts.append(_with_nulls(piece, cells.valid))
-            elif cells.valid is None:
-                self._fixed(piece)
             else:
-                self._nulls[len(self._parts)] = cells.valid
-                self._parts.append([piece])
-                # What follows must not be merged into a part that has NULLs.
-                self._parts.append([])
+                self._fixed(piece, cells.valid)
 
-    def _fixed(self, piece: Array | bytes) -> None:
+    def _fixed(self, piece: Array | bytes, valid: Mask | None) -> None:
         last = self._parts[-1] if self._parts else None
-        if isinstance(last, list) and len(self._parts) - 1 not in self._nulls:
-            last.append(piece)
+        if not isinstance(last, list):
+            self._parts.append([_Group([piece], valid)])
+        elif last[-1].valid is valid:
+            last[-1].pieces.append(piece)
         else:
-            self._parts.append([piece])
+            last.append(_Group([piece], valid))
 
     def join(self, size: int) -> memoryview:
         """All rows' bytes; ``size`` is their number."""
-        parts = [part for part in self._parts if isinstance(part, pa.Array) or part]
-        if len(parts) == 1 and isinstance(parts[0], list) and not self._nulls:
-            merged = _merge(parts[0], self._rows)
-            return memoryview(np.ascontiguousarray(merged).view(np.uint8).data)
+        if len(self._parts) == 1 and isinstance(self._parts[0], list):
+            groups = self._parts[0]
+            if len(groups) == 1 and groups[0].valid is None:
+                merged = _merge(groups[0].pieces, self._rows)
+                return memoryview(np.ascontiguousarray(merged).view(np.uint8).data)
+            if _is_dense(groups):
+                return memoryview(_compressed(groups, self._rows)[0].data)
         joined = self._joined(*self._arguments(size))
         data = memoryview(joined.buffers()[2] or b"").cast("B")
         return data[:size]
@@ -247,19 +313,20 @@ class Rows:
 
     def _arguments(self, size: int) -> tuple[list[pa.Array], bool]:
         """The parts as arrays of one type, and whether that type has 64 bit offsets."""
-        parts: list[tuple[pa.Array | Array, Mask | None]] = []
-        for index, part in enumerate(self._parts):
+        parts: list[pa.Array | tuple[Array, Mask | None]] = []
+        for part in self._parts:
             if isinstance(part, pa.Array):
-                parts.append((part, None))
-            elif part:
-                merged = _merge(part, self._rows)
-                # Values under a NULL take room in the piece, though not in the row.
-                size = max(size, merged.nbytes)
-                parts.append((merged, self._nulls.get(index)))
-        large = size > OFFSET_LIMIT
+                parts.append(part)
+            elif _is_dense(part):
+                parts.append(ragged(*_compressed(part, self._rows)))
+            else:
+                parts += [(_merge(group.pieces, self._rows), group.valid) for group in part]
+        # Values under a NULL take room in a piece, though not in the row.
+        fixed = [part[0].nbytes for part in parts if isinstance(part, tuple)]
+        large = max([size, *fixed]) > OFFSET_LIMIT
         arguments = [
-            _viewed(part, large) if isinstance(part, pa.Array) else _as_binary(part, valid, large)
-            for part, valid in parts
+            _as_binary(part[0], part[1], large) if isinstance(part, tuple) else _viewed(part, large)
+            for part in parts
         ]
         return arguments, large
 
