@@ -355,7 +355,7 @@ class _Emitter:
 
     def _fill_in(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr | None:
         if isinstance(node, exp.Column) and table_of(node) == MEASURE_TABLE:
-            return self._measure(uses[node.name], uses)
+            return enclose(self._measure(uses[node.name], uses))
         if isinstance(node, exp.Column):
             return self._inlined(node)
         key = subquery_key(node)

@@ -80,6 +80,7 @@ def _guaranteed(join: Joined, source: Source, resolver: Resolver) -> list[Equali
 
 def _equalities(node: exp.Expr, resolver: Resolver) -> list[Equality]:
     """``column = expression`` as the column and the columns of the expression, either way round."""
+    node = _null_safe(node)
     if not isinstance(node, _EQUALITIES):
         return []
     found: list[Equality] = []
@@ -94,6 +95,34 @@ def _equalities(node: exp.Expr, resolver: Resolver) -> list[Equality]:
         ]
         found.append((visible, depends))
     return found
+
+
+def _null_safe(node: exp.Expr) -> exp.Expr:
+    """The equality inside ``a = b OR (a IS NULL AND b IS NULL)``, as some tools write it."""
+    if not isinstance(node, exp.Or):
+        return node
+    sides = [_bare(node.this), _bare(node.expression)]
+    equal = next((side for side in sides if isinstance(side, exp.EQ)), None)
+    nulls = next((side for side in sides if isinstance(side, exp.And)), None)
+    if equal is None or nulls is None:
+        return node
+    tested = [_tested(nulls.this), _tested(nulls.expression)]
+    compared = [_bare(equal.this), _bare(equal.expression)]
+    return equal if tested in (compared, compared[::-1]) else node
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
+
+
+def _tested(node: exp.Expr) -> exp.Expr | None:
+    """What an ``IS NULL`` is about."""
+    node = _bare(node)
+    if not isinstance(node, exp.Is) or node.args.get("negate"):
+        return None
+    return _bare(node.this) if isinstance(node.expression, exp.Null) else None
 
 
 def linked(join: Joined, where: exp.Expr | None, resolver: Resolver) -> bool:

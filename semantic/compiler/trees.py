@@ -85,5 +85,17 @@ def enclose(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Binary):
         # Some operators (AND, ->, ~) count as functions too.
         return exp.Paren(this=node)
-    atoms = (exp.Column, exp.Literal, exp.Paren, exp.Func, exp.Boolean, exp.Null, exp.Subquery)
-    return node if isinstance(node, atoms) else exp.Paren(this=node)
+    return node if isinstance(node, _ATOMS) else exp.Paren(this=node)
+
+
+_ATOMS = (
+    exp.Column,
+    exp.Literal,
+    exp.Paren,
+    exp.Func,
+    exp.Boolean,
+    exp.Null,
+    exp.Subquery,
+    exp.Filter,
+    exp.WithinGroup,
+)
