@@ -42,7 +42,7 @@ class CursorCommands:
 
     def fields(self, name: str) -> tuple[FieldDescription, ...] | None:
         """The columns of a cursor; 34000 for an unknown one."""
-        self._state.find_cursor(name)
+        self._check_known(name)
         return self._state.portals[name].prepared.fields
 
     async def run(
@@ -54,8 +54,9 @@ class CursorCommands:
             return Done("DECLARE CURSOR")
         if isinstance(statement, sql.CloseCursor):
             return await self._close(statement)
-        cursor = self._state.find_cursor(statement.name)
+        self._check_known(statement.name)
         declared = self._state.portals[statement.name]
+        cursor = self._state.cursors.get(statement.name) or await self._adopt(declared)
         fields = declared.prepared.fields or ()
         wanted = (1,) if cursor.binary else portal.result_formats
         formats = expand_formats(wanted, len(fields))
@@ -75,6 +76,27 @@ class CursorCommands:
         fields = portal.prepared.fields or ()
         await cursor.open(expand_formats(portal.result_formats, len(fields)), len(fields))
         return Rows(RowReader(_FetchSource(cursor, "forward", limit)), fields)
+
+    def _check_known(self, name: str) -> None:
+        """Raises 34000 unless FETCH can name it: a cursor, or a query's portal that Bind made."""
+        portal = self._state.portals.get(name)
+        if portal is None or not isinstance(portal.prepared.statement, sql.Select):
+            self._state.find_cursor(name)
+
+    async def _adopt(self, portal: Portal) -> Cursor:
+        """A portal that Bind made, which SQL reads on: forward only, in the formats of Bind."""
+        state = self._state
+        outcome, portal.outcome = portal.outcome, None
+        rows = outcome if isinstance(outcome, Rows) else await self._open_query(portal)
+        columns = len(portal.prepared.fields or ())
+
+        async def opener(_formats: tuple[int, ...]) -> RowReader:
+            return rows.reader
+
+        cursor = Cursor(portal.name, opener, False, False, False, state.limits.max_cursor_bytes)
+        state.cursors[portal.name] = cursor
+        await cursor.open(expand_formats(portal.result_formats, columns), columns)
+        return cursor
 
     def _declare(self, portal: Portal, statement: sql.Declare) -> None:
         state = self._state
@@ -121,6 +143,6 @@ class CursorCommands:
             for name in list(self._state.cursors):
                 await self._state.drop_portal(name)
             return Done("CLOSE CURSOR ALL")
-        self._state.find_cursor(statement.name)
+        self._check_known(statement.name)
         await self._state.drop_portal(statement.name)
         return Done("CLOSE CURSOR")
