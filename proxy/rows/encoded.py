@@ -9,7 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from proxy.rows.errors import EncodeError
+
+LONGEST_ROW = 2**30 - 1
+"""PostgreSQL's own limit (MaxAllocSize); lengths in messages are of 32 bits."""
+
 Offsets = npt.NDArray[np.int64]
+
+
+def too_long() -> EncodeError:
+    """A row above LONGEST_ROW."""
+    return EncodeError("54000", "a row is longer than a message may be")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from proxy.rows.cells import Cells, Rows, prefixes, sizes
 from proxy.rows.codecs import codec, conform
-from proxy.rows.encoded import EncodedRows, rows_from_lengths
+from proxy.rows.encoded import LONGEST_ROW, EncodedRows, rows_from_lengths, too_long
 from proxy.rows.errors import RowsError
 from proxy.rows.scalars import small_rows
 from proxy.rows.settings import TextSettings
@@ -81,6 +81,9 @@ def column_messages(
     totals = np.full(rows, 7 + 4 * len(columns), np.int64)
     for cells in columns:
         totals += cells.lengths if cells.valid is None else sizes(cells, rows)
+    size = int(totals.sum())
+    if size > LONGEST_ROW and totals.max() > LONGEST_ROW:
+        raise too_long()
     gathered = Rows(rows)
     gathered.add(kind)
     gathered.add((totals - 1).astype(">i4"))
@@ -88,4 +91,4 @@ def column_messages(
     for cells in columns:
         gathered.add(prefixes(cells))
         gathered.cells(cells)
-    return gathered.join(int(totals.sum())), totals
+    return gathered.join(size), totals

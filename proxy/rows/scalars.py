@@ -17,7 +17,7 @@ import pyarrow as pa
 from proxy.rows.arrays import needs_quotes, quoted, taken_apart
 from proxy.rows.calendar import DAY
 from proxy.rows.cells import raw
-from proxy.rows.encoded import EncodedRows
+from proxy.rows.encoded import LONGEST_ROW, EncodedRows, too_long
 from proxy.rows.errors import EncodeError
 from proxy.rows.floats import rounded_digits, rounded_text, shortest_text
 from proxy.rows.intervals import STORED, one_to_micros
@@ -40,6 +40,8 @@ def small_rows(columns: Sequence[Values], rows: int) -> EncodedRows:
     size = 0
     for row in zip(*columns, strict=True) if columns else [()] * rows:
         body = b"".join([_NULL if value is None else _LENGTH(len(value)) + value for value in row])
+        if len(body) > LONGEST_ROW:
+            raise too_long()
         out.append(_HEADER(b"D", len(body) + 6, len(columns)))
         out.append(body)
         size += len(body) + 7

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import find
 
-from proxy.rows import cells
+from proxy.rows import cells, encoder, scalars
 from proxy.rows.encoded import rows_from_bodies, rows_from_messages
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import EncodeError, RowsError, UnsupportedSetting
@@ -85,6 +85,16 @@ def test_beyond_two_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert encoded("time", pa.array([1, 2_000], pa.time64("us")), TEXT) == times
 
 
+def test_too_long_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = pa.record_batch([pa.array(["x" * 100, "y"])], names=["a"])
+    for module in (encoder, scalars):
+        monkeypatch.setattr(module, "LONGEST_ROW", 100)
+    for encode in (RowEncoder(["text"], []).encode, RowEncoder(["text"], []).encode_columns):
+        with pytest.raises(EncodeError) as error:
+            encode(one)
+        assert error.value.sqlstate == "54000"
+
+
 CONFORMING = [
     ("int4", pa.array([1, None], pa.int64()), [b"1", None]),
     ("int8", pa.array([1], pa.uint8()), [b"1"]),
@@ -128,8 +138,8 @@ REFUSED = [
 @pytest.mark.parametrize("form", [TEXT, BINARY])
 @pytest.mark.parametrize("small", [True, False])
 def test_refused(type_name: str, array: pa.Array, sqlstate: str, form: int, small: bool) -> None:
-    encoder = RowEncoder([type_name], [form])
-    encode = encoder.encode if small else encoder.encode_columns
+    one = RowEncoder([type_name], [form])
+    encode = one.encode if small else one.encode_columns
     with pytest.raises(EncodeError) as error:
         encode(pa.record_batch([array], names=["x"]))
     assert error.value.sqlstate == sqlstate
