@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
-import select
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.targets import Pair, Target, run_client
+from tests.e2e.terminal import Terminal
 from tests.support.oracle import binaries
 
 SCRIPTS = Path(__file__).parent / "testdata" / "psql"
@@ -185,7 +182,7 @@ COMPLETIONS = [
 @each_psql
 def test_completion(program: str, ours: Target) -> None:
     """TAB sends queries of its own and completes the word."""
-    with Terminal([program, "-X"], ours) as terminal:
+    with Terminal([program, "-X"], ours.environment) as terminal:
         terminal.expect("=> ")
         for typed, completed in COMPLETIONS:
             terminal.send(typed)
@@ -193,38 +190,3 @@ def test_completion(program: str, ours: Target) -> None:
             terminal.expect(completed.rsplit(".", 1)[-1])
             terminal.send("\x15\r")
             terminal.expect("=> ")
-
-
-class Terminal:
-    """A program that believes it talks to a person."""
-
-    def __init__(self, command: list[str], target: Target) -> None:
-        self._master, slave = pty.openpty()
-        environment = {**target.environment, "TERM": "dumb", "PAGER": "cat", "LC_ALL": "C.UTF-8"}
-        self._process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True
-        )
-        os.close(slave)
-        self._unread = ""
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._master)
-
-    def send(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def expect(self, text: str, seconds: float = 10.0) -> None:
-        """Read until this was shown."""
-        deadline = time.monotonic() + seconds
-        while text not in self._unread:
-            ready, _, _ = select.select([self._master], [], [], deadline - time.monotonic())
-            assert ready, f"waited for {text!r}, have {self._unread!r}"
-            with contextlib.suppress(OSError):
-                data = os.read(self._master, 65536)
-                self._unread += data.decode(errors="replace").replace("\a", "")
-        self._unread = self._unread.split(text, 1)[1]
