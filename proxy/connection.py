@@ -26,11 +26,20 @@ logger = logging.getLogger("cubewire.connection")
 WRITE_HIGH_BYTES = 256 * 1024
 WRITE_LOW_BYTES = 64 * 1024
 
+TURN_SECONDS = 0.005
+"""How long one client's messages are handled before the others get their turn."""
+
+
+def shutdown_fields() -> dict[str, str]:
+    """What a client is told when the server, or an administrator, ends its session."""
+    return error_fields("57P01", "terminating connection due to administrator command")
+
 
 class ConnectionHost(Protocol):
     """What a connection needs of the server."""
 
     write_timeout: float
+    stopping: bool
 
     def new_login(self, connection: ClientConnection, wire: ServerConnection) -> Login:
         """The exchange up to the first ReadyForQuery."""
@@ -110,6 +119,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol: whatever runs for this client stops."""
         self._closing = True
+        self._transport = None
         self._host.closed(self)
         if self._resumed is not None and not self._resumed.done():
             self._resumed.set_result(None)
@@ -239,9 +249,13 @@ class ClientConnection(asyncio.Protocol):
 
     async def _run(self) -> None:
         """Handle every complete message, then end: the next bytes start another task."""
+        turn = time.monotonic()
         try:
             while (message := await self._next_message()) is not None:
                 self.last_activity = time.monotonic()
+                if self.last_activity - turn > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
                 if isinstance(message, Terminate):
                     self.abort_after_flush()
                     break
@@ -251,6 +265,10 @@ class ClientConnection(asyncio.Protocol):
                     await self._log_in(message)
                 if self._reading_paused and not self._wire.full:
                     self._resume_reading()
+                if self._resumed is not None and not self._resumed.done():
+                    await self.drain()
+                if self._host.stopping and self._wire.phase is Phase.READY:
+                    self.fail(shutdown_fields())
                 if self._closing:
                     break
         except (ConnectionError, asyncio.CancelledError):
@@ -324,8 +342,28 @@ class ClientConnection(asyncio.Protocol):
         if self._tls is not None:
             self._tls.close()
             self._write_raw(self._tls.outgoing())
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)  # who waits to send more learns that it is over
         if self._transport is not None:
             self._transport.close()
+            self._watch_flush()
+
+    def _watch_flush(self) -> None:
+        """Close at once where the client reads nothing of the rest for the write timeout."""
+        transport, seconds = self._transport, self._host.write_timeout
+        left = transport.get_write_buffer_size() if transport is not None else 0
+        if not left or not seconds:
+            return
+
+        def look() -> None:
+            if self._transport is None:
+                return
+            if self._transport.get_write_buffer_size() < left:
+                self._watch_flush()
+            else:
+                self._transport.abort()
+
+        self._loop.call_later(seconds, look)
 
     def abort(self) -> None:
         """Close at once."""

@@ -17,7 +17,7 @@ from proxy.auth.authenticator import Authenticator
 from proxy.auth.tls import TlsContext
 from proxy.cancellation import CancelRegistry
 from proxy.config import Config
-from proxy.connection import ClientConnection
+from proxy.connection import ClientConnection, shutdown_fields
 from proxy.engine import Engine
 from proxy.errors import error_fields
 from proxy.login import Login, LoginConnection
@@ -117,7 +117,7 @@ class Server:
             await asyncio.sleep(0.02)
             self._end_idle()
         for connection in list(self._connections):
-            connection.fail(_shutdown_fields())
+            connection.fail(shutdown_fields())
         await asyncio.sleep(0)
         for connection in list(self._connections):
             connection.abort()
@@ -130,7 +130,7 @@ class Server:
     def _end_idle(self) -> None:
         for connection in list(self._connections):
             if not connection.working:
-                connection.fail(_shutdown_fields())
+                connection.fail(shutdown_fields())
 
     async def _sweep(self) -> None:
         """End logins, sessions and transactions that have been silent for too long."""
@@ -272,9 +272,7 @@ class Server:
         connection = self._of_user(process_id, user)
         if connection is None:
             return False
-        connection.fail(
-            error_fields("57P01", "terminating connection due to administrator command")
-        )
+        connection.fail(shutdown_fields())
         return True
 
     def _of_user(self, process_id: int, user: str) -> ClientConnection | None:
@@ -303,10 +301,6 @@ class Server:
         self._parts.metrics.statement(record)
         self._parts.metrics.dropped_lines = self._parts.log.writer.dropped
         self._parts.log.statement(record)
-
-
-def _shutdown_fields() -> dict[str, str]:
-    return error_fields("57P01", "terminating connection due to administrator command")
 
 
 def _idle_fields(sqlstate: str, which: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from proxy.wire.backend import (
 )
 
 DRAIN_BYTES = 16_384
-"""Chunks from this size on wait for the client; smaller ones leave with what follows them."""
+"""What was sent since the client was last waited for; less of it leaves with what follows."""
 
 _SUSPENDED = PortalSuspended().encode()
 _COPY_DONE = CopyDone().encode()
@@ -30,6 +30,7 @@ class OutcomeWriter:
     def __init__(self, client: Client, state: SessionState) -> None:
         self._client = client
         self._state = state
+        self._unwaited = 0
 
     async def write(
         self,
@@ -72,9 +73,7 @@ class OutcomeWriter:
             sent += rows.rows
             record.rows += rows.rows
             record.bytes += size
-            self._client.send(rows.data)
-            if size >= DRAIN_BYTES:
-                await self._client.drain()
+            await self._send(rows.data, size)
         else:
             self._client.send(_SUSPENDED)
             return
@@ -89,11 +88,16 @@ class OutcomeWriter:
             data, rows = chunk
             record.rows += rows
             record.bytes += len(data)
-            self._client.send(data)
-            if len(data) >= DRAIN_BYTES:
-                await self._client.drain()
+            await self._send(data, len(data))
         self._client.send(_COPY_DONE)
         self._client.send(CommandComplete(outcome.chunks.tag(record.rows)).encode())
+
+    async def _send(self, data: bytes | memoryview, size: int) -> None:
+        self._client.send(data)
+        self._unwaited += size
+        if self._unwaited >= DRAIN_BYTES:
+            self._unwaited = 0
+            await self._client.drain()
 
     def _notices(self, notices: list[dict[str, str]]) -> None:
         for fields in notices:

@@ -126,6 +126,8 @@ class Session:
             if state.several:
                 await self._runner.check_syntax(statements)
             for part in statements:
+                if part is not statements[0]:
+                    await self._client.drain()
                 state.offset = part.offset
                 await self._run_simple(part.text)
         except Exception as error:  # noqa: BLE001 - every error is answered (flatten)
