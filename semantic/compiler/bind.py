@@ -77,8 +77,8 @@ class Binder:
             return None
         if not isinstance(parsed.tree, exp.Query):
             raise UnsupportedError("this statement over a cube is not supported")
-        check_functions(parsed.tree, self._dialect(binder, parsed.tree))
         query = binder.bind(parsed.tree, None)
+        check_functions(parsed.tree, self._members.sql.dialect(statement.data_source))
         for index in range(len(query.names)):
             query.demand(index)
         plan = None if statement.deferred is not None else query.build()
@@ -88,7 +88,7 @@ class Binder:
             plan,
             tuple(query.names),
             tuple(statement.cubes),
-            next(iter(statement.data_sources), "default"),
+            statement.data_source,
             statement.deferred,
         )
 
@@ -103,15 +103,6 @@ class Binder:
         if table.args.get("db") is not None:
             return True
         return not _is_shadowed(table)
-
-    def _dialect(self, binder: QueryBinder, tree: exp.Expr) -> str:
-        for table in tree.find_all(exp.Table):
-            name = binder.relation_of(table)
-            relation = None if name is None else self._members.sql.model.relation(name)
-            if relation is not None:
-                cube = self._members.sql.root_of(relation)
-                return self._members.sql.dialect(cube.data_source)
-        return self._members.sql.dialect("default")
 
 
 def _is_shadowed(table: exp.Table) -> bool:

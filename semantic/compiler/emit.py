@@ -350,6 +350,8 @@ class _Emitter:
 
     def _expression(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         """A plan expression in the dialect, its placeholders filled in."""
+        if isinstance(node, exp.Column):
+            return self._fill_in(node, uses) or copied(node)
         tree = translate(node, self._dialect, self._types, self._settings)
         return rebuild(tree, lambda item: self._fill_in(item, uses))
 

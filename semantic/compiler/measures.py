@@ -21,7 +21,7 @@ from semantic.compiler.trees import column, enclose, identifier, is_column_of, r
 from semantic.errors import UnsupportedError
 from semantic.model.members import Measure, MeasureType
 from semantic.model.model import MemberTarget
-from semantic.model.types import INT4, INT8, TEXT, UNKNOWN, PostgresType
+from semantic.model.types import INT4, INT8, TEXT, PostgresType
 
 INPUT = "input:"
 
@@ -85,9 +85,8 @@ class MeasureDefinition:
         Where several types lead to the measure's own (numeric is the sum of bigint and of numeric),
         it is the one that holds the others.
         """
-        if not self.portable:
-            return UNKNOWN
-        if self.type.startswith("count"):
+        if not self.portable or self.type.startswith("count"):
+            # Nothing asks for it: the values go into the formula as they are.
             return TEXT
         return INT4 if self.type == "sum" and published == INT8 else published
 

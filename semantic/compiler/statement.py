@@ -43,6 +43,11 @@ class Statement:
     foreign: exp.Table | None = None
     _counter: int = 0
 
+    @property
+    def data_source(self) -> str:
+        """The data source of the cubes that were found."""
+        return next(iter(self.data_sources), "default")
+
     def next_key(self) -> str:
         """A key that is unique in the statement."""
         self._counter += 1
