@@ -149,8 +149,8 @@ def _parsed(text: str, type_name: str) -> tuple[int, int, int | str | None]:
     match = _MOMENT.fullmatch(word)
     if match is None:
         raise NeedsServer(type_name, text)
-    if match["chour"] and match["sign"] and len(match["zhour"] or "") == 1:
-        raise NeedsServer(type_name, text)
+    if match["chour"] and match["sign"]:
+        raise NeedsServer(type_name, text)  # the sign may be read as part of the date
     # In this order PostgreSQL finds fault with the parts.
     clock = _clock(match, text) if match["hour"] or match["chour"] else 0
     zone = 0 if match["zdate"] else _offset(match, text)
