@@ -55,7 +55,7 @@ def emit(plan: Query, analysis: Analysis, dialect: str, settings: SessionSetting
     """Write a plan in a dialect, every result column cast to the type announced for it."""
     emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings)
     tree = emitter.statement(plan, analysis.columns)
-    tree, uses = number_parameters(tree, analysis)
+    uses = number_parameters(tree, analysis)
     try:
         text = dialect_of(dialect).generate(tree, copy=False, unsupported_level=ErrorLevel.RAISE)
     except UnsupportedDialectError as error:
@@ -71,6 +71,7 @@ class _Emitter:
         self._types = types
         self._dialect = dialect
         self._settings = settings
+        self._translated: dict[exp.Expr, exp.Expr] = {}
 
     def statement(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
         """The outermost query."""
@@ -352,13 +353,29 @@ class _Emitter:
         """A plan expression in the dialect, its placeholders filled in."""
         if isinstance(node, exp.Column):
             return self._fill_in(node, uses) or copied(node)
+        known = self._translated.get(node)
+        if known is None:
+            known = self._translated[node] = self._translate(node, uses)
+            return known
+        # A grouping key comes back in the select list and the order: copying is the cheaper way.
+        return copied(known)
+
+    def _translate(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         tree = translate(node, self._dialect, self._types, self._settings)
-        return rebuild(tree, lambda item: self._fill_in(item, uses))
+        places = [item for item in tree.walk() if isinstance(item, exp.Column | exp.Select)]
+        for place in places:
+            value = self._fill_in(place, uses)
+            if value is not None:
+                # The translation is a tree of our own, which may be changed in place.
+                if place is tree:
+                    return value
+                place.replace(value)
+        return tree
 
     def _fill_in(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr | None:
-        if isinstance(node, exp.Column) and table_of(node) == MEASURE_TABLE:
-            return enclose(self._measure(uses[node.name], uses))
         if isinstance(node, exp.Column):
+            if table_of(node) == MEASURE_TABLE:
+                return enclose(self._measure(uses[node.name], uses))
             return self._inlined(node)
         key = subquery_key(node)
         if key is not None:

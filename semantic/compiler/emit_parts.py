@@ -10,7 +10,7 @@ from semantic.compiler.api import Analysis, ParameterUse, ResultColumn
 from semantic.compiler.measures import is_aggregate
 from semantic.compiler.names import Names
 from semantic.compiler.plan import OrderKey, Scan
-from semantic.compiler.trees import copied, identifier, rebuild
+from semantic.compiler.trees import copied, identifier
 from semantic.errors import SemanticError
 from semantic.model.types import PostgresType
 
@@ -81,26 +81,19 @@ def final_names(columns: tuple[ResultColumn, ...]) -> list[str]:
     return [names.take(column.name) for column in columns]
 
 
-def number_parameters(
-    tree: exp.Expr, analysis: Analysis
-) -> tuple[exp.Expr, tuple[ParameterUse, ...]]:
-    """Number the placeholders anew, without gaps, in the order of the text."""
+def number_parameters(tree: exp.Expr, analysis: Analysis) -> tuple[ParameterUse, ...]:
+    """Number a tree's placeholders anew, without gaps, in the order of the text."""
     uses: dict[int, int] = {}
     if not analysis.parameters:
-        return tree, ()
-
-    def replace(node: exp.Expr) -> exp.Expr | None:
-        if not isinstance(node, exp.Parameter):
-            return None
+        return ()
+    for node in list(tree.find_all(exp.Parameter, bfs=False)):
         number = int(node.this.name)
         place = uses.setdefault(number - 1, len(uses) + 1)
-        return exp.Parameter(this=exp.Literal.number(place))
-
-    tree = rebuild(tree, replace)
+        node.set("this", exp.Literal.number(place))
     for index in uses:
         if index >= len(analysis.parameters):
             raise SemanticError("42P02", f"there is no parameter ${index + 1}")
-    return tree, tuple(ParameterUse(index, analysis.parameters[index]) for index in uses)
+    return tuple(ParameterUse(index, analysis.parameters[index]) for index in uses)
 
 
 _SPELLED = {
