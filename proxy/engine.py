@@ -215,13 +215,15 @@ class Engine:
         Text in a form that only PostgreSQL reads (``'yesterday'``) is put to the catalog.
         """
         decoded: list[object] = []
-        for oid, value, code in zip(oids, values, formats, strict=True):
+        settings = text_settings(caller)
+        bound = zip(oids, values, formats, strict=True)
+        for number, (oid, value, code) in enumerate(bound, start=1):
             name = type_of(oid).name
             try:
-                decoded.append(decode_parameter(value, name, code))
+                decoded.append(decode_parameter(value, name, code, settings, number=number))
             except NeedsServer:
                 text = await self._normalise(oid, value, code, caller)
-                decoded.append(decode_parameter(text, name, 0))
+                decoded.append(decode_parameter(text, name, 0, settings, number=number))
         return tuple(decoded)
 
     async def _normalise(

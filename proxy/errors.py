@@ -7,7 +7,7 @@ from typing import Literal
 
 from connectors.errors import WarehouseError
 from proxy.catalog.errors import CatalogError
-from proxy.rows.errors import ParameterError, UnsupportedSetting
+from proxy.rows.errors import RowsError
 from proxy.wire.errors import ProtocolViolation
 from semantic.errors import SemanticError
 
@@ -99,8 +99,8 @@ def flatten(error: BaseException, offset: int = 0) -> dict[str, str]:
             position=position,
             severity=error.severity if isinstance(error, SessionError) else "ERROR",
         )
-    if isinstance(error, ParameterError | UnsupportedSetting):
-        return error_fields(error.sqlstate, error.message)
+    if isinstance(error, RowsError):
+        return error_fields(error.sqlstate, error.message, detail=error.detail, hint=error.hint)
     if isinstance(error, asyncio.CancelledError):
         return error_fields("57014", "canceling statement due to user request")
     if isinstance(error, MemoryError):

@@ -1,1 +1,76 @@
-"""Scalar expressions: their PostgreSQL types, and their meaning in each warehouse's dialect."""
+"""Scalar expressions: their PostgreSQL types, and their meaning in each warehouse's dialect.
+
+What a dialect cannot do exactly as PostgreSQL would is refused (0A000), never approximated.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sqlglot import exp
+
+from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions import postgres
+from semantic.compiler.expressions.allowed import check_functions, check_node
+from semantic.compiler.expressions.duckdb import dialect as duckdb
+from semantic.compiler.expressions.environment import TypeEnvironment
+from semantic.compiler.expressions.inference import infer
+from semantic.errors import UnsupportedError
+from semantic.model.types import PostgresType
+
+
+class _Dialect(Protocol):
+    """One module a dialect."""
+
+    def translate(
+        self, node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings, /
+    ) -> exp.Expr:
+        """See ``translate`` below."""
+
+    def cast_result(
+        self, node: exp.Expr, source: PostgresType, target: PostgresType, /
+    ) -> exp.Expr:
+        """See ``cast_result`` below."""
+
+
+_DIALECTS: dict[str, _Dialect] = {"duckdb": duckdb, "postgres": postgres}
+
+
+def translate(
+    node: exp.Expr, dialect: str, environment: TypeEnvironment, settings: SessionSettings
+) -> exp.Expr:
+    """A new tree for a dialect, with PostgreSQL's meaning. The tree that is given stays as it is.
+
+    Raises:
+        UnsupportedError: 0A000, the dialect cannot do it exactly.
+        SemanticError: 42501 for a function that is not allowed, 22P02 for a literal that is no value
+            of its type.
+    """
+    return _module(dialect).translate(node, environment, settings)
+
+
+def cast_result(
+    node: exp.Expr, source: PostgresType, target: PostgresType, dialect: str
+) -> exp.Expr:
+    """A translated tree in the type that was announced for its result column.
+
+    A numeric without precision may come as text with PostgreSQL's digits.
+    """
+    return _module(dialect).cast_result(node, source, target)
+
+
+def _module(dialect: str) -> _Dialect:
+    found = _DIALECTS.get(dialect)
+    if found is None:
+        raise UnsupportedError(f"expressions are not supported on {dialect}")
+    return found
+
+
+__all__ = [
+    "TypeEnvironment",
+    "cast_result",
+    "check_functions",
+    "check_node",
+    "infer",
+    "translate",
+]

@@ -1,0 +1,1 @@
+"""PostgreSQL's meaning of expressions, in DuckDB's SQL."""

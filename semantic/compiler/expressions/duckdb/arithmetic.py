@@ -1,0 +1,321 @@
+"""Operators: arithmetic of numbers, dates and intervals, concatenation, bits, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from semantic.compiler.expressions import operators
+from semantic.compiler.expressions.duckdb import casts, literals, moments, numeric
+from semantic.compiler.expressions.duckdb.build import atom, call, cast, number, sql
+from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
+from semantic.compiler.expressions.duckdb.translator import Translator
+from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.places import position
+from semantic.compiler.expressions.types import FLOATS, INTEGERS, numeric_scale
+from semantic.errors import UnsupportedError
+from semantic.model.types import (
+    INT4,
+    INTERVAL,
+    NUMERIC,
+    TEXT,
+    PostgresType,
+)
+
+_DIGITS = {"int2": 5, "int4": 10, "int8": 19}
+
+
+def operation(translator: Translator, node: exp.Expr) -> Value:
+    """A binary operator."""
+    left, right = translator.types.of(node.this), translator.types.of(node.expression)
+    found = operators.binary(type(node), left, right, node)
+    result = found.result
+    if result.name in INTEGERS and found.left.name in INTEGERS:
+        return _integers(translator, node, found)
+    if result.name in FLOATS and found.left.name in FLOATS:
+        return _floats(translator, node, found)
+    if result.name == "numeric":
+        return _numerics(translator, node)
+    if isinstance(node, exp.DPipe):
+        return _concatenation(translator, node, found)
+    return _moments(translator, node, found)
+
+
+def _integers(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
+    left = atom(translator.typed(node.this, found.left))
+    right = atom(translator.typed(node.expression, found.right))
+    if isinstance(node, exp.BitwiseXor):
+        return Value(call("xor", left, right), found.result)
+    if isinstance(node, exp.BitwiseLeftShift | exp.BitwiseRightShift):
+        raise UnsupportedError("shifts are not supported on DuckDB")
+    kind = exp.IntDiv if isinstance(node, exp.Div) else type(node)
+    if isinstance(node, exp.Mod):
+        right = _not_zero(right, found.right)
+    # A literal may be narrower in DuckDB than its PostgreSQL type, a column never is.
+    made = kind(this=left, expression=right)
+    if any(isinstance(side, exp.Literal) for side in (left, right)) and found.result.name == "int8":
+        made = kind(this=cast(left, "BIGINT"), expression=right)
+    return Value(made, found.result)
+
+
+def _not_zero(node: exp.Expr, kind: PostgresType) -> exp.Expr:
+    """A divisor, with PostgreSQL's error where it is zero."""
+    if isinstance(node, exp.Literal) and not node.is_string and float(node.this) != 0:
+        return node
+    spelled = duckdb_type(kind) if kind.name != "numeric" else f"DECIMAL({MAX_PRECISION}, 0)"
+    if isinstance(node, exp.Column):
+        template = f"CASE WHEN _1 = 0 THEN CAST(error('division by zero') AS {spelled}) ELSE _1 END"
+        return exp.Paren(this=sql(template, node))
+    template = (
+        "list_transform([_1], lambda v: CASE WHEN v = 0 "
+        f"THEN CAST(error('division by zero') AS {spelled}) ELSE v END)[1]"
+    )
+    return sql(template, node)
+
+
+def _floats(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
+    left = atom(translator.typed(node.this, found.left))
+    right = atom(translator.typed(node.expression, found.right))
+    if isinstance(node, exp.Div):
+        right = _not_zero(right, found.right)
+    return Value(type(node)(this=left, expression=right), found.result)
+
+
+def _numerics(translator: Translator, node: exp.Expr) -> Value:
+    left = translator.coerced(node.this, NUMERIC)
+    right = translator.coerced(node.expression, NUMERIC)
+    if isinstance(node, exp.Div):
+        return numeric.quotient(left, right)
+    one, two = atom(left.node), atom(right.node)
+    whole = left.whole and right.whole
+    if isinstance(node, exp.Mod):
+        two = _not_zero(two, NUMERIC) if isinstance(two, exp.Column | exp.Literal) else two
+        if not isinstance(right.node, exp.Literal):
+            raise UnsupportedError("% of numeric by anything but a number is not supported")
+        return Value(exp.Mod(this=one, expression=two), NUMERIC, whole=whole)
+    if isinstance(node, exp.Mul):
+        one = _wide_enough(one, left, right)
+    return Value(type(node)(this=one, expression=two), NUMERIC, whole=whole)
+
+
+def _wide_enough(node: exp.Expr, left: Value, right: Value) -> exp.Expr:
+    """DuckDB multiplies two short decimals into one no longer than itself; make room."""
+    one, two = _size(left), _size(right)
+    if one is None or two is None:
+        return node
+    precision, scale = one
+    if scale + two[1] > MAX_PRECISION:
+        raise UnsupportedError("the product has more digits than DuckDB can hold")
+    wide = min(MAX_PRECISION, precision + two[0])
+    return node if wide == precision else cast(node, f"DECIMAL({wide}, {scale})")
+
+
+def _size(value: Value) -> tuple[int, int] | None:
+    if value.type.name in _DIGITS:
+        return _DIGITS[value.type.name], 0
+    return numeric_scale(value.type)
+
+
+def negative(translator: Translator, node: exp.Expr) -> Value:
+    """A minus sign."""
+    kind = translator.types.of(node)
+    value = translator.coerced(node.this, kind)
+    inner = value.node
+    if isinstance(inner, exp.Neg):
+        inner = exp.Paren(this=inner)
+    made = exp.Paren(this=exp.Neg(this=atom(inner)))
+    if value.text is not None:
+        template = (
+            "list_transform([_1], lambda t: CASE WHEN starts_with(t, '-') THEN substring(t, 2) "
+            "WHEN regexp_matches(t, '[1-9]') THEN concat('-', t) ELSE t END)[1]"
+        )
+        return numeric.from_text(sql(template, value.text))
+    return Value(made, value.type, scale=value.scale)
+
+
+def _concatenation(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
+    if found.result.is_array:
+        return _array_concatenation(translator, node, found)
+    sides = []
+    for side in (node.this, node.expression):
+        value = translator.value(side)
+        if value.type.name == "unknown":
+            sides.append(atom(translator.typed(side, TEXT)))
+        else:
+            sides.append(atom(casts.text(value)))
+    return Value(exp.DPipe(this=sides[0], expression=sides[1]), TEXT)
+
+
+def _array_concatenation(
+    translator: Translator, node: exp.Expr, found: operators.Operator
+) -> Value:
+    left, right = translator.value(node.this), translator.value(node.expression)
+    if left.type.is_array and right.type.is_array:
+        template = (
+            "CASE WHEN _1 IS NULL THEN _2 WHEN _2 IS NULL THEN _1 ELSE list_concat(_1, _2) END"
+        )
+        return Value(sql(template, left.node, right.node), found.result)
+    if left.type.is_array and left.type.element.name == right.type.name:
+        return Value(call("list_append", left.node, right.node), found.result)
+    if right.type.is_array and right.type.element.name == left.type.name:
+        return Value(call("list_prepend", left.node, right.node), found.result)
+    raise UnsupportedError("|| of an array and a value of another type is not supported")
+
+
+# Templates by sign, left and right type.
+_MOMENTS = {
+    ("Add", "date", "int4"): "_1 + CAST(_2 AS INTEGER)",
+    ("Add", "int4", "date"): "_2 + CAST(_1 AS INTEGER)",
+    ("Sub", "date", "int4"): "_1 - CAST(_2 AS INTEGER)",
+    ("Sub", "date", "date"): "CAST(_1 - _2 AS INTEGER)",
+    ("Add", "date", "interval"): "CAST(_1 AS TIMESTAMP) + _2",
+    ("Add", "interval", "date"): "CAST(_2 AS TIMESTAMP) + _1",
+    ("Sub", "date", "interval"): "CAST(_1 AS TIMESTAMP) - _2",
+    ("Add", "date", "time"): "_1 + _2",
+    ("Add", "time", "date"): "_2 + _1",
+    ("Add", "timestamp", "interval"): "_1 + _2",
+    ("Add", "interval", "timestamp"): "_2 + _1",
+    ("Sub", "timestamp", "interval"): "_1 - _2",
+    ("Add", "timestamptz", "interval"): "_1 + _2",
+    ("Add", "interval", "timestamptz"): "_2 + _1",
+    ("Sub", "timestamptz", "interval"): "_1 - _2",
+    # A difference is given in whole days of 24 hours and a rest, never in months.
+    ("Sub", "timestamp", "timestamp"): """list_transform([epoch_us(_1) - epoch_us(_2)], lambda u:
+        to_days(CAST(u // 86400000000 AS INTEGER)) + to_microseconds(u % 86400000000))[1]""",
+    (
+        "Sub",
+        "timestamptz",
+        "timestamptz",
+    ): """list_transform([epoch_us(_1) - epoch_us(_2)], lambda u:
+        to_days(CAST(u // 86400000000 AS INTEGER)) + to_microseconds(u % 86400000000))[1]""",
+    ("Add", "time", "interval"): "_1 + _2",
+    ("Add", "interval", "time"): "_2 + _1",
+    ("Sub", "time", "interval"): "_1 - _2",
+    ("Sub", "time", "time"): "to_microseconds(epoch_us(_1) - epoch_us(_2))",
+    ("Add", "interval", "interval"): "_1 + _2",
+    ("Sub", "interval", "interval"): "_1 - _2",
+}
+
+
+def _moments(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
+    left = translator.coerced(node.this, found.left)
+    right = translator.coerced(node.expression, found.right)
+    if isinstance(node, exp.Mul | exp.Div):
+        return _scaled_interval(translator, node, found)
+    template = _MOMENTS.get((type(node).__name__, found.left.name, found.right.name))
+    if template is None:
+        raise UnsupportedError("this operator is not supported on DuckDB", position=position(node))
+    return Value(sql(template, left.node, right.node), found.result)
+
+
+def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
+    """An interval times a number, exact where either the number is whole or the interval constant
+    and of one part.
+    """
+    amount, span = node.expression, node.this
+    if found.right.name == "interval":
+        amount, span = span, amount
+    parts = constant_interval(span)
+    if isinstance(node, exp.Mul) and translator.types.of(amount).name in INTEGERS:
+        count = translator.typed(amount, INT4)
+        if parts is not None:
+            return Value(_counted(parts, count), INTERVAL)
+        return Value(
+            exp.Mul(this=atom(translator.typed(span, INTERVAL)), expression=atom(count)), INTERVAL
+        )
+    if isinstance(node, exp.Mul) and parts is not None and not parts.months and not parts.days:
+        factor = translator.typed(amount, PostgresType("float8"))
+        template = "to_microseconds(CAST(round_even(_1 * _2, 0) AS BIGINT))"
+        return Value(sql(template, factor, number(parts.microseconds)), INTERVAL)
+    raise UnsupportedError(
+        "an interval times or divided by a fraction is not supported on DuckDB",
+        hint="Use whole numbers, or an interval constant of hours, minutes or seconds.",
+    )
+
+
+def _counted(parts: moments.IntervalParts, count: exp.Expr) -> exp.Expr:
+    pieces = [
+        sql(f"{name}(CAST(_1 * _2 AS {kind}))", count.copy(), number(amount))
+        for name, kind, amount in (
+            ("to_months", "INTEGER", parts.months),
+            ("to_days", "INTEGER", parts.days),
+            ("to_microseconds", "BIGINT", parts.microseconds),
+        )
+        if amount
+    ]
+    if not pieces:
+        return literals.interval(parts)
+    result = pieces[0]
+    for piece in pieces[1:]:
+        result = exp.Add(this=result, expression=piece)
+    return exp.Paren(this=result) if len(pieces) > 1 else result
+
+
+def interval_text(node: exp.Expr) -> str | None:
+    """The text of an interval constant; None for anything else."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if isinstance(node, exp.Interval) and isinstance(node.this, exp.Literal):
+        unit = node.args.get("unit")
+        if unit is None:
+            return str(node.this.this)
+        if isinstance(unit, exp.Var):
+            return f"{node.this.this} {unit.name}"
+        raise UnsupportedError("interval constants with a range of fields are not supported")
+    if isinstance(node, exp.Cast) and isinstance(node.this, exp.Literal):
+        if node.args["to"].this == exp.DType.INTERVAL and node.this.is_string:
+            return str(node.this.this)
+    return None
+
+
+def constant_interval(node: exp.Expr) -> moments.IntervalParts | None:
+    """The parts of an interval constant; None for anything else."""
+    text = interval_text(node)
+    return None if text is None else moments.parse_interval(text)
+
+
+def interval(_translator: Translator, node: exp.Expr) -> Value:
+    """INTERVAL '...'."""
+    parts = constant_interval(node)
+    if parts is None:
+        raise UnsupportedError("this interval is not supported")
+    return Value(literals.interval(parts), INTERVAL)
+
+
+def array(translator: Translator, node: exp.Expr) -> Value:
+    """ARRAY[...]."""
+    kind = translator.types.of(node)
+    items = node.expressions
+    if len(items) == 1 and isinstance(items[0], exp.Query):
+        found = translator.value(items[0]).node
+        return Value(exp.Array(expressions=[found]), kind)
+    if any(translator.types.of(item).is_array for item in items):
+        raise UnsupportedError("arrays of more than one dimension are not supported on DuckDB")
+    elements = [translator.typed(item, kind.element) for item in items]
+    made = sql("list_value(_1)", exp.Null())
+    made.set("expressions", elements)
+    return Value(cast(made, duckdb_type(kind)), kind)
+
+
+def element(translator: Translator, node: exp.Expr) -> Value:
+    """``array[n]``. The parser has counted n from 0, as its own trees do."""
+    subject = translator.value(node.this)
+    if not subject.type.is_array:
+        raise UnsupportedError("subscripts are supported for arrays only")
+    index = node.expressions[0]
+    if isinstance(index, exp.Literal) and index.this.isdigit():
+        place: exp.Expr = number(int(index.this) + 1)
+    else:
+        raise UnsupportedError("array subscripts that are not numbers are not supported")
+    template = "CASE WHEN _2 < 1 THEN NULL ELSE list_extract(_1, _2) END"
+    return Value(sql(template, subject.node, place), translator.types.of(node))
+
+
+OPERATORS: dict[type[exp.Expr], Callable[[Translator, exp.Expr], Value]] = {
+    **dict.fromkeys(operators.ARITHMETIC, operation),
+    exp.Neg: negative,
+    exp.Interval: interval,
+    exp.Array: array,
+    exp.Bracket: element,
+}

@@ -1,0 +1,403 @@
+"""Conditions: logic, comparisons, IN, BETWEEN, IS, LIKE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from semantic.compiler.expressions import operators
+from semantic.compiler.expressions.duckdb import casts, literals, patterns
+from semantic.compiler.expressions.duckdb.build import atom, call, sql, string
+from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
+from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.types import common_type
+from semantic.errors import UnsupportedError
+from semantic.model.types import BOOL, TEXT, PostgresType
+
+
+def connective(translator: Translator, node: exp.Expr) -> Value:
+    """AND and OR. A long chain is taken apart without recursion."""
+    kind = type(node)
+    operands: list[exp.Expr] = []
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if type(item) is kind:
+            pending.extend((item.expression, item.this))
+        else:
+            operands.append(item)
+    result = _operand(translator, operands[0])
+    for operand in operands[1:]:
+        result = kind(this=result, expression=_operand(translator, operand))
+    return Value(result, BOOL)
+
+
+def _operand(translator: Translator, node: exp.Expr) -> exp.Expr:
+    condition = translator.typed(node, BOOL)
+    return exp.Paren(this=condition) if isinstance(condition, exp.Or | exp.And) else condition
+
+
+def negation(translator: Translator, node: exp.Expr) -> Value:
+    """NOT."""
+    return Value(exp.Not(this=atom(translator.typed(node.this, BOOL))), BOOL)
+
+
+def comparison(translator: Translator, node: exp.Expr) -> Value:
+    """=, <>, <, <=, >, >=, IS [NOT] DISTINCT FROM, also with ANY and ALL and of rows."""
+    left, right = node.this, node.expression
+    if isinstance(right, exp.Any | exp.All) or _is_all(right):
+        return _quantified(translator, node)
+    if isinstance(left, exp.Tuple) or isinstance(right, exp.Tuple):
+        return _rows(translator, node)
+    one, two = comparable(translator, left, right)
+    return Value(type(node)(this=atom(one), expression=atom(two)), BOOL)
+
+
+def comparable(
+    translator: Translator, left: exp.Expr, right: exp.Expr
+) -> tuple[exp.Expr, exp.Expr]:
+    """Two operands in the type in which PostgreSQL compares them."""
+    kind = operators.compared(translator.types.of(left), translator.types.of(right), left)
+    return _in(translator, left, kind), _in(translator, right, kind)
+
+
+def _in(translator: Translator, node: exp.Expr, kind: PostgresType) -> exp.Expr:
+    value = translator.coerced(node, kind)
+    if value.type.name == "bpchar":
+        return call("rtrim", value.node, string(" "))
+    return value.node
+
+
+def _is_all(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and str(node.this).lower() in ("all", "some")
+
+
+def _quantified(translator: Translator, node: exp.Expr) -> Value:
+    """``x op ANY (array)`` and ``x op ALL (array)``, or over a subquery."""
+    right = node.expression
+    inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
+    every = isinstance(right, exp.All) or (
+        isinstance(right, exp.Anonymous) and str(right.this).lower() == "all"
+    )
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if isinstance(inner, exp.Query | exp.Subquery):
+        return _quantified_query(translator, node, inner, every=every)
+    value = translator.value(inner)
+    if value.raw is not None or not value.type.is_array:
+        raise UnsupportedError("ANY and ALL need an array that is written as ARRAY[...]")
+    kind = operators.compared(translator.types.of(node.this), value.type.element, node)
+    left = atom(translator.typed(node.this, kind))
+    array = casts.convert(value, PostgresType("_" + kind.name)).node
+    wrapped = (exp.All if every else exp.Any)(this=exp.Paren(this=array))
+    return Value(type(node)(this=left, expression=wrapped), BOOL)
+
+
+def _quantified_query(
+    translator: Translator, node: exp.Expr, query: exp.Expr, *, every: bool
+) -> Value:
+    kind = translator.types.of(query)
+    compared = operators.compared(translator.types.of(node.this), kind, node)
+    if compared.name != kind.name:
+        raise UnsupportedError(
+            "ANY and ALL over a subquery of another type are not supported",
+            hint="Cast the subquery's column to the type of the other side.",
+        )
+    left = atom(translator.typed(node.this, kind))
+    found = translator.value(query).node
+    inner = found.this if isinstance(found, exp.Subquery) else found
+    wrapped = (exp.All if every else exp.Any)(this=exp.Subquery(this=inner))
+    return Value(type(node)(this=left, expression=wrapped), BOOL)
+
+
+_ROW_ORDER = {exp.LT: (exp.LT, exp.LT), exp.LTE: (exp.LT, exp.LTE), exp.GT: (exp.GT, exp.GT),
+              exp.GTE: (exp.GT, exp.GTE)}  # fmt: skip
+
+
+def _rows(translator: Translator, node: exp.Expr) -> Value:
+    """Row comparisons spelled out, for PostgreSQL's treatment of NULL in them."""
+    left, right = node.this, node.expression
+    if not (isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple)):
+        raise UnsupportedError("comparing a row with anything but a row is not supported")
+    if len(left.expressions) != len(right.expressions):
+        raise UnsupportedError("unequal number of entries in row expressions")
+    pairs = [
+        comparable(translator, one, two)
+        for one, two in zip(left.expressions, right.expressions, strict=True)
+    ]
+    return Value(exp.Paren(this=_row_condition(type(node), pairs)), BOOL)
+
+
+def _row_condition(kind: type[exp.Expr], pairs: list[tuple[exp.Expr, exp.Expr]]) -> exp.Expr:
+    if kind in (exp.EQ, exp.NullSafeEQ):
+        return _joined(exp.And, [kind(this=atom(a), expression=atom(b)) for a, b in pairs])
+    if kind in (exp.NEQ, exp.NullSafeNEQ):
+        return _joined(exp.Or, [kind(this=atom(a), expression=atom(b)) for a, b in pairs])
+    strict, last = _ROW_ORDER[kind]
+    one, two = pairs[-1]
+    result: exp.Expr = last(this=atom(one), expression=atom(two))
+    for one, two in reversed(pairs[:-1]):
+        before = strict(this=atom(one), expression=atom(two))
+        equal = exp.EQ(this=atom(one.copy()), expression=atom(two.copy()))
+        tied = exp.And(this=equal, expression=exp.Paren(this=result))
+        result = exp.Or(this=before, expression=exp.Paren(this=tied))
+    return result
+
+
+def _joined(kind: type[exp.Expr], items: list[exp.Expr]) -> exp.Expr:
+    result = items[0]
+    for item in items[1:]:
+        result = kind(this=result, expression=item)
+    return result
+
+
+def membership(translator: Translator, node: exp.Expr) -> Value:
+    """IN over a list or a subquery."""
+    query = node.args.get("query")
+    if query is not None:
+        return _in_query(translator, node, query)
+    if isinstance(node.this, exp.Tuple):
+        found = [
+            _rows(translator, exp.EQ(this=node.this, expression=item)).node
+            for item in node.expressions
+        ]
+        return Value(exp.Paren(this=_joined(exp.Or, found)), BOOL)
+    kinds = [translator.types.of(item) for item in (node.this, *node.expressions)]
+    kind = common_type(kinds, "IN", node)
+    items = [_in(translator, item, kind) for item in node.expressions]
+    return Value(exp.In(this=atom(_in(translator, node.this, kind)), expressions=items), BOOL)
+
+
+def _in_query(translator: Translator, node: exp.Expr, query: exp.Expr) -> Value:
+    inner = query.this if isinstance(query, exp.Subquery) else query
+    if isinstance(node.this, exp.Tuple):
+        raise UnsupportedError("rows IN a subquery are not supported")
+    kind = translator.types.of(inner)
+    compared = operators.compared(translator.types.of(node.this), kind, node)
+    # The subquery's column is not ours to cast; a number meets another number in DuckDB as well.
+    if compared.name != kind.name and compared.name not in casts.NUMBERS:
+        raise UnsupportedError(
+            "IN over a subquery of another type is not supported",
+            hint="Cast the subquery's column to the type of the other side.",
+        )
+    found = translator.value(inner).node
+    left = atom(_in(translator, node.this, compared))
+    return Value(exp.In(this=left, query=exp.Subquery(this=found)), BOOL)
+
+
+def between(translator: Translator, node: exp.Expr) -> Value:
+    """BETWEEN, also SYMMETRIC."""
+    low, high = node.args["low"], node.args["high"]
+    symmetric = node.args.get("symmetric")
+    one, first = comparable(translator, node.this, low)
+    two, second = comparable(translator, node.this, high)
+    inside = _within(one, first, two, second)
+    if not symmetric:
+        return Value(exp.Paren(this=inside), BOOL)
+    turned = _within(two.copy(), second.copy(), one.copy(), first.copy())
+    both = exp.Or(this=exp.Paren(this=inside), expression=exp.Paren(this=turned))
+    return Value(exp.Paren(this=both), BOOL)
+
+
+def _within(one: exp.Expr, low: exp.Expr, two: exp.Expr, high: exp.Expr) -> exp.Expr:
+    return exp.And(
+        this=exp.GTE(this=atom(one), expression=atom(low)),
+        expression=exp.LTE(this=atom(two), expression=atom(high)),
+    )
+
+
+def is_condition(translator: Translator, node: exp.Expr) -> Value:
+    """IS [NOT] NULL, TRUE, FALSE, UNKNOWN."""
+    right = node.expression
+    if isinstance(node.this, exp.Tuple):
+        raise UnsupportedError("IS NULL of a row is not supported")
+    if isinstance(right, exp.Null):
+        operand = translator.settled(node.this).node
+    elif isinstance(right, exp.Boolean):
+        operand = translator.typed(node.this, BOOL)
+    else:
+        raise UnsupportedError(f"IS {right.sql('postgres')} is not supported on DuckDB")
+    test: exp.Expr = exp.Is(this=atom(operand), expression=right.copy())
+    if node.args.get("negate"):
+        test = exp.Not(this=exp.Paren(this=test))
+    return Value(test, BOOL)
+
+
+def like(translator: Translator, node: exp.Expr) -> Value:
+    """LIKE and ILIKE, whose escape character is a backslash unless said otherwise."""
+    if isinstance(node.expression, exp.Any | exp.All | exp.Tuple) or _is_all(node.expression):
+        return _like_any(translator, node)
+    return _like(translator, node, node.this, node.expression, "\\")
+
+
+def escape(translator: Translator, node: exp.Expr) -> Value:
+    """LIKE ... ESCAPE."""
+    inner, character = node.this, node.expression
+    if not isinstance(character, exp.Literal) or len(character.this) > 1:
+        raise UnsupportedError("ESCAPE needs a literal of one character")
+    if isinstance(inner, exp.SimilarTo):
+        return _similar(translator, inner, character.this)
+    return _like(translator, inner, inner.this, inner.expression, character.this)
+
+
+def _like(
+    translator: Translator, node: exp.Expr, left: exp.Expr, right: exp.Expr, escape_: str
+) -> Value:
+    subject = atom(translator.typed(left, TEXT))
+    pattern = atom(translator.typed(right, TEXT))
+    kind = exp.ILike if isinstance(node, exp.ILike) else exp.Like
+    test: exp.Expr = kind(this=subject, expression=pattern)
+    literal = isinstance(right, exp.Literal)
+    if escape_ and not (literal and escape_ not in right.this):
+        test = exp.Escape(this=test, expression=string(escape_))
+    if node.args.get("negate"):
+        test = exp.Not(this=exp.Paren(this=test))
+    return Value(test, BOOL)
+
+
+def _like_any(translator: Translator, node: exp.Expr) -> Value:
+    """``x LIKE ANY (ARRAY[...])`` as one LIKE an element."""
+    right = node.expression
+    inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if not isinstance(inner, exp.Array) or isinstance(right, exp.Tuple):
+        raise UnsupportedError("LIKE ANY and LIKE ALL need ARRAY[...]")
+    every = not isinstance(right, exp.Any)
+    found = [_like(translator, node, node.this, item, "\\").node for item in inner.expressions]
+    joined = _joined(exp.And if every else exp.Or, found)
+    return Value(exp.Paren(this=joined), BOOL)
+
+
+def similar(translator: Translator, node: exp.Expr) -> Value:
+    """SIMILAR TO with a literal pattern."""
+    return _similar(translator, node, "\\")
+
+
+def _similar(translator: Translator, node: exp.Expr, escape_: str) -> Value:
+    subject = translator.typed(node.this, TEXT)
+    pattern = patterns.from_similar(_literal_pattern(node.expression), escape_)
+    test = sql("regexp_full_match(_1, _2)", subject, string(pattern))
+    return Value(exp.Not(this=test) if node.args.get("negate") else test, BOOL)
+
+
+def _literal_pattern(node: exp.Expr) -> str:
+    while isinstance(node, exp.Paren | exp.Cast):
+        node = node.this
+    if isinstance(node, exp.Literal | exp.ByteString) and isinstance(node.this, str):
+        return node.this
+    raise UnsupportedError("a regular expression that is not a literal is not supported on DuckDB")
+
+
+def matches(translator: Translator, node: exp.Expr) -> Value:
+    """``~`` and ``~*``."""
+    subject = translator.typed(node.this, TEXT)
+    flags = "i" if isinstance(node, exp.RegexpILike) else ""
+    pattern = patterns.for_test(_literal_pattern(node.expression), flags)
+    return Value(sql("regexp_matches(_1, _2)", subject, string(pattern)), BOOL)
+
+
+def exists(translator: Translator, node: exp.Expr) -> Value:
+    """EXISTS, whose subquery the emitter fills in."""
+    return Value(node.copy(), BOOL)
+
+
+def array_condition(translator: Translator, node: exp.Expr) -> Value:
+    """``@>``, ``<@`` and ``&&`` of arrays."""
+    left, right = translator.value(node.this), translator.value(node.expression)
+    if not left.type.is_array or left.type != right.type:
+        raise UnsupportedError("@>, <@ and && are supported for arrays of one type only")
+    if isinstance(node, exp.ArrayOverlaps):
+        return Value(call("list_has_any", left.node, right.node), BOOL)
+    if isinstance(node, exp.ArrayContainedBy):
+        left, right = right, left
+    return Value(call("list_has_all", left.node, right.node), BOOL)
+
+
+def _case(translator: Translator, node: exp.Expr) -> Value:
+    """CASE in both forms."""
+    kind = translator.types.of(node)
+    subject = node.this
+    branches = []
+    for branch in node.args["ifs"]:
+        if subject is None:
+            condition = translator.typed(branch.this, BOOL)
+        else:
+            one, two = comparable(translator, subject, branch.this)
+            condition = exp.EQ(this=atom(one), expression=atom(two))
+        result = translator.typed(branch.args["true"], kind)
+        branches.append(exp.If(this=condition, true=result))
+    default = node.args.get("default")
+    otherwise = translator.typed(default, kind) if default is not None else None
+    results = [branch.args["true"] for branch in node.args["ifs"]]
+    whole = _all_whole(translator, [*results, *([default] if default is not None else [])])
+    return Value(exp.Case(ifs=branches, default=otherwise), kind, whole=whole)
+
+
+def _all_whole(translator: Translator, nodes: list[exp.Expr]) -> bool:
+    kinds = {translator.types.of(node).name for node in nodes}
+    return kinds <= {"int2", "int4", "int8", "unknown"} and "numeric" in kinds
+
+
+def choice(function: str) -> NodeRule:
+    """COALESCE, GREATEST and LEAST, which skip NULLs as PostgreSQL's do."""
+
+    def translate(translator: Translator, node: exp.Expr) -> Value:
+        kind = translator.types.of(node)
+        items = [translator.typed(item, kind) for item in (node.this, *node.expressions)]
+        return Value(call(function, *items), PostgresType(kind.name))
+
+    return translate
+
+
+def nullif(translator: Translator, node: exp.Expr) -> Value:
+    """NULLIF compares as ``=`` does and returns its first argument as it is."""
+    value = translator.value(node.this)
+    if value.type.name == "unknown":
+        value = (
+            literals.null(translator.types.of(node))
+            if value.raw is None
+            else casts.convert(value, translator.types.of(node))
+        )
+    one, two = comparable(translator, node.this, node.expression)
+    equal = exp.EQ(this=atom(one), expression=atom(two))
+    result = exp.Case(ifs=[exp.If(this=equal, true=exp.Null())], default=value.node)
+    return Value(result, value.type, scale=value.scale)
+
+
+_COMPARISONS = (
+    exp.EQ,
+    exp.NEQ,
+    exp.LT,
+    exp.LTE,
+    exp.GT,
+    exp.GTE,
+    exp.NullSafeEQ,
+    exp.NullSafeNEQ,
+)
+
+CONDITIONS: dict[type[exp.Expr], Callable[[Translator, exp.Expr], Value]] = {
+    exp.And: connective,
+    exp.Or: connective,
+    exp.Not: negation,
+    **dict.fromkeys(_COMPARISONS, comparison),
+    exp.In: membership,
+    exp.Between: between,
+    exp.Is: is_condition,
+    exp.Like: like,
+    exp.ILike: like,
+    exp.Escape: escape,
+    exp.SimilarTo: similar,
+    exp.RegexpLike: matches,
+    exp.RegexpILike: matches,
+    exp.Exists: exists,
+    exp.ArrayContainsAll: array_condition,
+    exp.ArrayContainedBy: array_condition,
+    exp.ArrayOverlaps: array_condition,
+    exp.Case: _case,
+    exp.Coalesce: choice("coalesce"),
+    exp.Greatest: choice("greatest"),
+    exp.Least: choice("least"),
+    exp.Nullif: nullif,
+}

@@ -1,0 +1,257 @@
+"""Date and time functions. ``TimeZone`` of the session holds in DuckDB as well."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+from semantic.compiler.expressions.duckdb import formats
+from semantic.compiler.expressions.duckdb.arithmetic import constant_interval
+from semantic.compiler.expressions.duckdb.build import call as build_call
+from semantic.compiler.expressions.duckdb.build import cast, sql, string
+from semantic.compiler.expressions.duckdb.rules import arguments, literal_text, template
+from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
+from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.signatures.registry import Resolved
+from semantic.compiler.expressions.syntax import Call
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.types import FLOAT8, NUMERIC, TEXT, TIMESTAMPTZ
+
+_FIELDS = {
+    "microseconds": "microsecond microseconds microsecon us usec usecond useconds usecs",
+    "milliseconds": "millisecond milliseconds millisecon ms msec msecond mseconds msecs",
+    "second": "second seconds s sec secs",
+    "minute": "minute minutes m min mins",
+    "hour": "hour hours h hr hrs",
+    "day": "day days d",
+    "week": "week weeks w",
+    "month": "month months mon mons",
+    "quarter": "quarter qtr",
+    "year": "year years y yr yrs",
+    "decade": "decade decades dec decs",
+    "century": "century centuries c cent",
+    "millennium": "millennium millennia mil mils",
+    "dow": "dow",
+    "doy": "doy",
+    "isodow": "isodow",
+    "isoyear": "isoyear",
+    "epoch": "epoch",
+    "julian": "julian j jd",
+}
+_FIELD_OF = {name: field for field, names in _FIELDS.items() for name in names.split()}
+_MICROSECOND_FIELDS = {"microseconds": 0, "milliseconds": 3, "second": 6}
+_DAY_FIELDS = ("week", "dow", "doy", "isodow", "isoyear", "quarter")
+
+
+def field(text: str) -> str:
+    """A field's full name.
+
+    Raises:
+        SemanticError: 22023, there is no such field.
+    """
+    found = _FIELD_OF.get(text.lower())
+    if found is None:
+        raise SemanticError("22023", f'unit "{text}" not recognized')
+    return found
+
+
+def _extracted(kind: str, name: str, value: exp.Expr) -> tuple[exp.Expr, int]:
+    """A field as a whole number of its smallest part, and how many decimals it has."""
+    if kind == "interval":
+        return _of_interval(name, value)
+    if kind == "time" and name not in (*_MICROSECOND_FIELDS, "minute", "hour", "epoch"):
+        raise SemanticError("0A000", f'unit "{name}" not supported for type time')
+    if name in _MICROSECOND_FIELDS:
+        if kind == "date":
+            raise SemanticError("0A000", f'unit "{name}" not supported for type date')
+        return sql("datepart('microsecond', _1)", value), _MICROSECOND_FIELDS[name]
+    if name == "epoch":
+        if kind == "date":
+            return sql("CAST(epoch_us(_1) // 1000000 AS BIGINT)", value), 0
+        return sql("epoch_us(_1)", value), 6
+    if name in ("century", "millennium"):
+        years = 100 if name == "century" else 1000
+        text = f"""CASE WHEN datepart('year', _1) > 0 THEN (datepart('year', _1) + {years - 1}) // {years}
+        ELSE -(({years - 1} - (datepart('year', _1) - 1)) // {years}) END"""
+        return exp.Paren(this=sql(text, value)), 0
+    if name == "decade":
+        return sql("CAST(floor(datepart('year', _1) / 10) AS BIGINT)", value), 0
+    if name == "julian":
+        if kind != "date":
+            raise UnsupportedError("the Julian day of a timestamp is not supported on DuckDB")
+        return sql("CAST(datepart('julian', _1) AS BIGINT)", value), 0
+    if kind == "date" and name in ("hour", "minute"):
+        raise SemanticError("0A000", f'unit "{name}" not supported for type date')
+    return sql(f"datepart('{name}', _1)", value), 0
+
+
+_INTERVAL_EPOCH = """CAST((datepart('year', _1) * 31557600 + datepart('month', _1) * 2592000
++ datepart('day', _1) * 86400 + datepart('hour', _1) * 3600 + datepart('minute', _1) * 60) * 1000000
++ datepart('microsecond', _1) AS BIGINT)"""
+
+
+def _of_interval(name: str, value: exp.Expr) -> tuple[exp.Expr, int]:
+    if name in _MICROSECOND_FIELDS:
+        return sql("datepart('microsecond', _1)", value), _MICROSECOND_FIELDS[name]
+    if name == "epoch":
+        return sql(_INTERVAL_EPOCH, value), 6
+    if name == "quarter":
+        return sql("datepart('month', _1) // 3 + 1", value), 0
+    if name not in ("year", "month", "day", "hour", "minute"):
+        raise UnsupportedError(f"extract({name}) of an interval is not supported on DuckDB")
+    return sql(f"datepart('{name}', _1)", value), 0
+
+
+def _extract(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    """extract, which returns numeric, and date_part, which returns double precision."""
+    name = field(literal_text(call.arguments[0], "the field"))
+    kind = resolved.arguments[1]
+    value = translator.typed(call.arguments[1], kind)
+    part, decimals = _extracted(kind.name, name, value)
+    if resolved.result == FLOAT8:
+        if decimals:
+            return Value(sql(f"CAST(_1 AS DOUBLE) / {10**decimals}", part), FLOAT8)
+        return Value(cast(part, "DOUBLE"), FLOAT8)
+    if not decimals:
+        return Value(part, NUMERIC, scale=0)
+    unit = "0." + "1".zfill(decimals)
+    text = f"CAST(CAST(_1 AS DECIMAL(20, 0)) * {unit} AS DECIMAL(38, {decimals}))"
+    return Value(sql(text, part), NUMERIC)
+
+
+_LONG = {"century": 100, "millennium": 1000}
+
+
+def truncated(name: str, kind: str, value: exp.Expr) -> exp.Expr:
+    """``date_trunc`` to a field."""
+    if name in ("dow", "doy", "isodow", "isoyear", "epoch", "julian"):
+        raise SemanticError("0A000", f'unit "{name}" not supported for type {kind}')
+    if name in _LONG:
+        years = _LONG[name]
+        text = f"""make_timestamp(CAST((datepart('year', _1) - 1) // {years} * {years} + 1 AS BIGINT),
+        1, 1, 0, 0, 0.0)"""
+        made = sql(text, value)
+        return cast(made, "TIMESTAMPTZ") if kind == "timestamptz" else made
+    return build_call("date_trunc", string(name), value)
+
+
+def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    name = field(literal_text(call.arguments[0], "the field"))
+    kind = resolved.arguments[1]
+    if kind.name == "interval":
+        raise UnsupportedError("date_trunc of an interval is not supported on DuckDB")
+    value = translator.typed(call.arguments[1], kind)
+    if len(call.arguments) == 2:
+        return Value(truncated(name, kind.name, value), resolved.result)
+    zone = string(_zone(call.arguments[2]))
+    local = truncated(name, "timestamp", build_call("timezone", zone, value))
+    return Value(build_call("timezone", zone.copy(), local), TIMESTAMPTZ)
+
+
+_ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)+\Z|UTC\Z|GMT\Z", re.IGNORECASE)
+
+
+def _zone(node: exp.Expr) -> str:
+    """A zone's name; numbers and abbreviations mean other things in DuckDB."""
+    name = literal_text(node, "the time zone")
+    if not _ZONE.match(name):
+        raise UnsupportedError(
+            f'the time zone "{name}" is not supported on DuckDB',
+            hint="Use a full name like Europe/Berlin, or UTC.",
+        )
+    return name
+
+
+def _timezone(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    zone = string(_zone(call.arguments[0]))
+    value = translator.typed(call.arguments[1], resolved.arguments[1])
+    return Value(build_call("timezone", zone, value), resolved.result)
+
+
+# Counted back from the later moment, field by field, as PostgreSQL's timestamp_age() does.
+_AGE = """
+list_transform([{'a': greatest(_1, _2), 'b': least(_1, _2), 's': CASE WHEN _1 < _2 THEN -1 ELSE 1 END}],
+  lambda x: list_transform([{
+    'u': (epoch_us(x.a) - epoch_us(date_trunc('day', x.a)))
+         - (epoch_us(x.b) - epoch_us(date_trunc('day', x.b))),
+    'd': datepart('day', x.a) - datepart('day', x.b),
+    'm': (datepart('year', x.a) - datepart('year', x.b)) * 12
+         + datepart('month', x.a) - datepart('month', x.b),
+    'l': datepart('day', last_day(x.b)),
+    's': x.s
+  }], lambda y: list_transform([{
+    'u': CASE WHEN y.u < 0 THEN y.u + 86400000000 ELSE y.u END,
+    'd': CASE WHEN y.u < 0 THEN y.d - 1 ELSE y.d END,
+    'm': y.m, 'l': y.l, 's': y.s
+  }], lambda z: CASE WHEN z.u IS NULL THEN NULL ELSE
+    to_months(CAST((CASE WHEN z.d < 0 THEN z.m - 1 ELSE z.m END) * z.s AS INTEGER))
+    + to_days(CAST((CASE WHEN z.d < 0 THEN z.d + z.l ELSE z.d END) * z.s AS INTEGER))
+    + to_microseconds(z.u * z.s) END)[1])[1])[1]
+"""
+
+
+def _age(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    kind = resolved.arguments[0]
+    items = arguments(translator, call, resolved)
+    if len(items) == 1:
+        today = cast(cast(build_call("now"), "DATE"), "TIMESTAMP")
+        items.insert(0, today)
+    if kind.name == "timestamptz":
+        items = [cast(item, "TIMESTAMP") for item in items]
+    return Value(sql(_AGE, *items), resolved.result)
+
+
+def _date_bin(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    stride = constant_interval(call.arguments[0])
+    if stride is None or stride.months or stride.days * 86_400_000_000 + stride.microseconds <= 0:
+        raise UnsupportedError("date_bin needs a constant positive interval without months")
+    size = stride.days * 86_400_000_000 + stride.microseconds
+    items = [translator.typed(node, resolved.result) for node in call.arguments[1:]]
+    text = f"""list_transform([{{'d': epoch_us(_1) - epoch_us(_2), 'o': _2}}], lambda x:
+    x.o + to_microseconds(CAST(floor(x.d / {size}) AS BIGINT) * {size}))[1]"""
+    return Value(sql(text, *items), resolved.result)
+
+
+def _to_char(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    kind = resolved.arguments[0]
+    pattern = literal_text(call.arguments[1], "the pattern of to_char")
+    value = translator.typed(call.arguments[0], kind)
+    if kind.name not in ("timestamp", "timestamptz"):
+        raise UnsupportedError(f"to_char({kind.name}, ...) is not supported on DuckDB")
+    return Value(formats.to_char(value, pattern), TEXT)
+
+
+def _parsed(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    """to_date and to_timestamp of a text."""
+    if resolved.arguments[0] == FLOAT8:
+        value = translator.typed(call.arguments[0], FLOAT8)
+        text = "make_timestamptz(CAST(round_even(_1 * 1000000, 0) AS BIGINT))"
+        return Value(sql(text, value), TIMESTAMPTZ)
+    pattern = formats.strptime(literal_text(call.arguments[1], "the pattern"))
+    value = translator.typed(call.arguments[0], TEXT)
+    node = build_call("strptime", value, string(pattern))
+    target = "DATE" if resolved.result.name == "date" else "TIMESTAMPTZ"
+    return Value(cast(node, target), resolved.result)
+
+
+DATES: dict[str, FunctionRule] = {
+    "age": _age,
+    "clock_timestamp": template("get_current_timestamp()"),
+    "current_date": template("CAST(now() AS DATE)"),
+    "date_bin": _date_bin,
+    "date_part": _extract,
+    "date_trunc": _date_trunc,
+    "extract": _extract,
+    "isfinite": template("isfinite(_1)"),
+    "localtimestamp": template("CAST(now() AS TIMESTAMP)"),
+    "make_date": template("make_date(_1, _2, _3)"),
+    "make_time": template("make_time(_1, _2, _3)"),
+    "make_timestamp": template("make_timestamp(_1, _2, _3, _4, _5, _6)"),
+    "now": template("now()"),
+    "statement_timestamp": template("now()"),
+    "timezone": _timezone,
+    "to_char": _to_char,
+    "to_date": _parsed,
+    "to_timestamp": _parsed,
+}

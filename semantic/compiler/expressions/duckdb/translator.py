@@ -1,0 +1,147 @@
+"""Translates expressions node by node, each by the rule registered for its class or function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions.duckdb import casts, literals, numeric
+from semantic.compiler.expressions.duckdb.build import cast
+from semantic.compiler.expressions.duckdb.spelling import duckdb_type
+from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.environment import TypeEnvironment
+from semantic.compiler.expressions.inference import Types
+from semantic.compiler.expressions.places import position
+from semantic.compiler.expressions.signatures.registry import Resolved
+from semantic.compiler.expressions.syntax import Call, call_of
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.types import TEXT, UNKNOWN, PostgresType
+
+NodeRule = Callable[["Translator", exp.Expr], Value]
+FunctionRule = Callable[["Translator", Call, Resolved], Value]
+
+
+class Translator:
+    """Translates the expressions of one statement's clause to DuckDB's SQL.
+
+    Attributes:
+        types: PostgreSQL's types of the nodes.
+        settings: the session's settings.
+    """
+
+    def __init__(
+        self,
+        environment: TypeEnvironment,
+        settings: SessionSettings,
+        nodes: dict[type[exp.Expr], NodeRule],
+        functions: dict[str, FunctionRule],
+    ) -> None:
+        self.types = Types(environment)
+        self.settings = settings
+        self._nodes = nodes
+        self._functions = functions
+
+    def value(self, node: exp.Expr) -> Value:
+        """A node translated.
+
+        Raises:
+            UnsupportedError: its exact meaning cannot be had.
+        """
+        rule = self._nodes.get(type(node))
+        try:
+            if rule is not None:
+                return rule(self, node)
+            call = call_of(node)
+            if call is None:
+                raise UnsupportedError(f"{type(node).__name__.upper()} is not supported on DuckDB")
+            return self.function(call)
+        except SemanticError as error:
+            if error.position is None:
+                error.position = position(node)
+            raise
+
+    def function(self, call: Call) -> Value:
+        """A call translated."""
+        resolved = self.types.call(call)
+        rule = self._functions.get(call.name)
+        if rule is None:
+            raise UnsupportedError(f"the function {call.name} is not supported on DuckDB")
+        return rule(self, call, resolved)
+
+    def typed(self, node: exp.Expr, target: PostgresType) -> exp.Expr:
+        """A node in the type that an operator or function takes."""
+        return self.coerced(node, target).node
+
+    def coerced(self, node: exp.Expr, target: PostgresType) -> Value:
+        """As ``typed``, with what is known of it."""
+        value = self.value(node)
+        if value.type.name == "unknown" and value.raw is None:
+            return literals.null(target)
+        return casts.convert(value, target, explicit=False)
+
+    def settled(self, node: exp.Expr) -> Value:
+        """A node where any type will do: a bare literal becomes text."""
+        value = self.value(node)
+        if value.raw is not None:
+            return casts.convert(value, TEXT)
+        return literals.null(TEXT) if value.type.name == "unknown" else value
+
+
+def column(translator: Translator, node: exp.Expr) -> Value:
+    """A column stays what it is."""
+    return Value(node.copy(), translator.types.of(node))
+
+
+def parameter(translator: Translator, node: exp.Expr) -> Value:
+    """A placeholder with its type; a numeric keeps the digits that the client sent."""
+    kind = translator.types.of(node)
+    plain = node.copy()
+    if kind.name == "numeric":
+        return numeric.from_text(cast(plain, "VARCHAR"))
+    return Value(cast(plain, duckdb_type(kind)), PostgresType(kind.name))
+
+
+def subquery(translator: Translator, node: exp.Expr) -> Value:
+    """A placeholder that the emitter fills in."""
+    return Value(node.copy(), translator.types.of(node))
+
+
+def literal(_translator: Translator, node: exp.Expr) -> Value:
+    """A number, or a string whose type its surroundings decide."""
+    if node.args.get("is_string"):
+        return Value(exp.Literal.string(node.this), UNKNOWN, raw=node.this)
+    return literals.number_literal(node.this)
+
+
+def escaped_string(_translator: Translator, node: exp.Expr) -> Value:
+    """E'...', its escapes already resolved by the parser."""
+    return Value(exp.Literal.string(node.this), UNKNOWN, raw=node.this)
+
+
+def null(_translator: Translator, _node: exp.Expr) -> Value:
+    """NULL, whose type its surroundings decide."""
+    return Value(exp.Null(), UNKNOWN)
+
+
+def boolean(_translator: Translator, node: exp.Expr) -> Value:
+    """TRUE or FALSE."""
+    return Value(exp.Boolean(this=bool(node.this)), PostgresType("bool"))
+
+
+def parenthesised(translator: Translator, node: exp.Expr) -> Value:
+    """Parentheses stay where they are."""
+    inner = translator.value(node.this)
+    if inner.raw is not None or isinstance(inner.node, exp.Paren | exp.Null):
+        return inner
+    return Value(exp.Paren(this=inner.node), inner.type, inner.text, inner.whole)
+
+
+def explicit_cast(translator: Translator, node: exp.Expr) -> Value:
+    """CAST and ``::``."""
+    target = translator.types.of(node)
+    inner = translator.value(node.this)
+    if inner.type.name == "unknown" and inner.raw is None:
+        return literals.null(target)
+    return casts.convert(inner, target)

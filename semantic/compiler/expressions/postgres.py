@@ -1,0 +1,66 @@
+"""PostgreSQL as the warehouse: expressions mean what they say already."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions.environment import TypeEnvironment
+from semantic.compiler.expressions.inference import Types
+from semantic.compiler.expressions.syntax import call_of
+from semantic.compiler.expressions.types import numeric_scale
+from semantic.model.types import PostgresType
+
+
+def translate(node: exp.Expr, environment: TypeEnvironment, _settings: SessionSettings) -> exp.Expr:
+    """A copy of the tree, its parameters cast to their types, after the functions were checked."""
+    types = Types(environment)
+    tree = node.copy()
+    for item in list(tree.walk()):
+        if isinstance(item, exp.Parameter):
+            _cast_parameter(item, types.of(item))
+    for item in node.walk():
+        call = call_of(item)
+        if call is not None and not isinstance(item.parent, exp.WithinGroup):
+            types.call(call)
+    return tree if not isinstance(tree, exp.Parameter) else _casted(tree, types.of(tree))
+
+
+def _cast_parameter(node: exp.Expr, kind: PostgresType) -> None:
+    if node.parent is not None:
+        node.replace(_casted(node.copy(), kind))
+
+
+def _casted(node: exp.Expr, kind: PostgresType) -> exp.Expr:
+    return exp.Cast(this=node, to=exp.DataType.build(spelled(kind), dialect="postgres"))
+
+
+_SPELLED = {
+    "bool": "boolean",
+    "int2": "smallint",
+    "int4": "int",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "unknown": "text",
+    "bpchar": "bpchar",
+}
+
+
+def spelled(kind: PostgresType) -> str:
+    """A type as a cast spells it."""
+    name = kind.element.name
+    text = _SPELLED.get(name, name)
+    size = numeric_scale(kind.element)
+    if size is not None:
+        text += f"({size[0]}, {size[1]})"
+    elif name in ("varchar", "bpchar") and kind.modifier >= 4:
+        text += f"({kind.modifier - 4})"
+    return text + ("[]" if kind.is_array else "")
+
+
+def cast_result(node: exp.Expr, source: PostgresType, target: PostgresType) -> exp.Expr:
+    """A tree in the announced type."""
+    if source == target:
+        return node
+    return _casted(node, target)
