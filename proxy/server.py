@@ -307,22 +307,37 @@ def _idle_fields(sqlstate: str, which: str) -> dict[str, str]:
     return error_fields(sqlstate, f"terminating connection due to {which} timeout")
 
 
-async def run_until_stopped(server: Server, grace: float) -> None:
+class StopSignals:
+    """SIGTERM and SIGINT, taken from the moment this is made.
+
+    One that comes while the server starts cancels the start, so that what is half started is taken
+    down again; later the first asks to stop, and a second one to stop at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self._ends: asyncio.Task[None] | None = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def end_next(self, task: asyncio.Task[None] | None) -> None:
+        """What the next signal cancels."""
+        self._ends = task
+
+    def _on_signal(self) -> None:
+        self.asked.set()
+        if self._ends is not None:
+            self._ends.cancel()
+
+
+async def run_until_stopped(server: Server, signals: StopSignals, grace: float) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends everything at once."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    stopping: asyncio.Task[None] | None = None
-
-    def on_signal() -> None:
-        if asked.is_set() and stopping is not None:
-            stopping.cancel()
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    await asked.wait()
+    signals.end_next(None)
+    await signals.asked.wait()
     logger.info("stopping")
-    stopping = loop.create_task(server.stop(grace), name="graceful stop")
+    stopping = asyncio.get_running_loop().create_task(server.stop(grace), name="graceful stop")
+    signals.end_next(stopping)
     with suppress(asyncio.CancelledError):
         await stopping
     if stopping.cancelled():

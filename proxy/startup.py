@@ -24,7 +24,7 @@ from proxy.generation import Generation
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
-from proxy.server import OnReady, Parts, Server, open_admin, run_until_stopped
+from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
 from proxy.version import VERSION
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
@@ -185,6 +185,7 @@ async def serve(
         worker: this process's number among those that share the port, from 0.
         run_directory: where the workers find each other; None where there is one alone.
     """
+    signals = StopSignals()
     log = open_log(config.log)
     metrics = Metrics(VERSION)
     try:
@@ -205,8 +206,11 @@ async def serve(
                 admin = await open_admin(config, server, metrics, worker)
                 name = f"[{host}]" if ":" in host else host
                 on_ready(f"postgresql://{name}:{port}/{config.database}")
-                await run_until_stopped(server, config.server.shutdown_grace)
+                await run_until_stopped(server, signals, config.server.shutdown_grace)
                 if admin is not None:
                     await admin.close()
+    except asyncio.CancelledError:
+        if not signals.asked.is_set():
+            raise
     finally:
         log.close()

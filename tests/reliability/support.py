@@ -68,19 +68,25 @@ DISTANT_CUBES = (
 )
 
 
-def start(
+def start(folder: Path, **options: Any) -> RunningServer:
+    """Start a server in a folder of its own; options as those of `configuration`."""
+    return start_server(["--config", str(configuration(folder, **options))])
+
+
+def configuration(
     folder: Path,
     *,
     oracle: OraclePostgres | None = None,
     words: Mapping[int, str] | None = None,
     **settings: object,
-) -> RunningServer:
-    """Start a server in a folder of its own.
+) -> Path:
+    """Write the configuration file of a server, and its model.
 
     Args:
+        folder: where.
         oracle: a PostgreSQL that becomes its second warehouse, ``distant``.
         words: content of the cube ``words``.
-        settings: configuration by dotted key with ``__`` for the dot: ``server__max_connections``.
+        settings: by dotted key with ``__`` for the dot: ``server__max_connections``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     models = folder / "models"
@@ -111,7 +117,7 @@ def start(
         place[last] = value
     file = folder / "cubewire.yml"
     file.write_text(json.dumps(config))
-    return start_server(["--config", str(file)])
+    return file
 
 
 def _filled(words: Mapping[int, str]) -> list[str]:
