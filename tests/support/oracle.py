@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sysconfig
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+
+ATTEMPTS = 3
+
+
+class OracleFailed(RuntimeError):
+    """The server did not start; the message is its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,19 @@ def _unprivileged() -> dict[str, object]:
 
 
 def start_oracle(port: int, options: tuple[str, ...] = ()) -> OraclePostgres:
-    """Start a fresh cluster on 127.0.0.1:port, UTC, C.UTF-8 collation."""
+    """Start a fresh cluster on 127.0.0.1:port, or another port if that one was taken meanwhile."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _start(port, options)
+        except OracleFailed:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+    return _start(port, options)
+
+
+def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
+    """UTC, collation C."""
     directory = Path(tempfile.mkdtemp(prefix="oracle-"))
     identity = _unprivileged()
     if identity:
@@ -52,23 +72,56 @@ def start_oracle(port: int, options: tuple[str, ...] = ()) -> OraclePostgres:
     data = directory / "data"
     environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}
     subprocess.run(
-        [str(binaries() / "initdb"), "-D", str(data), "-U", "oracle", "-A", "trust", "--no-sync",
-         "-E", "UTF8", "--locale=C"],
-        check=True, capture_output=True, env=environment, cwd=directory, **identity,  # type: ignore[call-overload]
+        [
+            str(binaries() / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "oracle",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ],
+        check=True,
+        capture_output=True,
+        env=environment,
+        cwd=directory,
+        **identity,  # type: ignore[call-overload]
     )
     log = (directory / "log").open("wb")
     process = subprocess.Popen(
-        [str(binaries() / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1",
-         "-k", str(directory), "-c", "fsync=off", "-c", "timezone=UTC",
-         *[part for option in options for part in ("-c", option)]],
-        stdout=subprocess.DEVNULL, stderr=log, env=environment,
-        cwd=directory, **identity,  # type: ignore[call-overload]
+        [
+            str(binaries() / "postgres"),
+            "-D",
+            str(data),
+            "-p",
+            str(port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            str(directory),
+            "-c",
+            "fsync=off",
+            "-c",
+            "timezone=UTC",
+            *[part for option in options for part in ("-c", option)],
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        env=environment,
+        cwd=directory,
+        **identity,  # type: ignore[call-overload]
     )
     log.close()
     ready = [str(binaries() / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
     deadline = time.monotonic() + 20
     while subprocess.run(ready, env=environment).returncode:
         if time.monotonic() > deadline or process.poll() is not None:
-            raise RuntimeError((directory / "log").read_text())
+            process.kill()
+            process.wait()
+            raise OracleFailed((directory / "log").read_text())
         time.sleep(0.02)
     return OraclePostgres("127.0.0.1", port, directory, process)
