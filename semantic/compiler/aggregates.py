@@ -83,12 +83,20 @@ def _nodes(value: object) -> list[exp.Expr]:
 
 def aggregate_name(node: exp.Expr) -> str:
     """``sum``, ``count``, ``count distinct``, ``avg``, ``min``, ``max``, or any other name."""
-    name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
+    if isinstance(node, exp.WithinGroup):
+        node = node.this
+    name = node.name.lower()
+    if not isinstance(node, exp.Anonymous):
+        name = (
+            node.sql_name().lower() if isinstance(node, exp.Func) else type(node).__name__.lower()
+        )
     distinct = isinstance(node.this, exp.Distinct) and name not in {"min", "max"}
     return f"{name} distinct" if distinct else name
 
 
-def reading_of(aggregate: str, measure: MeasureDefinition, position: int | None) -> Reading:
+def reading_of(
+    aggregate: str, measure: MeasureDefinition, name: str, position: int | None
+) -> Reading:
     """How an aggregate directly over a measure is meant: as defined, or over its row values.
 
     Raises:
@@ -108,10 +116,12 @@ def reading_of(aggregate: str, measure: MeasureDefinition, position: int | None)
         return "defined"
     if kind == "sum" or (kind in {"avg", "min", "max"} and aggregate != "sum"):
         return "rows"
-    raise meaningless(aggregate, measure, position)
+    raise meaningless(aggregate, measure, name, position)
 
 
-def check_over_expression(aggregate: str, measure: MeasureDefinition, position: int | None) -> None:
+def check_over_expression(
+    aggregate: str, measure: MeasureDefinition, name: str, position: int | None
+) -> None:
     """Check that an aggregate may be taken over an expression that holds a measure's row value.
 
     Raises:
@@ -125,16 +135,18 @@ def check_over_expression(aggregate: str, measure: MeasureDefinition, position: 
     else:
         legal = kind in {"sum", "avg", "min", "max"}
     if not legal:
-        raise meaningless(aggregate, measure, position)
+        raise meaningless(aggregate, measure, name, position)
 
 
-def meaningless(aggregate: str, measure: MeasureDefinition, position: int | None) -> SemanticError:
+def meaningless(
+    aggregate: str, measure: MeasureDefinition, name: str, position: int | None
+) -> SemanticError:
     """The refusal of an aggregate that does not fit a measure (M3)."""
     shown = aggregate.replace(" ", "(").upper() + ("(...))" if " " in aggregate else "(...)")
     return SemanticError(
         "42804",
-        f'{shown} cannot be applied to "{measure.name}", a measure of type {measure.type}',
-        hint=f"Write MEASURE({measure.name}) to get its value over the rows of the group, or set "
+        f'{shown} cannot be applied to "{name}", a measure of type {measure.type}',
+        hint=f"Write MEASURE({name}) to get its value over the rows of the group, or set "
         "cubewire.measure_aggregates to 'defined'.",
         position=position,
     )

@@ -42,6 +42,8 @@ from semantic.compiler.trees import column, copied, enclose, identifier, rebuild
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
+Types = tuple[PostgresType, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
@@ -123,18 +125,18 @@ class _Emitter:
         self._limits(select, limits[0], limits[1])
         return select
 
-    def query(self, query: Query) -> exp.Expr:
-        """A query anywhere but at the top."""
+    def query(self, query: Query, targets: Types | None = None) -> exp.Expr:
+        """A query anywhere but at the top, its columns in other types than its own if given."""
         if isinstance(query, With):
-            body = self.query(query.body)
+            body = self.query(query.body, targets)
             body.set("with_", self._with(query.ctes))
             return body
         if isinstance(query, Select):
-            return self._select(query, None)
+            return self._select(query, None, targets=targets)
         if isinstance(query, SetOperation):
-            return self._set_operation(query)
+            return self._set_operation(query, targets)
         if isinstance(query, Values):
-            return self._values(query)
+            return self._values(query, targets)
         raise TypeError(type(query).__name__)
 
     def _with(self, ctes: tuple[Cte, ...]) -> exp.With:
@@ -155,7 +157,7 @@ class _Emitter:
         columns: tuple[ResultColumn, ...] | None,
         *,
         with_order: bool = True,
-        targets: tuple[PostgresType, ...] | None = None,
+        targets: Types | None = None,
     ) -> exp.Select:
         uses = {use.key: use for use in plan.measures}
 
@@ -189,7 +191,7 @@ class _Emitter:
         self,
         plan: Select,
         columns: tuple[ResultColumn, ...] | None,
-        targets: tuple[PostgresType, ...] | None,
+        targets: Types | None,
         uses: dict[str, MeasureUse],
     ) -> list[exp.Expr]:
         if columns is None:
@@ -254,8 +256,10 @@ class _Emitter:
         if offset is not None:
             select.set("offset", exp.Offset(expression=self._expression(offset, {})))
 
-    def _set_operation(self, plan: SetOperation, *, with_order: bool = True) -> exp.Expr:
-        targets = self._types.query(plan)
+    def _set_operation(
+        self, plan: SetOperation, targets: Types | None = None, *, with_order: bool = True
+    ) -> exp.Expr:
+        targets = targets or self._types.query(plan)
         kinds = {"union": exp.Union, "intersect": exp.Intersect, "except": exp.Except}
         node = kinds[plan.operator](
             this=self._side(plan.left, targets),
@@ -273,24 +277,17 @@ class _Emitter:
             self._limits(node, plan.limit, plan.offset)
         return node
 
-    def _side(self, plan: Query, targets: tuple[PostgresType, ...]) -> exp.Expr:
-        if isinstance(plan, Select):
-            side: exp.Expr = self._select(plan, None, targets=targets)
-            plain = not plan.order and plan.limit is None and plan.offset is None
-            return side if plain else exp.Subquery(this=side)
-        types = self._types.query(plan)
-        if types == targets:
-            return exp.Subquery(this=self.query(plan))
-        inner = exp.Subquery(this=self.query(plan), alias=exp.TableAlias(this=identifier("side")))
-        projections = [
-            aliased(cast_result(column("side", name), kind, target, self._dialect), name)
-            for name, kind, target in zip(query_columns(plan), types, targets, strict=True)
-        ]
-        return exp.Select(expressions=projections, from_=exp.From(this=inner))
+    def _side(self, plan: Query, targets: Types) -> exp.Expr:
+        """One side of a set operation, in the types that both sides have."""
+        side = self.query(plan, targets)
+        plain = isinstance(plan, Select) and not plan.order
+        if plain and side.args.get("limit") is None and side.args.get("offset") is None:
+            return side
+        return exp.Subquery(this=side)
 
-    def _values(self, plan: Values) -> exp.Expr:
+    def _values(self, plan: Values, targets: Types | None) -> exp.Expr:
         """VALUES as a SELECT over a named table, so that its columns have our names everywhere."""
-        targets = self._types.query(plan)
+        targets = targets or self._types.query(plan)
         rows = []
         for row in plan.rows:
             items = [

@@ -300,7 +300,7 @@ class Resolver:
             if definition.type in {"sum", "avg", "min", "max"} or (
                 definition.type == "count" and name == "sum"
             ):
-                reading_of(name, definition, position)
+                reading_of(name, definition, visible.name, position)
                 self.aggregated.append((visible, node))
                 return
             raise unsupported(
@@ -308,7 +308,7 @@ class Resolver:
                 node,
                 "Group in a subquery and use the window around it.",
             )
-        reading = "defined" if defined else reading_of(name, definition, position)
+        reading = "defined" if defined else reading_of(name, definition, visible.name, position)
         rows_do = casted and not defined and definition.type in {"sum", "avg", "min", "max"}
         if reading == "rows" or rows_do:
             self.aggregated.append((visible, node))
@@ -317,13 +317,15 @@ class Resolver:
             self._evaluate(node, Evaluation(visible, context.filter))
             return
         if not (isinstance(argument, exp.Expr) and _safe_casts(argument)):
-            raise meaningless(name, definition, position)
+            raise meaningless(name, definition, visible.name, position)
         self._evaluate(node, Evaluation(visible, context.filter, argument, direct))
 
     def _over_expression(self, node: exp.Expr, visible: VisibleColumn, child: exp.Expr) -> None:
         """An aggregate over an expression that holds a measure takes row values, if it may."""
         measure = self._check_usable(visible, child)
-        check_over_expression(aggregate_name(node), measure.definition, position_of(child))
+        check_over_expression(
+            aggregate_name(node), measure.definition, visible.name, position_of(child)
+        )
         self.aggregated.append((visible, node))
 
     def _check_usable(self, visible: VisibleColumn, node: exp.Expr) -> MeasureColumn:

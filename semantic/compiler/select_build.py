@@ -41,7 +41,6 @@ class _Build:
         # Whatever may ask the sources for columns comes before the sources are made.
         group = None if state.groups is None else tuple(self._group(n) for n in state.groups)
         places = {index: place for place, index in enumerate(sorted(state.demanded))}
-        order = tuple(self._order_key(key, places) for key in state.order)
         where = self._optional(state.where)
         having = self._optional(state.having)
         distinct_on = tuple(self._key(node) for node in state.distinct_on)
@@ -53,6 +52,7 @@ class _Build:
             Projection(name, self._item(state.items[index]))
             for index, name in sorted(state.demanded.items())
         )
+        order = tuple(self._order_key(key, places, projections) for key in state.order)
         limit, offset = self._optional(state.limit), self._optional(state.offset)
         source = state.from_clause.build(self.expression)
         hidden = tuple(Projection(name, column(*key)) for key, name in state.hidden.items())
@@ -101,7 +101,9 @@ class _Build:
         item = self._state.output_of(node, columns_first=False)
         return self.expression(node) if item is None else self._item(item)
 
-    def _order_key(self, node: exp.Ordered, places: dict[int, int]) -> OrderKey:
+    def _order_key(
+        self, node: exp.Ordered, places: dict[int, int], projections: tuple[Projection, ...]
+    ) -> OrderKey:
         if node.args.get("with_fill"):
             raise unsupported("WITH FILL", node)
         item = self._state.output_of(node.this, columns_first=False)
@@ -109,8 +111,15 @@ class _Build:
         if item is not None:
             index = next(i for i, other in enumerate(self._state.items) if other is item)
             output = places.get(index)
+        key = self._key(node.this)
+        if self._state.distinct and output is None:
+            # The rows are made different first, so the key must be one of their columns.
+            same = (i for i, item in enumerate(projections) if item.expression == key)
+            output = next(same, None)
+            if output is None:
+                raise unsupported("this ORDER BY of a SELECT DISTINCT", node)
         descending, nulls_first = bool(node.args.get("desc")), bool(node.args.get("nulls_first"))
-        return OrderKey(self._key(node.this), descending, nulls_first, output)
+        return OrderKey(key, descending, nulls_first, output)
 
     def expression(self, node: exp.Expr) -> exp.Expr:
         """A plan expression of an expression of the client's text."""
