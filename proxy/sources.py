@@ -7,20 +7,40 @@ that stops reading stops the warehouse's cursor (back-pressure).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
 from connectors.base import BatchStream, RowStream
+from connectors.workers import be_nice
 from proxy.catalog.backend import CatalogResult
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 from proxy.rows.encoder import RowEncoder
 from proxy.wire.backend import DataRow
 
+T = TypeVar("T")
+
 ENCODE_INLINE_ROWS = 512
 """Batches up to this many rows are encoded on the event loop: a thread hop would cost more."""
+
+ENCODER_NICE = 10
+"""Nice value of encoding threads: the event loop, and so every other client, goes first."""
+
+_encoders = ThreadPoolExecutor(
+    max(2, os.cpu_count() or 2),
+    thread_name_prefix="encoder",
+    initializer=be_nice,
+    initargs=(ENCODER_NICE,),
+)
+
+
+async def in_encoder(encode: Callable[[pa.RecordBatch], T], batch: pa.RecordBatch) -> T:
+    """Encode a large batch in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(_encoders, encode, batch)
 
 
 class RowSource(Protocol):
@@ -60,14 +80,31 @@ class BatchSource:
     def __init__(self, stream: BatchStream) -> None:
         self._stream = stream
         self._batches = aiter(stream)
+        self._ahead: asyncio.Task[pa.RecordBatch | None] | None = None
 
     async def next_batch(self) -> pa.RecordBatch | None:
         """The next batch, None when there are no more."""
-        return await anext(self._batches, None)
+        ahead, self._ahead = self._ahead, None
+        return await (anext(self._batches, None) if ahead is None else ahead)
+
+    def fetch_ahead(self) -> None:
+        """Let the warehouse make the next batch while this one is encoded: one ahead, no more."""
+        self._ahead = asyncio.create_task(self._fetch(), name="batch ahead")
 
     async def close(self) -> None:
         """Stop the work in the warehouse. Idempotent."""
-        await self._stream.close()
+        ahead, self._ahead = self._ahead, None
+        try:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.wait([ahead])
+                if not ahead.cancelled():
+                    ahead.exception()  # seen: nobody waits for this batch any more
+        finally:
+            await self._stream.close()
+
+    async def _fetch(self) -> pa.RecordBatch | None:
+        return await anext(self._batches, None)
 
 
 class WarehouseSource(BatchSource):
@@ -84,7 +121,8 @@ class WarehouseSource(BatchSource):
             return None
         if batch.num_rows <= ENCODE_INLINE_ROWS:
             return self._encoder.encode(batch)
-        return await asyncio.to_thread(self._encoder.encode, batch)
+        self.fetch_ahead()
+        return await in_encoder(self._encoder.encode, batch)
 
 
 class EncodedSource:

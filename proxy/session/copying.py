@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import CatalogQuery, CubeQuery
@@ -11,7 +9,7 @@ from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.session.portal import Portal
 from proxy.session.results import CopyRows
 from proxy.session.state import SessionState
-from proxy.sources import ENCODE_INLINE_ROWS, BatchSource
+from proxy.sources import ENCODE_INLINE_ROWS, BatchSource, in_encoder
 from semantic.compiler import statements as sql
 
 
@@ -37,7 +35,8 @@ class _BatchChunks:
             return (trailer, 0) if trailer else None
         if batch.num_rows <= ENCODE_INLINE_ROWS:
             return self._encoder.encode(batch), batch.num_rows
-        return await asyncio.to_thread(self._encoder.encode, batch), batch.num_rows
+        self._source.fetch_ahead()
+        return await in_encoder(self._encoder.encode, batch), batch.num_rows
 
     def tag(self, sent: int) -> str:
         return f"COPY {sent}"
