@@ -184,7 +184,7 @@ class _Emitter:
                 select.set("order", exp.Order(expressions=keys))
             self._limits(select, plan.limit, plan.offset)
             if plan.with_ties:
-                raise UnsupportedError("FETCH ... WITH TIES is not supported")
+                self._with_ties(select)
         return select
 
     def _projections(
@@ -255,6 +255,16 @@ class _Emitter:
             select.set("limit", exp.Limit(expression=self._expression(limit, {})))
         if offset is not None:
             select.set("offset", exp.Offset(expression=self._expression(offset, {})))
+
+    def _with_ties(self, select: exp.Select) -> None:
+        if self._dialect != "postgres":
+            raise UnsupportedError(
+                f"FETCH ... WITH TIES is not supported on {self._dialect}",
+                hint="Filter on RANK() in a subquery.",
+            )
+        options = exp.LimitOptions(rows=True, with_ties=True)
+        count = select.args["limit"].expression
+        select.set("limit", exp.Fetch(direction="FIRST", count=count, limit_options=options))
 
     def _set_operation(
         self, plan: SetOperation, targets: Types | None = None, *, with_order: bool = True

@@ -268,12 +268,25 @@ class ModelSql:
         return exp.Literal.string(label or "")
 
 
-def unsupported(relation: str, member: str, what: str) -> UnsupportedError:
+class UnservedMemberError(UnsupportedError):
+    """A member whose definition the compiler cannot serve yet.
+
+    Attributes:
+        what: the feature, in the plural.
+    """
+
+    def __init__(self, relation: str, member: str, what: str) -> None:
+        super().__init__(
+            f"{relation}.{member} cannot be used: {what} are not supported yet",
+            hint="Leave this column out of the query, or list the columns that you need instead "
+            "of *.",
+        )
+        self.what = what
+
+
+def unsupported(relation: str, member: str, what: str) -> UnservedMemberError:
     """The refusal of a member whose definition the compiler cannot serve yet."""
-    return UnsupportedError(
-        f"{relation}.{member} cannot be used: {what} are not supported yet",
-        hint="Leave this column out of the query, or list the columns that you need instead of *.",
-    )
+    return UnservedMemberError(relation, member, what)
 
 
 def _lambda_names(tree: exp.Expr) -> frozenset[str]:

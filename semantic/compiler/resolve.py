@@ -17,7 +17,6 @@ from semantic.compiler.aggregates import (
     check_over_expression,
     is_aggregate,
     is_measure_call,
-    meaningless,
     reading_of,
 )
 from semantic.compiler.names import name_of, quoted
@@ -294,7 +293,7 @@ class Resolver:
         name = aggregate_name(node)
         position = position_of(node)
         argument = _argument(node)
-        casted = _peel(argument) is not direct if argument is not None else False
+        casted = argument is not None and argument.find(exp.Cast) is not None
         defined = self._statement.settings.measure_aggregates == "defined"
         if context.windowed:
             if definition.type in {"sum", "avg", "min", "max"} or (
@@ -317,7 +316,9 @@ class Resolver:
             self._evaluate(node, Evaluation(visible, context.filter))
             return
         if not (isinstance(argument, exp.Expr) and _safe_casts(argument)):
-            raise meaningless(name, definition, visible.name, position)
+            check_over_expression(name, definition, visible.name, position)
+            self.aggregated.append((visible, node))
+            return
         self._evaluate(node, Evaluation(visible, context.filter, argument, direct))
 
     def _over_expression(self, node: exp.Expr, visible: VisibleColumn, child: exp.Expr) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlglot import exp
 
 from semantic.compiler.measures import MeasureDefinition
+from semantic.compiler.model_sql import UnservedMemberError
 from semantic.compiler.names import Names, fold
 from semantic.compiler.plan import CteReference, Derived, Query, Relation
 from semantic.compiler.scan import Members, ScanBuilder
@@ -165,14 +167,24 @@ class CubeSource(Source):
         published = visible.published
         if published is None or published.kind != "measure":
             return None
-        definition = self._members.measure(self._relation, published.name)
+        with self._named(visible):
+            definition = self._members.measure(self._relation, published.name)
         return MeasureColumn(definition, published.type)
+
+    @contextmanager
+    def _named(self, visible: VisibleColumn) -> Iterator[None]:
+        """Blame the member that was asked for, not one deep inside its definition."""
+        try:
+            yield
+        except UnservedMemberError as error:
+            raise UnservedMemberError(self.relation_name, visible.name, error.what) from error
 
     def value(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.value``."""
         if visible.published is None:
             raise TypeError(visible.name)
-        return self.builder.value(visible.published)
+        with self._named(visible):
+            return self.builder.value(visible.published)
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""

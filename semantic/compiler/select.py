@@ -128,7 +128,7 @@ class BoundSelect:
         for source in sources:
             for visible in source.columns:
                 if id(visible) not in seen:
-                    yield Item(visible.name, visible=visible)
+                    yield Item(visible.name, visible=visible, star=node)
 
     def _is_grouped(self) -> bool:
         if self._state.node.args.get("group") or self._state.having is not None:

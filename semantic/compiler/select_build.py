@@ -15,12 +15,13 @@ from semantic.compiler.plan import (
     Select,
     Subquery,
 )
+from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import Evaluation
-from semantic.compiler.scope import MergedColumn
+from semantic.compiler.scope import MergedColumn, VisibleColumn
 from semantic.compiler.select_state import GROUP_SETS, Item, SelectState
 from semantic.compiler.statement import unsupported
 from semantic.compiler.trees import column, rebuild
-from semantic.errors import SemanticError
+from semantic.errors import SemanticError, UnsupportedError
 
 
 def build_select(state: SelectState) -> Query:
@@ -82,7 +83,7 @@ class _Build:
         if item.node is not None:
             return self.expression(item.node)
         if item.visible is not None:
-            return item.visible.source.value(item.visible)
+            return self._value(item.visible, item.star)
         if item.merged is None:
             raise TypeError(item.name)
         return merged_value(item.merged)
@@ -133,10 +134,17 @@ class _Build:
             visible = self._state.resolver.columns.get(id(node))
             if visible is None:
                 raise self._unresolved(node)
-            return visible.source.value(visible)
+            return self._value(visible, node)
         if isinstance(node, exp.Query):
             return self._subquery(node)
         return None
+
+    def _value(self, visible: VisibleColumn, node: exp.Expr | None) -> exp.Expr:
+        try:
+            return visible.source.value(visible)
+        except UnsupportedError as error:
+            error.position = error.position or position_of(node)
+            raise
 
     def _unresolved(self, node: exp.Expr) -> SemanticError:
         if self._state.statement.deferred is not None:

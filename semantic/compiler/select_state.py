@@ -25,6 +25,7 @@ class Item:
     node: exp.Expr | None = None
     visible: VisibleColumn | None = None
     merged: MergedColumn | None = None
+    star: exp.Expr | None = None
 
 
 @dataclass(eq=False, slots=True)
