@@ -30,7 +30,7 @@ from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.runner import Runner
 from proxy.session.session import Session
 from proxy.session.state import SessionLimits, SessionState
-from proxy.wire.connection import ServerConnection, WireLimits
+from proxy.wire.connection import Phase, ServerConnection, WireLimits
 
 logger = logging.getLogger("cubewire.server")
 
@@ -142,7 +142,7 @@ class Server:
                 session = connection.session
                 if session is None:
                     if now - since > config.authentication_timeout:
-                        connection.abort_after_flush()
+                        _end_login(connection)
                     continue
                 if connection.working:
                     continue
@@ -301,6 +301,14 @@ class Server:
         self._parts.metrics.statement(record)
         self._parts.metrics.dropped_lines = self._parts.log.writer.dropped
         self._parts.log.statement(record)
+
+
+def _end_login(connection: ClientConnection) -> None:
+    """A login took too long. Who has not said who it is learns nothing, as with PostgreSQL."""
+    if connection.wire.phase in (Phase.STARTED, Phase.AUTHENTICATION):
+        connection.fail(error_fields("57014", "canceling authentication due to timeout"))
+    else:
+        connection.abort_after_flush()
 
 
 def _idle_fields(sqlstate: str, which: str) -> dict[str, str]:
