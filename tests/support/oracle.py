@@ -13,11 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-
 ATTEMPTS = 3
 
 
-class OracleFailed(RuntimeError):
+class OracleError(RuntimeError):
     """The server did not start; the message is its log."""
 
 
@@ -56,7 +55,7 @@ def start_oracle(port: int, options: tuple[str, ...] = ()) -> OraclePostgres:
     for _ in range(ATTEMPTS - 1):
         try:
             return _start(port, options)
-        except OracleFailed:
+        except OracleError:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = int(probe.getsockname()[1])
@@ -122,6 +121,6 @@ def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
         if time.monotonic() > deadline or process.poll() is not None:
             process.kill()
             process.wait()
-            raise OracleFailed((directory / "log").read_text())
+            raise OracleError((directory / "log").read_text())
         time.sleep(0.02)
     return OraclePostgres("127.0.0.1", port, directory, process)
