@@ -43,8 +43,8 @@ def translate(
 
     Raises:
         UnsupportedError: 0A000, the dialect cannot do it exactly.
-        SemanticError: 42501 for a function that is not allowed, 22P02 for a literal that is no value
-            of its type.
+        SemanticError: 42501 for a function that is not allowed, 22P02 for a literal that is
+            no value of its type.
     """
     return _module(dialect).translate(node, environment, settings)
 

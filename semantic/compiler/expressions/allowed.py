@@ -1,5 +1,6 @@
-"""Which syntax and which functions a query over cubes may use (rule G4): by list, so that whatever is
-new or unknown is refused.
+"""Which syntax and which functions a query over cubes may use (rule G4).
+
+By list, so that whatever is new or unknown is refused.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ _STRUCTURE = frozenset(
         exp.With,
     )
 )
-_SESSION = {
+# Not functions: the parser reads ``= ALL (...)`` as a call of one.
+_SPECIAL_NAMES = MARKERS | {"all", "some"}
+_SESSION: dict[type[exp.Expr], str] = {
     exp.CurrentUser: "current_user",
     exp.SessionUser: "session_user",
     exp.CurrentDatabase: "current_database",
@@ -67,7 +70,7 @@ def check_functions(tree: exp.Expr, dialect: str) -> None:
 
     Args:
         tree: a statement or an expression.
-        dialect: of the warehouse. What a dialect cannot do exactly is refused when it is translated.
+        dialect: of the warehouse. What it cannot do exactly is refused at translation.
 
     Raises:
         SemanticError: 42501, with the position of the first offender.
@@ -84,7 +87,7 @@ def check_node(node: exp.Expr) -> None:
         call = call_of(node)
         if call is not None:
             if isinstance(node.this, exp.Identifier) or (
-                call.name not in FUNCTIONS and call.name not in MARKERS
+                call.name not in FUNCTIONS and call.name not in _SPECIAL_NAMES
             ):
                 raise forbidden(call)
         elif kind not in _ALLOWED:

@@ -13,7 +13,14 @@ from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS
 from semantic.compiler.expressions.signatures.registry import Resolved, resolve
 from semantic.compiler.expressions.syntax import CALL_NODES, Call, call_of
-from semantic.compiler.expressions.types import common_type, node_type, sql_name
+from semantic.compiler.expressions.types import (
+    FLOATS,
+    INTEGERS,
+    MOMENTS,
+    common_type,
+    node_type,
+    sql_name,
+)
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import (
     BOOL,
@@ -109,6 +116,8 @@ class Types:
 
     def negative(self, node: exp.Expr) -> PostgresType:
         """A sign does not change the type."""
+        if isinstance(node.this, exp.Literal) and not node.this.is_string:
+            return number_type("-" + node.this.this)
         kind = self.of(node.this)
         return PostgresType("float8") if kind.name == "unknown" else PostgresType(kind.name)
 
@@ -124,10 +133,13 @@ class Types:
 
     def nullif(self, node: exp.Expr) -> PostgresType:
         """NULLIF has the type of its first argument, as the comparison sees it."""
-        kind = self.of(node.this)
-        if kind.name == "unknown":
-            return self.of(node.expression)
-        return kind
+        left, right = self.of(node.this), self.of(node.expression)
+        for ladder in (INTEGERS, FLOATS, MOMENTS):
+            # These are compared as they are, whichever two of them meet.
+            if left.name in ladder and right.name in ladder:
+                return left
+        kind = operators.compared(left, right, node)
+        return left if left.name == kind.name else kind
 
     def array(self, node: exp.Expr) -> PostgresType:
         """ARRAY[...] or ARRAY(subquery)."""
@@ -191,12 +203,12 @@ def forbidden(call: Call) -> SemanticError:
 
 def number_type(text: str) -> PostgresType:
     """The type of a number as written."""
-    if not text.isdigit():
+    if not text.removeprefix("-").isdigit():
         return NUMERIC
     value = int(text)
-    if value <= 2147483647:
+    if -2147483648 <= value <= 2147483647:
         return INT4
-    return INT8 if value <= 9223372036854775807 else NUMERIC
+    return INT8 if -9223372036854775808 <= value <= 9223372036854775807 else NUMERIC
 
 
 def _literal(_types: Types, node: exp.Expr) -> PostgresType:

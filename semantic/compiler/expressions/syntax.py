@@ -1,8 +1,8 @@
 """How the parser's nodes read as calls of PostgreSQL's functions.
 
 The parser knows many functions by a class of its own, some of which forget what PostgreSQL tells
-apart (``date_part`` returns double precision and ``extract`` numeric) or change their arguments (the
-patterns of ``to_char``). Those are taken out of the parser's tables, so that they stay plain calls.
+apart (``date_part`` returns double precision and ``extract`` numeric) or change their arguments
+(the patterns of ``to_char``). Those are taken out of the parser's tables, and stay plain calls.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _KEPT_PLAIN = (
     "DIV",
     "INITCAP",
     "LOG10",
+    "MAKE_DATE",
     "MAKE_INTERVAL",
+    "MAKE_TIME",
     "MAKE_TIMESTAMP",
     "REGEXP_COUNT",
     "REGEXP_INSTR",

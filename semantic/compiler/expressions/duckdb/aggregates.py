@@ -1,7 +1,7 @@
 """Aggregates and window functions.
 
-One aggregate of PostgreSQL may need several of DuckDB's (an average is a sum and a count), each with the
-same DISTINCT, FILTER and OVER. So a rule gets a function that puts these around a call.
+One aggregate of PostgreSQL may need several of DuckDB's (an average is a sum and a count), each
+with the same DISTINCT, FILTER and OVER. So a rule gets a frame that puts these around a call.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb import numeric
-from semantic.compiler.expressions.duckdb.build import atom, cast, number, sql, string
+from semantic.compiler.expressions.duckdb.build import atom, cast, sql, string
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.rules import literal_text
+from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION
 from semantic.compiler.expressions.duckdb.spread import deviation, spread
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.inference import ordered_set, plain_arguments
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call, call_of
-from semantic.compiler.expressions.types import INTEGERS
 from semantic.errors import UnsupportedError
 from semantic.model.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, PostgresType
 
@@ -171,7 +171,7 @@ def _total(value: Value, read: _Arguments, frame: Frame, result: PostgresType) -
         return Value(cast(node, "BIGINT"), INT8)
     if result.name == "float4":
         return Value(cast(node, "FLOAT"), result)
-    return Value(node, result, whole=value.type.name in INTEGERS or value.whole)
+    return Value(node, result, scale=numeric.known_scale(value))
 
 
 def _average(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
@@ -184,7 +184,7 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
     total = Value(
         frame.around(read.call("sum", value.node)),
         NUMERIC,
-        whole=value.type.name in INTEGERS or value.whole,
+        scale=numeric.known_scale(value),
     )
     counted = sql("nullif(_1, 0)", frame.around(read.call("count", value.node.copy())))
     return numeric.quotient(total, Value(counted, INT8))
@@ -202,8 +202,11 @@ def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame
             hint="Cast the argument to double precision if an approximate result will do.",
         )
     node = value.node
-    if value.type.name in INTEGERS or value.whole:
+    if value.whole:
         node = cast(node, "HUGEINT")
+    scale = numeric.known_scale(value)
+    if scale:
+        node = cast(node, f"DECIMAL({MAX_PRECISION}, {scale})")
     square = exp.Mul(this=atom(node), expression=atom(node.copy()))
     variance = spread(
         frame.around(read.call("count", node.copy())),
@@ -285,10 +288,11 @@ def _ordered_set(translator: Translator, node: exp.Expr, frame: Frame) -> Value:
     if resolved.result.name == "interval":
         raise UnsupportedError("percentiles of intervals are not supported on DuckDB")
     fraction = _fraction(call.arguments[1])
-    order = exp.Order(
-        expressions=[exp.Ordered(this=value.node, desc=descending, nulls_first=False)]
-    )
-    made = exp.WithinGroup(this=build_call(call.name, fraction), expression=order)
+    if descending:
+        ordered = exp.Ordered(this=value.node.copy(), desc=True, nulls_first=False)
+        fraction = exp.Order(this=fraction, expressions=[ordered])
+    name = "quantile_cont" if call.name == "percentile_cont" else "quantile_disc"
+    made = build_call(name, value.node, fraction)
     return Value(frame.around(made), resolved.result, scale=value.scale)
 
 
@@ -328,6 +332,12 @@ def _picked(translator: Translator, call: Call, resolved: Resolved, frame: Frame
     items = [item.node for item in read.values]
     if len(items) > 1:
         items[1] = cast(items[1], "BIGINT")
+    if len(items) > 2 and value.type.name == "numeric":
+        unified = numeric.alike([value, read.values[2]])
+        if unified is None:
+            raise UnsupportedError(f"this default of {call.name} is not supported on DuckDB")
+        value = unified[0]
+        items[0], items[2] = value.node, unified[1].node
     node = frame.around(build_call(call.name, *items))
     return Value(node, resolved.result, scale=value.scale)
 
@@ -371,5 +381,3 @@ AGGREGATE_NODES: dict[type[exp.Expr], Callable[[Translator, exp.Expr], Value]] =
     exp.WithinGroup: within_group,
     exp.Grouping: grouping,
 }
-
-__all__ = ["AGGREGATES", "AGGREGATE_NODES", "FRAMED", "number"]

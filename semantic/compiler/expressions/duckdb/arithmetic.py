@@ -13,10 +13,9 @@ from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_
 from semantic.compiler.expressions.duckdb.translator import Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.places import position
-from semantic.compiler.expressions.types import FLOATS, INTEGERS, numeric_scale
+from semantic.compiler.expressions.types import FLOATS, INTEGERS, NUMBERS, numeric_scale
 from semantic.errors import UnsupportedError
 from semantic.model.types import (
-    INT4,
     INTERVAL,
     NUMERIC,
     TEXT,
@@ -51,7 +50,7 @@ def _integers(translator: Translator, node: exp.Expr, found: operators.Operator)
         raise UnsupportedError("shifts are not supported on DuckDB")
     kind = exp.IntDiv if isinstance(node, exp.Div) else type(node)
     if isinstance(node, exp.Mod):
-        right = _not_zero(right, found.right)
+        right = _not_zero(right, duckdb_type(found.right))
     # A literal may be narrower in DuckDB than its PostgreSQL type, a column never is.
     made = kind(this=left, expression=right)
     if any(isinstance(side, exp.Literal) for side in (left, right)) and found.result.name == "int8":
@@ -59,11 +58,10 @@ def _integers(translator: Translator, node: exp.Expr, found: operators.Operator)
     return Value(made, found.result)
 
 
-def _not_zero(node: exp.Expr, kind: PostgresType) -> exp.Expr:
-    """A divisor, with PostgreSQL's error where it is zero."""
+def _not_zero(node: exp.Expr, spelled: str) -> exp.Expr:
+    """A divisor of that type, with PostgreSQL's error where it is zero."""
     if isinstance(node, exp.Literal) and not node.is_string and float(node.this) != 0:
         return node
-    spelled = duckdb_type(kind) if kind.name != "numeric" else f"DECIMAL({MAX_PRECISION}, 0)"
     if isinstance(node, exp.Column):
         template = f"CASE WHEN _1 = 0 THEN CAST(error('division by zero') AS {spelled}) ELSE _1 END"
         return exp.Paren(this=sql(template, node))
@@ -78,7 +76,7 @@ def _floats(translator: Translator, node: exp.Expr, found: operators.Operator) -
     left = atom(translator.typed(node.this, found.left))
     right = atom(translator.typed(node.expression, found.right))
     if isinstance(node, exp.Div):
-        right = _not_zero(right, found.right)
+        right = _not_zero(right, duckdb_type(found.right))
     return Value(type(node)(this=left, expression=right), found.result)
 
 
@@ -88,15 +86,28 @@ def _numerics(translator: Translator, node: exp.Expr) -> Value:
     if isinstance(node, exp.Div):
         return numeric.quotient(left, right)
     one, two = atom(left.node), atom(right.node)
-    whole = left.whole and right.whole
+    scales = (numeric.known_scale(left), numeric.known_scale(right))
     if isinstance(node, exp.Mod):
-        two = _not_zero(two, NUMERIC) if isinstance(two, exp.Column | exp.Literal) else two
-        if not isinstance(right.node, exp.Literal):
-            raise UnsupportedError("% of numeric by anything but a number is not supported")
-        return Value(exp.Mod(this=one, expression=two), NUMERIC, whole=whole)
+        return _remainder(left, right)
+    known = scales[0] is not None and scales[1] is not None
+    scale = (scales[0] or 0, scales[1] or 0)
     if isinstance(node, exp.Mul):
         one = _wide_enough(one, left, right)
-    return Value(type(node)(this=one, expression=two), NUMERIC, whole=whole)
+        result = sum(scale) if known else None
+    else:
+        result = max(scale) if known else None
+    return Value(type(node)(this=one, expression=two), NUMERIC, scale=result)
+
+
+def _remainder(left: Value, right: Value) -> Value:
+    """Of two decimals of one type; DuckDB would make doubles of others."""
+    sides = numeric.alike([left, right])
+    if sides is None:
+        raise UnsupportedError("% of numbers whose scale is not known is not supported on DuckDB")
+    scale = numeric.known_scale(sides[0]) or 0
+    kind = "HUGEINT" if scale == 0 else f"DECIMAL({MAX_PRECISION}, {scale})"
+    one, two = (cast(side.node, kind) for side in sides)
+    return Value(exp.Mod(this=one, expression=_not_zero(two, kind)), NUMERIC, scale=scale)
 
 
 def _wide_enough(node: exp.Expr, left: Value, right: Value) -> exp.Expr:
@@ -124,6 +135,8 @@ def negative(translator: Translator, node: exp.Expr) -> Value:
     inner = value.node
     if isinstance(inner, exp.Neg):
         inner = exp.Paren(this=inner)
+    if isinstance(node.this, exp.Literal) and not node.this.is_string:
+        return literals.number_literal(f"-{node.this.this}")
     made = exp.Paren(this=exp.Neg(this=atom(inner)))
     if value.text is not None:
         template = (
@@ -152,9 +165,8 @@ def _array_concatenation(
 ) -> Value:
     left, right = translator.value(node.this), translator.value(node.expression)
     if left.type.is_array and right.type.is_array:
-        template = (
-            "CASE WHEN _1 IS NULL THEN _2 WHEN _2 IS NULL THEN _1 ELSE list_concat(_1, _2) END"
-        )
+        template = """CASE WHEN _1 IS NULL THEN _2 WHEN _2 IS NULL THEN _1
+        ELSE list_concat(_1, _2) END"""
         return Value(sql(template, left.node, right.node), found.result)
     if left.type.is_array and left.type.element.name == right.type.name:
         return Value(call("list_append", left.node, right.node), found.result)
@@ -163,6 +175,9 @@ def _array_concatenation(
     raise UnsupportedError("|| of an array and a value of another type is not supported")
 
 
+# A difference is given in whole days of 24 hours and a rest, never in months.
+_DIFFERENCE = """list_transform([epoch_us(_1) - epoch_us(_2)], lambda u:
+  to_days(CAST(u // 86400000000 AS INTEGER)) + to_microseconds(u % 86400000000))[1]"""
 # Templates by sign, left and right type.
 _MOMENTS = {
     ("Add", "date", "int4"): "_1 + CAST(_2 AS INTEGER)",
@@ -180,15 +195,8 @@ _MOMENTS = {
     ("Add", "timestamptz", "interval"): "_1 + _2",
     ("Add", "interval", "timestamptz"): "_2 + _1",
     ("Sub", "timestamptz", "interval"): "_1 - _2",
-    # A difference is given in whole days of 24 hours and a rest, never in months.
-    ("Sub", "timestamp", "timestamp"): """list_transform([epoch_us(_1) - epoch_us(_2)], lambda u:
-        to_days(CAST(u // 86400000000 AS INTEGER)) + to_microseconds(u % 86400000000))[1]""",
-    (
-        "Sub",
-        "timestamptz",
-        "timestamptz",
-    ): """list_transform([epoch_us(_1) - epoch_us(_2)], lambda u:
-        to_days(CAST(u // 86400000000 AS INTEGER)) + to_microseconds(u % 86400000000))[1]""",
+    ("Sub", "timestamp", "timestamp"): _DIFFERENCE,
+    ("Sub", "timestamptz", "timestamptz"): _DIFFERENCE,
     ("Add", "time", "interval"): "_1 + _2",
     ("Add", "interval", "time"): "_2 + _1",
     ("Sub", "time", "interval"): "_1 - _2",
@@ -210,15 +218,17 @@ def _moments(translator: Translator, node: exp.Expr, found: operators.Operator) 
 
 
 def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
-    """An interval times a number, exact where either the number is whole or the interval constant
-    and of one part.
+    """An interval times a number.
+
+    It is exact where the number is whole, or the interval a constant of hours and less.
     """
     amount, span = node.expression, node.this
     if found.right.name == "interval":
         amount, span = span, amount
     parts = constant_interval(span)
-    if isinstance(node, exp.Mul) and translator.types.of(amount).name in INTEGERS:
-        count = translator.typed(amount, INT4)
+    counted = translator.value(amount) if translator.types.of(amount).name in NUMBERS else None
+    if isinstance(node, exp.Mul) and counted is not None and counted.whole:
+        count = cast(counted.node, "INTEGER")
         if parts is not None:
             return Value(_counted(parts, count), INTERVAL)
         return Value(
@@ -263,10 +273,9 @@ def interval_text(node: exp.Expr) -> str | None:
         if isinstance(unit, exp.Var):
             return f"{node.this.this} {unit.name}"
         raise UnsupportedError("interval constants with a range of fields are not supported")
-    if isinstance(node, exp.Cast) and isinstance(node.this, exp.Literal):
-        if node.args["to"].this == exp.DType.INTERVAL and node.this.is_string:
-            return str(node.this.this)
-    return None
+    if isinstance(node, exp.Cast) and node.args["to"].this == exp.DType.INTERVAL:
+        return interval_text(node.this)
+    return str(node.this) if isinstance(node, exp.Literal) and node.is_string else None
 
 
 def constant_interval(node: exp.Expr) -> moments.IntervalParts | None:
@@ -292,10 +301,14 @@ def array(translator: Translator, node: exp.Expr) -> Value:
         return Value(exp.Array(expressions=[found]), kind)
     if any(translator.types.of(item).is_array for item in items):
         raise UnsupportedError("arrays of more than one dimension are not supported on DuckDB")
-    elements = [translator.typed(item, kind.element) for item in items]
-    made = sql("list_value(_1)", exp.Null())
-    made.set("expressions", elements)
-    return Value(cast(made, duckdb_type(kind)), kind)
+    values = [translator.coerced(item, kind.element) for item in items]
+    if kind.name == "_numeric":
+        unified = numeric.alike(values)
+        if unified is None:
+            raise UnsupportedError("arrays of quotients are not supported on DuckDB")
+        values = unified
+    made = call("list_value", *(value.node for value in values))
+    return Value(made if kind.name == "_numeric" else cast(made, duckdb_type(kind)), kind)
 
 
 def element(translator: Translator, node: exp.Expr) -> Value:
@@ -312,9 +325,16 @@ def element(translator: Translator, node: exp.Expr) -> Value:
     return Value(sql(template, subject.node, place), translator.types.of(node))
 
 
+def inverted(translator: Translator, node: exp.Expr) -> Value:
+    """``~`` of an integer."""
+    kind = translator.types.of(node)
+    return Value(exp.BitwiseNot(this=atom(translator.typed(node.this, kind))), kind)
+
+
 OPERATORS: dict[type[exp.Expr], Callable[[Translator, exp.Expr], Value]] = {
     **dict.fromkeys(operators.ARITHMETIC, operation),
     exp.Neg: negative,
+    exp.BitwiseNot: inverted,
     exp.Interval: interval,
     exp.Array: array,
     exp.Bracket: element,

@@ -1,8 +1,8 @@
 """Makes trees of DuckDB's SQL out of text templates.
 
-In a template ``_1``, ``_2`` ... stand for operands. A lambda's names get a prefix that no column has,
-since DuckDB prefers a column. Calls in it are kept as they are written: none of
-them is turned into one of the library's own function nodes, whose rendering depends on its operands.
+In a template ``_1``, ``_2`` ... stand for operands. A lambda's names get a prefix that no column
+has, since DuckDB prefers a column. Calls stay as they are written: none is turned into one of the
+library's own function nodes, whose rendering depends on its operands.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from functools import lru_cache
 
 from sqlglot import exp, parse_one
 
-_CALL = re.compile(
-    r"\b(?!CAST\b|IN\b|AND\b|OR\b|NOT\b|WHEN\b|THEN\b|ELSE\b|DECIMAL\b)([A-Za-z_]\w*)\("
-)
+_NO_CALLS = r"\b(?!(?:CAST|IN|AND|OR|NOT|WHEN|THEN|ELSE|DECIMAL)\b)"
+_CALL = re.compile(_NO_CALLS + r"([A-Za-z_]\w*)\(")
 _LAMBDA = re.compile(r"lambda (\w+):")
 _PLACE = re.compile(r"_([1-9])\Z")
 _MARK = "fn__"

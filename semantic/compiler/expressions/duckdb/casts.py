@@ -32,8 +32,8 @@ list_transform([CAST(_1 AS VARCHAR)], lambda t: CASE
   WHEN length(split_part(ltrim(t, '-'), '.', 1)) > _2 THEN
     concat(
       CASE WHEN starts_with(t, '-') THEN '-' ELSE '' END,
-      rtrim(rtrim(concat(left(ltrim(t, '-'), 1), '.',
-        substring(regexp_replace(regexp_replace(ltrim(t, '-'), '\\.0$', ''), '\\.', ''), 2)), '0'), '.'),
+      rtrim(rtrim(concat(left(ltrim(t, '-'), 1), '.', substring(
+        regexp_replace(regexp_replace(ltrim(t, '-'), '\\.0$', ''), '\\.', ''), 2)), '0'), '.'),
       'e+', lpad(CAST(length(split_part(ltrim(t, '-'), '.', 1)) - 1 AS VARCHAR), 2, '0'))
   ELSE regexp_replace(t, '\\.0$', '') END)[1]
 """
@@ -49,12 +49,13 @@ list_transform([_1], lambda i:
   }], lambda p: CASE WHEN i IS NULL THEN NULL
     WHEN p.y = 0 AND p.m = 0 AND p.d = 0 AND p.u = 0 THEN '00:00:00'
     ELSE ltrim(concat(
-      CASE WHEN p.y = 0 THEN '' ELSE concat(' ', p.y, CASE WHEN p.y = 1 THEN ' year' ELSE ' years' END)
-      END,
+      CASE WHEN p.y = 0 THEN '' ELSE
+        concat(' ', p.y, CASE WHEN p.y = 1 THEN ' year' ELSE ' years' END) END,
       CASE WHEN p.m = 0 THEN '' ELSE concat(' ', CASE WHEN p.y < 0 AND p.m > 0 THEN '+' ELSE '' END,
         p.m, CASE WHEN p.m = 1 THEN ' mon' ELSE ' mons' END) END,
-      CASE WHEN p.d = 0 THEN '' ELSE concat(' ', CASE WHEN (p.y < 0 AND p.m = 0 OR p.m < 0) AND p.d > 0
-        THEN '+' ELSE '' END, p.d, CASE WHEN p.d = 1 THEN ' day' ELSE ' days' END) END,
+      CASE WHEN p.d = 0 THEN '' ELSE concat(' ',
+        CASE WHEN (p.y < 0 AND p.m = 0 OR p.m < 0) AND p.d > 0 THEN '+' ELSE '' END, p.d,
+        CASE WHEN p.d = 1 THEN ' day' ELSE ' days' END) END,
       CASE WHEN p.u = 0 THEN '' ELSE concat(' ', CASE WHEN p.u < 0 THEN '-'
           WHEN p.d < 0 OR p.d = 0 AND (p.m < 0 OR p.m = 0 AND p.y < 0) THEN '+' ELSE '' END,
         lpad(CAST(abs(p.u) // 3600000000 AS VARCHAR),
@@ -91,22 +92,22 @@ WHEN lower(trim(_1)) IN ('t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1') 
 WHEN lower(trim(_1)) IN ('f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0') THEN FALSE
 ELSE CAST(concat('invalid input syntax for type boolean: "', _1, '"') AS BOOLEAN) END
 """
-_TEXT_DATE = """
-CASE WHEN regexp_full_match(_1, '\\s*[0-9]{8}\\s*') THEN CAST(concat(left(trim(_1), 4), '-',
-  substring(trim(_1), 5, 2), '-', substring(trim(_1), 7, 2)) AS DATE)
-ELSE CAST(regexp_replace(trim(_1), '^([0-9]{4}-[0-9]{1,2}-[0-9]{1,2})[ T][0-9:.]+ ?([-+][0-9:]+|Z)?$',
-  '\\1') AS DATE) END
+_COMPACT = """CASE WHEN regexp_full_match(_1, '\\s*[0-9]{8}\\s*')
+THEN CAST(concat(left(trim(_1), 4), '-', substring(trim(_1), 5, 2), '-', substring(trim(_1), 7, 2))
+  AS {type})"""
+_TEXT_DATE = f"""{_COMPACT}
+ELSE CAST(regexp_replace(trim(_1),
+  '^([0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}})[ T][0-9:.]+ ?([-+][0-9:]+|Z)?$', '\\1') AS {{type}}) END
 """
-_TEXT_TIMESTAMP = """
-CASE WHEN regexp_full_match(_1, '\\s*[0-9]{8}\\s*') THEN CAST(concat(left(trim(_1), 4), '-',
-  substring(trim(_1), 5, 2), '-', substring(trim(_1), 7, 2)) AS TIMESTAMP)
-ELSE CAST(regexp_replace(trim(_1), '([0-9])( ?[-+][0-9]{1,2}(:?[0-9]{2})?|Z)$', '\\1') AS TIMESTAMP) END
+# The offset behind a time is read and not heeded.
+_TEXT_TIMESTAMP = f"""{_COMPACT}
+ELSE CAST(regexp_replace(trim(_1),
+  '(:[0-9]+(\\.[0-9]+)?)( ?[-+][0-9]{{1,2}}(:?[0-9]{{2}})?|Z)$', '\\1') AS {{type}}) END
 """
-_DATE_ZONE = "regexp_matches(_1, '[0-9]:[0-9]')"
 _FLOAT_NUMERIC = """
 list_transform([printf('{format}', _1)], lambda t:
-  CASE WHEN regexp_matches(t, '[a-df-z]') THEN CAST(error('cannot convert NaN or infinity to numeric')
-    AS VARCHAR)
+  CASE WHEN regexp_matches(t, '[a-df-z]')
+  THEN CAST(error('cannot convert NaN or infinity to numeric') AS VARCHAR)
   WHEN contains(t, 'e+') THEN concat(replace(split_part(t, 'e', 1), '.', ''), repeat('0', CAST(
     CAST(split_part(t, 'e+', 2) AS INTEGER) - length(split_part(split_part(t, 'e', 1), '.', 2))
     AS INTEGER)))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
-from semantic.compiler.expressions.duckdb import casts, literals, patterns
-from semantic.compiler.expressions.duckdb.build import atom, call, sql, string
+from semantic.compiler.expressions.duckdb import casts, numeric, patterns
+from semantic.compiler.expressions.duckdb.build import atom, call, cast, sql, string
 from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.types import common_type
@@ -91,7 +91,12 @@ def _quantified(translator: Translator, node: exp.Expr) -> Value:
     left = atom(translator.typed(node.this, kind))
     array = casts.convert(value, PostgresType("_" + kind.name)).node
     wrapped = (exp.All if every else exp.Any)(this=exp.Paren(this=array))
-    return Value(type(node)(this=left, expression=wrapped), BOOL)
+    test: exp.Expr = type(node)(this=left, expression=wrapped)
+    if not isinstance(inner, exp.Array):
+        # A missing array is an unknown answer in PostgreSQL.
+        known = exp.Not(this=exp.Is(this=array.copy(), expression=exp.Null()))
+        test = exp.Case(ifs=[exp.If(this=known, true=test)])
+    return Value(test, BOOL)
 
 
 def _quantified_query(
@@ -111,8 +116,12 @@ def _quantified_query(
     return Value(type(node)(this=left, expression=wrapped), BOOL)
 
 
-_ROW_ORDER = {exp.LT: (exp.LT, exp.LT), exp.LTE: (exp.LT, exp.LTE), exp.GT: (exp.GT, exp.GT),
-              exp.GTE: (exp.GT, exp.GTE)}  # fmt: skip
+_ROW_ORDER: dict[type[exp.Expr], tuple[type[exp.Expr], type[exp.Expr]]] = {
+    exp.LT: (exp.LT, exp.LT),
+    exp.LTE: (exp.LT, exp.LTE),
+    exp.GT: (exp.GT, exp.GT),
+    exp.GTE: (exp.GT, exp.GTE),
+}
 
 
 def _rows(translator: Translator, node: exp.Expr) -> Value:
@@ -319,25 +328,44 @@ def _case(translator: Translator, node: exp.Expr) -> Value:
     """CASE in both forms."""
     kind = translator.types.of(node)
     subject = node.this
-    branches = []
+    conditions: list[exp.Expr] = []
     for branch in node.args["ifs"]:
         if subject is None:
             condition = translator.typed(branch.this, BOOL)
         else:
             one, two = comparable(translator, subject, branch.this)
             condition = exp.EQ(this=atom(one), expression=atom(two))
-        result = translator.typed(branch.args["true"], kind)
-        branches.append(exp.If(this=condition, true=result))
+        conditions.append(condition)
+    nodes = [branch.args["true"] for branch in node.args["ifs"]]
     default = node.args.get("default")
-    otherwise = translator.typed(default, kind) if default is not None else None
-    results = [branch.args["true"] for branch in node.args["ifs"]]
-    whole = _all_whole(translator, [*results, *([default] if default is not None else [])])
-    return Value(exp.Case(ifs=branches, default=otherwise), kind, whole=whole)
+    if default is not None:
+        nodes.append(default)
+
+    def made(results: list[exp.Expr]) -> exp.Expr:
+        otherwise = results[len(conditions)] if len(results) > len(conditions) else None
+        pairs = zip(conditions, results, strict=False)
+        ifs = [exp.If(this=condition, true=result) for condition, result in pairs]
+        return exp.Case(ifs=ifs, default=otherwise)
+
+    return _one_of(translator, nodes, kind, made)
 
 
-def _all_whole(translator: Translator, nodes: list[exp.Expr]) -> bool:
-    kinds = {translator.types.of(node).name for node in nodes}
-    return kinds <= {"int2", "int4", "int8", "unknown"} and "numeric" in kinds
+def _one_of(
+    translator: Translator,
+    nodes: list[exp.Expr],
+    kind: PostgresType,
+    make: Callable[[list[exp.Expr]], exp.Expr],
+) -> Value:
+    """A choice among values; numbers that have no type in common are chosen among as texts."""
+    values = [translator.coerced(node, kind) for node in nodes]
+    if kind.name != "numeric":
+        return Value(make([value.node for value in values]), kind)
+    unified = numeric.alike(values)
+    if unified is None:
+        return numeric.from_text(make([numeric.text_of(value) for value in values]))
+    scales = {numeric.known_scale(value) for value in unified}
+    scale = None if None in scales else max(item for item in scales if item is not None)
+    return Value(make([value.node for value in unified]), PostgresType("numeric"), scale=scale)
 
 
 def choice(function: str) -> NodeRule:
@@ -345,21 +373,21 @@ def choice(function: str) -> NodeRule:
 
     def translate(translator: Translator, node: exp.Expr) -> Value:
         kind = translator.types.of(node)
-        items = [translator.typed(item, kind) for item in (node.this, *node.expressions)]
-        return Value(call(function, *items), PostgresType(kind.name))
+        nodes = [node.this, *node.expressions]
+        if kind.name == "numeric" and function != "coalesce":
+            values = [translator.coerced(item, kind) for item in nodes]
+            if numeric.alike(values) is None:
+                items = [cast(value.node, numeric.QUOTIENT_TYPE) for value in values]
+                return Value(call(function, *items), kind)
+        made = _one_of(translator, nodes, kind, lambda items: call(function, *items))
+        return Value(made.node, PostgresType(kind.name), made.text, made.scale)
 
     return translate
 
 
 def nullif(translator: Translator, node: exp.Expr) -> Value:
     """NULLIF compares as ``=`` does and returns its first argument as it is."""
-    value = translator.value(node.this)
-    if value.type.name == "unknown":
-        value = (
-            literals.null(translator.types.of(node))
-            if value.raw is None
-            else casts.convert(value, translator.types.of(node))
-        )
+    value = translator.coerced(node.this, translator.types.of(node))
     one, two = comparable(translator, node.this, node.expression)
     equal = exp.EQ(this=atom(one), expression=atom(two))
     result = exp.Case(ifs=[exp.If(this=equal, true=exp.Null())], default=value.node)

@@ -72,7 +72,8 @@ def _extracted(kind: str, name: str, value: exp.Expr) -> tuple[exp.Expr, int]:
         return sql("epoch_us(_1)", value), 6
     if name in ("century", "millennium"):
         years = 100 if name == "century" else 1000
-        text = f"""CASE WHEN datepart('year', _1) > 0 THEN (datepart('year', _1) + {years - 1}) // {years}
+        text = f"""CASE WHEN datepart('year', _1) > 0
+        THEN (datepart('year', _1) + {years - 1}) // {years}
         ELSE -(({years - 1} - (datepart('year', _1) - 1)) // {years}) END"""
         return exp.Paren(this=sql(text, value)), 0
     if name == "decade":
@@ -117,10 +118,17 @@ def _extract(translator: Translator, call: Call, resolved: Resolved) -> Value:
         return Value(part, NUMERIC, scale=0)
     unit = "0." + "1".zfill(decimals)
     text = f"CAST(CAST(_1 AS DECIMAL(20, 0)) * {unit} AS DECIMAL(38, {decimals}))"
-    return Value(sql(text, part), NUMERIC)
+    return Value(sql(text, part), NUMERIC, scale=decimals)
 
 
 _LONG = {"century": 100, "millennium": 1000}
+_SHORT = {
+    "hour": 3_600_000_000,
+    "minute": 60_000_000,
+    "second": 1_000_000,
+    "milliseconds": 1_000,
+    "microseconds": 1,
+}
 
 
 def truncated(name: str, kind: str, value: exp.Expr) -> exp.Expr:
@@ -129,10 +137,15 @@ def truncated(name: str, kind: str, value: exp.Expr) -> exp.Expr:
         raise SemanticError("0A000", f'unit "{name}" not supported for type {kind}')
     if name in _LONG:
         years = _LONG[name]
-        text = f"""make_timestamp(CAST((datepart('year', _1) - 1) // {years} * {years} + 1 AS BIGINT),
-        1, 1, 0, 0, 0.0)"""
+        first = f"CAST((datepart('year', _1) - 1) // {years} * {years} + 1 AS BIGINT)"
+        text = f"make_timestamp({first}, 1, 1, 0, 0, 0.0)"
         made = sql(text, value)
         return cast(made, "TIMESTAMPTZ") if kind == "timestamptz" else made
+    if kind == "timestamptz" and name in _SHORT:
+        # By the local clock, and within the offset that holds at that moment.
+        text = f"""_1 - to_microseconds(((epoch_us(CAST(_1 AS TIMESTAMP)) % {_SHORT[name]})
+        + {_SHORT[name]}) % {_SHORT[name]})"""
+        return exp.Paren(this=sql(text, value))
     return build_call("date_trunc", string(name), value)
 
 
@@ -171,7 +184,9 @@ def _timezone(translator: Translator, call: Call, resolved: Resolved) -> Value:
 
 # Counted back from the later moment, field by field, as PostgreSQL's timestamp_age() does.
 _AGE = """
-list_transform([{'a': greatest(_1, _2), 'b': least(_1, _2), 's': CASE WHEN _1 < _2 THEN -1 ELSE 1 END}],
+list_transform([{'a': CASE WHEN _1 >= _2 THEN _1 WHEN _1 < _2 THEN _2 END,
+    'b': CASE WHEN _1 >= _2 THEN _2 WHEN _1 < _2 THEN _1 END,
+    's': CASE WHEN _1 < _2 THEN -1 ELSE 1 END}],
   lambda x: list_transform([{
     'u': (epoch_us(x.a) - epoch_us(date_trunc('day', x.a)))
          - (epoch_us(x.b) - epoch_us(date_trunc('day', x.b))),

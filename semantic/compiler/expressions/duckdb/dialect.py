@@ -71,22 +71,22 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
         return string(value.raw)
     if value.type.name == "unknown":
         return null(TEXT).node
-    if value.whole:
-        value.node.meta[_WHOLE_META] = True
+    if value.scale is not None:
+        value.node.meta[_SCALE_META] = value.scale
     return value.node
 
 
-_WHOLE_META = "cubewire_whole"
+_SCALE_META = "cubewire_scale"
 
 
 def cast_result(node: exp.Expr, source: PostgresType, target: PostgresType) -> exp.Expr:
     """A translated tree as the Arrow type that stands for the announced type."""
-    whole = bool(node._meta and node._meta.get(_WHOLE_META))
+    scale = node._meta.get(_SCALE_META) if node._meta else None
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
     exact = numeric.exact_text(inner)
-    value = Value(node, source, text=exact, whole=whole)
+    value = Value(node, source, text=exact, scale=scale)
     if source.name == "unknown":
         value = Value(node, TEXT)
     if target.name == "numeric":
@@ -96,7 +96,7 @@ def cast_result(node: exp.Expr, source: PostgresType, target: PostgresType) -> e
     if target.name in ("text", "varchar", "bpchar", "name", "json", "jsonb", "uuid"):
         return cast(value.node, "VARCHAR")
     if target.is_array and target.element.name == "numeric":
-        return cast(value.node, "VARCHAR[]")
+        return numeric.element_texts(value.node)
     return cast(value.node, duckdb_type(target))
 
 

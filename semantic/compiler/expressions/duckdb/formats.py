@@ -10,12 +10,13 @@ from semantic.compiler.expressions.duckdb.build import call, sql, string
 from semantic.errors import UnsupportedError
 
 _CODES = (
-    "HH24|HH12|HH|MI|SSSSS|SSSS|SS|MS|US|FF[1-6]|AM|PM|am|pm|A\\.M\\.|P\\.M\\.|a\\.m\\.|p\\.m\\."
-    "|Y,YYY|YYYY|IYYY|YYY|IYY|YY|IY|Y|I|BC|AD|MONTH|Month|month|MON|Mon|mon|MM|DAY|Day|day|DY|Dy|dy"
-    "|IDDD|DDD|DD|ID|D|IW|WW|W|CC|J|Q|RM|rm|TZH|TZM|TZ|tz|OF"
+    "HH24 HH12 HH MI SSSSS SSSS SS MS US FF1 FF2 FF3 FF4 FF5 FF6 AM PM am pm A.M. P.M. a.m. p.m."
+    " Y,YYY YYYY IYYY YYY IYY YY IY Y I BC AD MONTH Month month MON Mon mon MM DAY Day day DY Dy dy"
+    " IDDD DDD DD ID D IW WW W CC J Q RM rm TZH TZM TZ tz OF"
 )
+_ANY_CODE = "|".join(re.escape(code) for code in sorted(_CODES.split(" "), key=len, reverse=True))
 _TOKEN = re.compile(
-    rf'(?P<fm>FM|fm)|(?P<fx>FX|TM)|(?P<code>{_CODES})|"(?P<text>[^"]*)"|(?P<other>.)', re.S
+    rf'(?P<fm>FM|fm)|(?P<fx>FX|TM)|(?P<code>{_ANY_CODE})|"(?P<text>[^"]*)"|(?P<other>.)', re.DOTALL
 )
 _LOWER = re.compile(r"[a-z]{2,}\d*")
 
@@ -93,7 +94,10 @@ def _normal(pattern: str) -> str:
         out = ""
         while text:
             for size in range(len(text), 0, -1):
-                if text[:size].upper() in known and text[:size] not in _NAMES:
+                if text[:size] in _NAMES or text[:size] in _HALVES:
+                    out, text = out + text[:size], text[size:]
+                    break
+                if text[:size].upper() in known:
                     out, text = out + text[:size].upper(), text[size:]
                     break
             else:
@@ -128,10 +132,9 @@ def _plain(match: re.Match[str]) -> str:
     if match["text"] is not None:
         return match["text"]
     character = match["other"]
-    if character.isalpha() or character in '\\"':
+    if (character.isalpha() and character not in "TZ") or character in '\\"':
         # PostgreSQL copies unknown letters, and a later version may know them.
-        if character not in "TZ":
-            raise _refused(character)
+        raise _refused(character)
     return character
 
 
@@ -144,7 +147,8 @@ def _code(code: str, *, fill: bool) -> str:
             return f"CAST({part} AS VARCHAR)"
         if code == "YYYY":
             # More than four digits are not cut.
-            return f"lpad(CAST({part} AS VARCHAR), CAST(greatest(4, length(CAST({part} AS VARCHAR))) AS INTEGER), '0')"
+            width_ = f"CAST(greatest(4, length(CAST({part} AS VARCHAR))) AS INTEGER)"
+            return f"lpad(CAST({part} AS VARCHAR), {width_}, '0')"
         return _padded(part, width)
     if code in _NAMES:
         form, name, width = _NAMES[code]
@@ -156,9 +160,25 @@ def _code(code: str, *, fill: bool) -> str:
     raise _refused(code)
 
 
-_STRPTIME = {"YYYY": "%Y", "MM": "%m", "DD": "%d", "HH24": "%H", "MI": "%M", "SS": "%S",
-             "Mon": "%b", "MON": "%b", "mon": "%b", "Month": "%B", "DDD": "%j", "HH12": "%I", "HH": "%I",
-             "AM": "%p", "PM": "%p", "MS": "%g", "US": "%f"}  # fmt: skip
+_STRPTIME = {
+    "YYYY": "%Y",
+    "MM": "%m",
+    "DD": "%d",
+    "DDD": "%j",
+    "HH24": "%H",
+    "HH12": "%I",
+    "HH": "%I",
+    "MI": "%M",
+    "SS": "%S",
+    "MS": "%g",
+    "US": "%f",
+    "AM": "%p",
+    "PM": "%p",
+    "MON": "%b",
+    "Mon": "%b",
+    "mon": "%b",
+    "Month": "%B",
+}
 
 
 def strptime(pattern: str) -> str:

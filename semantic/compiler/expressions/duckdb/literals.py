@@ -11,7 +11,7 @@ from semantic.compiler.expressions.duckdb import moments
 from semantic.compiler.expressions.duckdb.build import call, cast, number, string
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
-from semantic.compiler.expressions.inference import decimal_text
+from semantic.compiler.expressions.inference import decimal_text, number_type
 from semantic.compiler.expressions.types import INTEGERS, STRINGS, numeric_scale, sql_name
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import INT4, INT8, NUMERIC, TEXT, PostgresType
@@ -29,10 +29,11 @@ def number_literal(text: str) -> Value:
     plain = decimal_text(text)
     if "." not in plain:
         value = int(plain)
-        if text.isdigit() and value < _RANGES["int4"]:
+        kind = number_type(text)
+        if kind == INT4:
             return Value(number(value), INT4)
-        if text.isdigit() and value < _RANGES["int8"]:
-            return Value(number(value), INT8)
+        if kind == INT8:
+            return Value(cast(number(value), "BIGINT"), INT8)
         _check_digits(plain)
         return Value(cast(number(value), "HUGEINT"), NUMERIC, scale=0)
     return _decimal(plain)

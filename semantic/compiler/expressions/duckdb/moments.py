@@ -23,7 +23,8 @@ _ZONE = r"(?P<zone>[zZ]|UTC|utc|GMT|gmt|[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?)"
 _MOMENT = re.compile(rf"\s*{_DATE}(?:(?:\s+|[tT]){_TIME}(?:\s*{_ZONE})?)?\s*\Z")
 _TIME_ONLY = re.compile(rf"\s*{_TIME}(?:\s*{_ZONE})?\s*\Z")
 _NAMED = re.compile(
-    r"\s*(?:(?P<d1>\d{1,2})[ -](?P<n1>[A-Za-z]{3,9})[ -]|(?P<n2>[A-Za-z]{3,9})\s+(?P<d2>\d{1,2}),?\s+)"
+    r"\s*(?:(?P<d1>\d{1,2})[ -](?P<n1>[A-Za-z]{3,9})[ -]"
+    r"|(?P<n2>[A-Za-z]{3,9})\s+(?P<d2>\d{1,2}),?\s+)"
     r"(?P<year>\d{4})\s*\Z"
 )
 _MONTHS = [

@@ -45,8 +45,7 @@ def _to_whole(function: str) -> FunctionRule:
         value = translator.coerced(call.arguments[0], NUMERIC)
         if value.whole:
             return value
-        node = cast(build_call(function, value.node), f"DECIMAL({MAX_PRECISION}, 0)")
-        return Value(node, NUMERIC, scale=0)
+        return Value(cast(build_call(function, value.node), "HUGEINT"), NUMERIC, scale=0)
 
     return translate
 
@@ -66,17 +65,24 @@ def _rounding(function: str) -> FunctionRule:
         if scale > numeric.QUOTIENT_SCALE:
             raise UnsupportedError(f"{function} to so many places is not supported on DuckDB")
         node = value.node
+        kind = f"DECIMAL({MAX_PRECISION}, {scale})"
         if value.whole and places >= 0:
-            return Value(cast(node, f"DECIMAL({MAX_PRECISION}, {scale})"), NUMERIC, scale=scale)
+            return Value(cast(node, kind) if scale else node, NUMERIC, scale=scale)
+        if value.text is not None and function == "round" and places >= 0:
+            # From the text the digits are rounded once only, and none is too long.
+            return _whole_again(cast(value.text.copy(), kind), scale)
         if value.whole:
             # DuckDB rounds integers to tens as well, but only those of 64 bits.
             node = cast(node, f"DECIMAL({MAX_PRECISION}, 0)")
-        rounded = (
-            build_call(function, node, number(places)) if places else build_call(function, node)
-        )
-        return Value(cast(rounded, f"DECIMAL({MAX_PRECISION}, {scale})"), NUMERIC, scale=scale)
+        last = [number(places)] if places else []
+        return _whole_again(cast(build_call(function, node, *last), kind), scale)
 
     return translate
+
+
+def _whole_again(node: exp.Expr, scale: int) -> Value:
+    """A decimal; without decimals an integer, which meets other numbers without losing theirs."""
+    return Value(node if scale else cast(node, "HUGEINT"), NUMERIC, scale=scale)
 
 
 def _remainder(translator: Translator, call: Call, _resolved: Resolved) -> Value:
@@ -94,16 +100,17 @@ def _integer_division(translator: Translator, call: Call, _resolved: Resolved) -
     return Value(exp.Paren(this=node), NUMERIC, scale=0)
 
 
+# A cast that fails is the error of a number out of range.
+_OUT_OF_RANGE = "CAST(CAST({} AS HUGEINT) AS DOUBLE)"
+
+
 def _checked(text: str, *, underflow: bool = False) -> str:
     """A double that must not overflow (22003) as PostgreSQL sees it."""
     low = (
-        "WHEN r = 0 THEN CAST(error('value out of range: underflow') AS DOUBLE)"
-        if underflow
-        else ""
+        f"WHEN r = 0 AND isfinite(_1) THEN {_OUT_OF_RANGE.format('r + 1e300')}" if underflow else ""
     )
     return f"""list_transform([{text}], lambda r: CASE
-    WHEN isinf(r) AND isfinite(_1) THEN CAST(error('value out of range: overflow') AS DOUBLE)
-    {low} ELSE r END)[1]"""
+    WHEN isinf(r) AND isfinite(_1) THEN {_OUT_OF_RANGE.format("r")} {low} ELSE r END)[1]"""
 
 
 _LOGARITHM = """CASE WHEN _1 = 0 THEN CAST(error('cannot take logarithm of zero') AS DOUBLE)
@@ -115,9 +122,9 @@ _POWER = """list_transform([{'r': pow(_1, _2), 'a': _1, 'b': _2}], lambda p: CAS
   WHEN isnan(p.r) AND NOT isnan(p.a) AND NOT isnan(p.b) THEN CAST(error(
     'a negative number raised to a non-integer power yields a complex result') AS DOUBLE)
   WHEN isinf(p.r) AND isfinite(p.a) AND isfinite(p.b) THEN
-    CAST(error('value out of range: overflow') AS DOUBLE)
+    CAST(CAST(p.r AS HUGEINT) AS DOUBLE)
   WHEN p.r = 0 AND p.a <> 0 AND isfinite(p.a) AND isfinite(p.b) THEN
-    CAST(error('value out of range: underflow') AS DOUBLE)
+    CAST(CAST(p.r + 1e300 AS HUGEINT) AS DOUBLE)
   ELSE p.r END)[1]"""
 _UNIT_RANGE = """CASE WHEN _1 < -1 OR _1 > 1 THEN CAST(error('input is out of range') AS DOUBLE)
 ELSE {name}(_1) END"""
@@ -161,7 +168,8 @@ NUMBERS: dict[str, FunctionRule] = {
     "div": _integer_division,
     "exp": _floats_only(_checked("exp(_1)", underflow=True)),
     "factorial": template(
-        "CASE WHEN _1 < 0 THEN CAST(error('factorial of a negative number is undefined') AS HUGEINT) "
+        "CASE WHEN _1 < 0 THEN "
+        "CAST(error('factorial of a negative number is undefined') AS HUGEINT) "
         "ELSE factorial(CAST(_1 AS INTEGER)) END",
         scale=0,
     ),
@@ -187,8 +195,8 @@ NUMBERS: dict[str, FunctionRule] = {
     ),
     "sin": template("sin(_1)"),
     "sqrt": _floats_only(
-        "CASE WHEN _1 < 0 THEN CAST(error('cannot take square root of a negative number') AS DOUBLE) "
-        "ELSE sqrt(_1) END"
+        "CASE WHEN _1 < 0 THEN "
+        "CAST(error('cannot take square root of a negative number') AS DOUBLE) ELSE sqrt(_1) END"
     ),
     "tan": template("tan(_1)"),
     "trunc": by_type({"float8": template("trunc(_1)"), "numeric": _rounding("trunc")}),

@@ -99,10 +99,17 @@ _ANY_TEXT = (
 )
 
 
+def element_texts(node: exp.Expr) -> exp.Expr:
+    """The texts of an array's numbers."""
+    return sql(f"list_transform(_1, lambda v: {_ANY_TEXT.replace('_1', 'v')})", node)
+
+
 def text_of(value: Value) -> exp.Expr:
     """The text of a number as PostgreSQL prints a numeric."""
     if value.text is not None:
         return value.text.copy()
+    if isinstance(value.node, exp.Null):
+        return cast(exp.Null(), "VARCHAR")
     if known_scale(value) is not None:
         return cast(value.node, "VARCHAR")
     return numeric_column_text(value.node)
@@ -162,9 +169,11 @@ def known_scale(value: Value) -> int | None:
 def alike(values: Sequence[Value]) -> list[Value] | None:
     """Numbers in one physical type; None where only their texts have one.
 
-    DuckDB, left to itself, gives CASE, COALESCE and lists of DECIMAL(38,2) and DECIMAL(38,5) the type
-    DECIMAL(38,2), and rounds.
+    DuckDB, left to itself, gives CASE, COALESCE and lists of DECIMAL(38,2) and DECIMAL(38,5) the
+    type DECIMAL(38,2), and rounds.
     """
+    if any(value.text is not None for value in values):
+        return None
     scales = [known_scale(value) for value in values]
     known = [scale for scale in scales if scale is not None]
     if len(known) < len(scales):

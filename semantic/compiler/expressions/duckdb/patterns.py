@@ -1,8 +1,8 @@
 """PostgreSQL's regular expressions for DuckDB's engine (RE2), as far as both agree.
 
-The constructs are those of the manual, 9.7.3. Both engines say alike whether a pattern matches; what
-part of the text it matches differs where there are several ways, since PostgreSQL takes the longest
-and RE2 the first. So where the matched text matters, only patterns are let through that have one way.
+The constructs are those of the manual, 9.7.3. Both engines say alike whether a pattern matches.
+What is matched differs where there are several ways: PostgreSQL takes the longest, RE2 the first.
+So where the matched text matters, only patterns are let through that have one way.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def from_similar(pattern: str, escape: str) -> str:
 
 
 def replacement(text: str) -> str:
-    """A replacement of ``regexp_replace``: ``\\1`` to ``\\9`` are groups, ``\\&`` is the match."""
+    r"""A replacement of ``regexp_replace``: ``\1`` to ``\9`` are groups, ``\&`` the match."""
     out = []
     position = 0
     while position < len(text):

@@ -1,7 +1,7 @@
 """Variance and standard deviation of exact numbers, digit by digit as PostgreSQL has them.
 
-PostgreSQL computes (N * sum(x * x) - sum(x) * sum(x)) / (N * (N - 1)) in numeric, with the digits of a
-numeric division, and takes the root of that to the same number of decimals.
+PostgreSQL computes (N * sum(x * x) - sum(x) * sum(x)) / (N * (N - 1)) in numeric, with the digits
+of a numeric division, and takes the root of that to the same number of decimals.
 """
 
 from __future__ import annotations

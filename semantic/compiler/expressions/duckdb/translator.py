@@ -135,7 +135,7 @@ def parenthesised(translator: Translator, node: exp.Expr) -> Value:
     inner = translator.value(node.this)
     if inner.raw is not None or isinstance(inner.node, exp.Paren | exp.Null):
         return inner
-    return Value(exp.Paren(this=inner.node), inner.type, inner.text, inner.whole)
+    return Value(exp.Paren(this=inner.node), inner.type, inner.text, inner.scale)
 
 
 def explicit_cast(translator: Translator, node: exp.Expr) -> Value:

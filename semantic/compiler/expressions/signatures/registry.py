@@ -1,9 +1,8 @@
 """Reads the tables of signatures and picks the one that PostgreSQL would.
 
-A table line is ``name(parameter, ...) result``. ``any`` takes whatever comes, ``same`` is the type of
-the first ``same`` argument, a trailing ``...`` repeats the last parameter. Where arguments fit several
-lines, an exact match is taken before the first line that implicit casts can reach, so the preferred
-type of a family stands first.
+A table line is ``name(parameter, ...) result``. ``any`` takes whatever comes, ``same`` is the type
+of the first ``same`` argument, a trailing ``...`` repeats the last parameter. Where arguments fit
+several lines equally well, the first is taken.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from semantic.compiler.expressions.types import implicit
+from semantic.compiler.expressions.types import implicit, is_preferred
 from semantic.model.types import TEXT, UNKNOWN, PostgresType
 
 Kind = Literal["scalar", "aggregate", "ordered-set", "window"]
@@ -70,12 +69,34 @@ def index(tables: Sequence[Signature]) -> Mapping[str, tuple[Signature, ...]]:
 
 def resolve(signatures: Sequence[Signature], arguments: Sequence[PostgresType]) -> Resolved | None:
     """The overload that fits the arguments; None where none does."""
-    candidates = [signature for signature in signatures if signature.takes(len(arguments))]
-    for fits in (_exactly, _implicitly):
-        for signature in candidates:
-            if all(fits(kind, signature.parameter(place)) for place, kind in enumerate(arguments)):
-                return _resolved(signature, arguments)
-    return None
+    best: Signature | None = None
+    score = (-1, -1, -1)
+    for signature in signatures:
+        if not signature.takes(len(arguments)):
+            continue
+        found = _score(signature, arguments)
+        if found is not None and found > score:
+            best, score = signature, found
+    return None if best is None else _resolved(best, arguments)
+
+
+def _score(signature: Signature, arguments: Sequence[PostgresType]) -> tuple[int, int, int] | None:
+    """How well arguments fit (manual, 10.3); None where they do not.
+
+    Exact matches count first, then casts to a preferred type, then literals read as text.
+    """
+    exact = preferred = text = 0
+    for place, kind in enumerate(arguments):
+        parameter = signature.parameter(place)
+        if not _implicitly(kind, parameter):
+            return None
+        if kind.name == "unknown":
+            text += parameter == "text"
+        elif _exactly(kind, parameter):
+            exact += 1
+        else:
+            preferred += is_preferred(PostgresType(parameter))
+    return exact, preferred, text
 
 
 def _exactly(kind: PostgresType, parameter: str) -> bool:

@@ -1,0 +1,167 @@
+"""One table in PostgreSQL and in DuckDB, and expressions over it in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import psycopg
+from sqlglot import exp, parse_one
+
+from connectors.duckdb_errors import warehouse_error
+from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions import cast_result, check_functions, infer, translate
+from semantic.compiler.expressions.duckdb import casts
+from semantic.compiler.expressions.duckdb.value import Value
+from semantic.model.types import PostgresType
+
+TESTDATA = Path(__file__).parent / "testdata"
+SETTINGS = SessionSettings(user="u", database="d")
+ZONE = "America/New_York"
+
+COLUMNS = {
+    "id": ("int4", "int"),
+    "g": ("int4", "int"),
+    "i2": ("int2", "smallint"),
+    "i4": ("int4", "int"),
+    "i8": ("int8", "bigint"),
+    "n": ("numeric", "numeric(12,3)"),
+    "m": ("numeric", "numeric(10,2)"),
+    "f4": ("float4", "real"),
+    "f8": ("float8", "double precision"),
+    "b": ("bool", "boolean"),
+    "s": ("text", "text"),
+    "w": ("text", "text"),
+    "d": ("date", "date"),
+    "d2": ("date", "date"),
+    "ts": ("timestamp", "timestamp"),
+    "ts2": ("timestamp", "timestamp"),
+    "tz": ("timestamptz", "timestamptz"),
+    "tm": ("time", "time"),
+    "iv": ("interval", "interval"),
+    "u": ("uuid", "uuid"),
+    "a": ("_int4", "int[]"),
+    "ta": ("_text", "text[]"),
+}
+MODIFIERS = {"n": (12, 3), "m": (10, 2)}
+
+
+def _insert_text() -> str:
+    return "INSERT INTO t VALUES " + ", ".join(f"({row})" for row in lines("rows.txt"))
+
+
+class Environment:
+    """The columns of ``t``; no parameters, no subqueries."""
+
+    def column(self, node: exp.Column) -> PostgresType:
+        name = node.name
+        kind = COLUMNS[name][0]
+        if name in MODIFIERS:
+            precision, scale = MODIFIERS[name]
+            return PostgresType(kind, ((precision << 16) | scale) + 4)
+        return PostgresType(kind)
+
+    def parameter(self, index: int) -> PostgresType:
+        raise AssertionError(index)
+
+    def subquery(self, node: exp.Expr) -> PostgresType:
+        raise AssertionError(node)
+
+
+@dataclass(slots=True)
+class Bench:
+    """Both engines."""
+
+    postgres: psycopg.Connection
+    duck: duckdb.DuckDBPyConnection
+
+    @staticmethod
+    def start(dsn: str) -> Bench:
+        postgres = psycopg.connect(dsn, autocommit=True)
+        duck = duckdb.connect()
+        postgres.execute(f"SET TimeZone = '{ZONE}'")
+        duck.execute(f"SET TimeZone = '{ZONE}'")
+        columns = ", ".join(f"{name} {spelled}" for name, (_, spelled) in COLUMNS.items())
+        postgres.execute(f"CREATE TEMP TABLE t ({columns})")
+        duck.execute(f"CREATE TABLE t ({columns})")
+        postgres.execute(_insert_text())
+        duck.execute(_insert_text())
+        return Bench(postgres, duck)
+
+    def close(self) -> None:
+        self.postgres.close()
+        self.duck.close()
+
+    def expected(self, text: str, rest: str) -> tuple[str, list[str | None]]:
+        """PostgreSQL's type name and texts."""
+        result = self.postgres.pgconn.exec_(f"SELECT {text} {rest}".encode())
+        if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            raise psycopg.errors.lookup(
+                (result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b"").decode()
+            )(result.error_message.decode())
+        found = self.postgres.execute(
+            "SELECT typname FROM pg_type WHERE oid = %s", (result.ftype(0),)
+        ).fetchone()
+        assert found is not None
+        values = [result.get_value(row, 0) for row in range(result.ntuples)]
+        return found[0], [None if value is None else value.decode() for value in values]
+
+    def emitted(self, text: str, kind: str) -> tuple[str, str]:
+        """DuckDB's SQL for an expression whose value is wanted as text, and the inferred type."""
+        tree = parse_one(text, read="postgres")
+        check_functions(tree, "duckdb")
+        before = tree.sql()
+        source = infer(tree, Environment())
+        node = translate(tree, "duckdb", Environment(), SETTINGS)
+        assert tree.sql() == before
+        target = PostgresType(kind)
+        result = cast_result(node, source, target, "duckdb")
+        if kind.startswith("_"):
+            return f"list_transform({result.sql('duckdb')}, lambda v: v)", source.name
+        if kind == "numeric":
+            return result.sql("duckdb"), source.name
+        shown = casts.text(Value(result, target), output=True)
+        return shown.sql("duckdb"), source.name
+
+    def failing(self, text: str) -> None:
+        """Run an expression that must fail, whatever its type."""
+        tree = parse_one(text, read="postgres")
+        check_functions(tree, "duckdb")
+        source = infer(tree, Environment())
+        node = translate(tree, "duckdb", Environment(), SETTINGS)
+        emitted = cast_result(node, source, source, "duckdb").sql("duckdb")
+        try:
+            self.duck.execute(f"SELECT {emitted} FROM t").fetchall()
+        except duckdb.Error as error:
+            raise warehouse_error(error) from error
+
+    def actual(self, text: str, rest: str, kind: str) -> list[object]:
+        emitted, inferred = self.emitted(text, kind)
+        assert inferred in (kind, "unknown"), f"inferred {inferred}, PostgreSQL says {kind}"
+        try:
+            return [row[0] for row in self.duck.execute(f"SELECT {emitted} {rest}").fetchall()]
+        except duckdb.Error as error:
+            raise warehouse_error(error) from error
+
+
+def comparable(value: object, kind: str) -> object:
+    """An array as PostgreSQL prints it; everything else is that text already."""
+    if not isinstance(value, list):
+        return value
+    return "{" + ",".join(_item(item) for item in value) + "}"
+
+
+def _item(item: object) -> str:
+    if item is None:
+        return "NULL"
+    text = str(item)
+    if text == "" or any(character in text for character in ' ,"\\{}\t') or text.lower() == "null":
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return text
+
+
+def lines(name: str) -> list[str]:
+    text = (TESTDATA / name).read_text()
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
