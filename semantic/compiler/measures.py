@@ -237,9 +237,7 @@ class _Calculation:
         """Measures become marks that the two readings fill in apart; the rest are row values."""
         if not isinstance(target.member, Measure):
             return enclose(self._sql.row_member(self._home, target))
-        made = self._measures.referenced(self._home, target, self._above)
-        for name, tree in made.inputs:
-            self._add(name, tree)
+        made = self._adopt(self._measures.referenced(self._home, target, self._above))
         if made.row is None:
             self._rows_known = False
         row = made.row or exp.Null()
@@ -284,11 +282,22 @@ class _Calculation:
             if known == tree:
                 return column(INPUT, name)
         name = f"{self._measure.name}:{len(self._inputs) + 1}"
-        self._add(name, tree)
+        while name in self._inputs:
+            name += ":"
+        self._inputs[name] = tree
         return column(INPUT, name)
 
-    def _add(self, name: str, tree: exp.Expr) -> None:
-        self._inputs[name] = tree
+    def _adopt(self, made: _Formula) -> _Formula:
+        """Take over another formula's inputs; a name that is taken for another value changes."""
+        names: dict[str, exp.Expr] = {}
+        for name, tree in made.inputs:
+            own = name
+            while self._inputs.get(own, tree) != tree:
+                own += ":"
+            self._inputs[own] = tree
+            names[name] = column(INPUT, own)
+        row = None if made.row is None else at_inputs(made.row, names)
+        return _Formula(made.inputs, at_inputs(made.formula, names), row)
 
     def _refuse_loose_column(self, node: exp.Expr) -> None:
         if isinstance(node, exp.Column) and path_of(node) is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
@@ -113,7 +115,7 @@ class ScanBuilder:
         self.alias = alias
         self.data_source = self._root.data_source
         self._column_names = Names()
-        self._columns: dict[tuple[str, str], ScanColumn] = {}
+        self._columns: dict[tuple[object, ...], ScanColumn] = {}
         self._joins: dict[tuple[str, ...], ScanJoin] = {}
         if governed:
             _refuse_governed(relation)
@@ -124,7 +126,7 @@ class ScanBuilder:
 
     def value(self, published: PublishedColumn) -> exp.Column:
         """The column that holds a member's value for a row (M5 for measures)."""
-        key = (published.kind, published.name)
+        key: tuple[object, ...] = (published.kind, published.name)
         found = self._columns.get(key)
         if found is None:
             if published.kind == "measure":
@@ -141,10 +143,13 @@ class ScanBuilder:
         kind = definition.input_type(published)
         names: dict[str, exp.Expr] = {}
         for name, tree in definition.inputs:
-            key = ("input", name)
+            key = ("input", name, tree)
             found = self._columns.get(key)
             if found is None:
                 found = self._columns[key] = self._column(name, self.place(tree), kind)
+            elif definition.portable and found.type != kind:
+                # A calculated measure asked first, which does not know the type.
+                found = self._columns[key] = replace(found, type=kind)
             names[name] = column(self.alias, found.name)
         return at_inputs(definition.formula, names)
 
