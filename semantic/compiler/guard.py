@@ -2,7 +2,8 @@
 
 A parser of SQL spends time and stack in proportion to the length and the number of operators of a
 text, and, where it tries one reading after the other, time that doubles with each level of brackets
-(``array[array[...]]`` of 20 levels takes it seconds). This reads those off the text in one linear
+(``array[array[...]]`` of 20 levels takes it seconds) and with each JOIN that waits for its
+condition. This reads those off the text in one linear
 pass, so that ordinary statements go on at once, large ones to a process of their own, and monstrous
 ones nowhere.
 """
@@ -29,6 +30,9 @@ _OPAQUE = re.compile(
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _LEVEL = re.compile(r"[(\[]|[)\]]|\b(?:case|end)\b", re.IGNORECASE)
 _OPERATOR = re.compile(r"[-+*/%<>=~!@#^&|?]+|::|\b(?:and|or|not)\b", re.IGNORECASE)
+_JOIN = re.compile(
+    r"\b(?:cross\s+join|natural\s+(?:\w+\s+){0,2}?join|join|on|using)\b", re.IGNORECASE
+)
 _OPENING = frozenset(("(", "[", "case"))
 _SHORT = 600
 
@@ -49,6 +53,7 @@ class GuardLimits:
         inline_operators: the same for operators, each of which is a level of a parser's tree.
         inline_depth: the same for the nesting of parentheses, brackets and CASE. At this many
             levels the parser's worst case stays below 20 ms.
+        inline_joins: the same for joins before the condition of the first of them.
         max_length: characters beyond which it is refused (54000).
         max_depth: nesting beyond which it is refused (54001).
     """
@@ -56,16 +61,18 @@ class GuardLimits:
     inline_length: int = 16_384
     inline_operators: int = 150
     inline_depth: int = 10
+    inline_joins: int = 8
     max_length: int = 1_048_576
     max_depth: int = 100
 
 
 @dataclass(frozen=True, slots=True)
 class TextSize:
-    """What a text measures: nesting at its deepest, and operators in all."""
+    """What a text measures: nesting at its deepest, operators in all, joins without condition."""
 
     depth: int
     operators: int
+    joins: int = 0
 
 
 def inspect(sql: str, limits: GuardLimits) -> Verdict:
@@ -84,13 +91,20 @@ def inspect(sql: str, limits: GuardLimits) -> Verdict:
     if length > limits.inline_length:
         # Reading all of it would take too long here: whoever parses it checks its depth first.
         return Verdict.WORKER
-    if length <= _SHORT and sql.count("(") + sql.count("[") <= limits.inline_depth:
+    if (
+        length <= _SHORT
+        and sql.count("(") + sql.count("[") <= limits.inline_depth
+        and len(_JOIN.findall(sql)) <= limits.inline_joins
+    ):
         return Verdict.INLINE
     size = measure(sql)
     check_depth(size, limits)
-    if size.operators > limits.inline_operators or size.depth > limits.inline_depth:
-        return Verdict.WORKER
-    return Verdict.INLINE
+    large = (
+        size.operators > limits.inline_operators
+        or size.depth > limits.inline_depth
+        or size.joins > limits.inline_joins
+    )
+    return Verdict.WORKER if large else Verdict.INLINE
 
 
 def check_depth(size: TextSize, limits: GuardLimits) -> None:
@@ -113,7 +127,14 @@ def measure(sql: str) -> TextSize:
             deepest = max(deepest, depth)
         elif depth:
             depth -= 1
-    return TextSize(deepest, len(_OPERATOR.findall(bare)))
+    waiting = most = 0
+    for word in _JOIN.findall(bare):
+        if word.lower() == "join":
+            waiting += 1
+            most = max(most, waiting)
+        elif word.lower() in ("on", "using"):
+            waiting = max(waiting - 1, 0)
+    return TextSize(deepest, len(_OPERATOR.findall(bare)), most)
 
 
 def _without_opaque(sql: str) -> str:

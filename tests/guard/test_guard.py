@@ -35,6 +35,9 @@ LIMITS = GuardLimits()
         ("select 'it''s ((('", TextSize(0, 0)),
         ("select '((( never ends", TextSize(0, 0)),
         ("select /* ((( never ends", TextSize(0, 0)),
+        ("from a join b on c join d using (e)", TextSize(1, 0, 1)),
+        ("from a join b join c on d on e", TextSize(0, 0, 2)),
+        ("from a cross join b natural left join c", TextSize(0, 0, 0)),
     ],
 )
 def test_size(sql: str, size: TextSize) -> None:
@@ -55,6 +58,8 @@ def test_an_ordinary_statement_goes_on_at_once() -> None:
         "select " + "array[" * 18 + "1" + "]" * 18,
         "select " + "date(" * 18 + "a" + ")" * 18,
         "select 1" + "::int" * 400,
+        "select * from t " + "join a " * 30,
+        "select * from t " + "join a " * 30 + "on x " * 30,
         "select '" + "x" * 20_000 + "'",
     ],
 )

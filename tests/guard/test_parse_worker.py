@@ -1,0 +1,81 @@
+"""Hostile statements end in an answer or a refusal, and the event loop goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from proxy.parse_worker import ParseWorker, RemoteBinding
+from semantic.compiler.api import SessionSettings
+from semantic.compiler.compiler import Compiler
+from semantic.compiler.guard import GuardLimits
+from semantic.errors import SemanticError
+from tests.compiler.shop import probe_duckdb, published, shop_database, shop_model
+
+SETTINGS = SessionSettings("tester", "cubewire")
+
+
+@pytest.fixture(scope="module")
+def compiler() -> Compiler:
+    model = shop_model()
+    database = shop_database()
+    types = published(model, "duckdb", lambda sql: probe_duckdb(database, sql))
+    return Compiler(model, types, {"default": "duckdb"})
+
+
+async def longest_pause(done: asyncio.Event) -> float:
+    longest = 0.0
+    while not done.is_set():
+        started = time.perf_counter()
+        await asyncio.sleep(0.005)
+        longest = max(longest, time.perf_counter() - started)
+    return longest
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) from orders where " + " or ".join(f"id = {n}" for n in range(10_000)),
+        "select count(*) from orders where id in (" + ", ".join(map(str, range(20_000))) + ")",
+        "select " + "(" * 200 + "id" + ")" * 200 + " from orders",
+        "select " + "+".join(["id"] * 3_000) + " from orders",
+        "select id" + "::int" * 3_000 + " from orders",
+        "select " + "- " * 3_000 + "id from orders",
+        "select " + "array[" * 60 + "id" + "]" * 60 + " from orders",
+        "select " + "date(" * 60 + "id" + ")" * 60 + " from orders",
+        "select id from orders where " + "not " * 3_000 + "true",
+        "select * from orders " + "join orders a " * 30,
+    ],
+    ids=["or", "in", "parentheses", "plus", "casts", "minus", "array", "date", "not", "join"],
+)
+async def test_an_answer_or_a_refusal(compiler: Compiler, sql: str) -> None:
+    worker = ParseWorker(GuardLimits(max_depth=500), deadline=4)
+    done = asyncio.Event()
+    pauses = asyncio.create_task(longest_pause(done))
+    state = None
+    try:
+        bound = await worker.bind(compiler, "1", sql, SETTINGS)
+        assert isinstance(bound, RemoteBinding)
+    except SemanticError as error:
+        state = error.sqlstate
+    finally:
+        done.set()
+        await worker.close()
+    assert state in (None, "54000", "54001", "42601", "0A000", "42501")
+    assert await pauses < 0.5
+
+
+async def test_a_worker_past_its_deadline_is_replaced(compiler: Compiler) -> None:
+    worker = ParseWorker(GuardLimits(max_depth=500), deadline=1)
+    sql = "select " + "array[" * 60 + "id" + "]" * 60 + " from orders"
+    try:
+        with pytest.raises(SemanticError) as caught:
+            await worker.bind(compiler, "1", sql, SETTINGS)
+        assert caught.value.sqlstate == "54000"
+        assert caught.value.hint is not None
+        bound = await worker.bind(compiler, "1", "select id from orders", SETTINGS)
+        assert isinstance(bound, RemoteBinding)
+    finally:
+        await worker.close()
