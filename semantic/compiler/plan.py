@@ -157,21 +157,6 @@ class CteReference(Relation):
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionTable(Relation):
-    """A set-returning function in FROM; ``columns`` are its columns' names in the plan."""
-
-    alias: str
-    call: exp.Expr
-    columns: tuple[str, ...]
-    lateral: bool = False
-    subqueries: tuple[Subquery, ...] = ()
-
-    def describe(self) -> str:
-        """One stable line."""
-        return f"function {sql_text(self.call)} as {self.alias}"
-
-
-@dataclass(frozen=True, slots=True)
 class Join(Relation):
     """A relational join as the client wrote it."""
 
@@ -179,7 +164,6 @@ class Join(Relation):
     right: Relation
     kind: Literal["INNER", "LEFT", "RIGHT", "FULL", "CROSS"]
     condition: exp.Expr | None
-    subqueries: tuple[Subquery, ...] = ()
 
     def describe(self) -> str:
         """One stable line."""
@@ -340,7 +324,6 @@ class Values(Query):
 
     rows: tuple[tuple[exp.Expr, ...], ...]
     columns: tuple[str, ...]
-    subqueries: tuple[Subquery, ...] = ()
 
     def describe(self) -> str:
         """One stable line."""

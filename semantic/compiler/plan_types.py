@@ -14,7 +14,6 @@ from semantic.compiler.plan import (
     Cte,
     CteReference,
     Derived,
-    FunctionTable,
     PlanNode,
     Query,
     Relation,
@@ -60,7 +59,7 @@ class PlanTypes:
             self._register(node)
 
     def _register(self, node: PlanNode) -> None:
-        if isinstance(node, Scan | Derived | CteReference | FunctionTable):
+        if isinstance(node, Scan | Derived | CteReference):
             self._relations[node.alias] = node
             if isinstance(node, Scan):
                 for item in node.columns:

@@ -13,10 +13,8 @@ from semantic.compiler.plan import (
     OrderKey,
     Query,
     SetOperation,
-    Subquery,
     Values,
     With,
-    query_columns,
 )
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import ROWS, Resolver
@@ -230,7 +228,6 @@ class BoundValues:
 
     def build(self) -> Query:
         """See ``BoundQuery``."""
-        subqueries: list[Subquery] = []
 
         def replace(node: exp.Expr) -> exp.Expr | None:
             if isinstance(node, exp.Query):
@@ -243,7 +240,7 @@ class BoundValues:
             return None
 
         rows = tuple(tuple(rebuild(item, replace) for item in row) for row in self._rows)
-        return Values(rows, tuple(self.names), tuple(subqueries))
+        return Values(rows, tuple(self.names))
 
 
 class QueryBinder:
@@ -461,6 +458,3 @@ def _tables(node: exp.Expr) -> Iterator[exp.Table]:
         for table in node.find_all(exp.Table)
         if isinstance(table.this, exp.Identifier) and table.args.get("db") is None
     )
-
-
-__all__ = ["BoundQuery", "QueryBinder", "UndefinedRelationError", "query_columns"]

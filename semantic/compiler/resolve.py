@@ -25,7 +25,6 @@ from semantic.compiler.positions import position_of
 from semantic.compiler.scope import BoundQuery, MeasureColumn, Scope, VisibleColumn
 from semantic.compiler.statement import Statement, unsupported
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.members import CALCULATED_TYPES
 
 BindSubquery = Callable[[exp.Expr, Scope], BoundQuery]
 
@@ -389,6 +388,3 @@ def _has_clauses(node: exp.Subquery) -> bool:
     return any(
         node.args.get(key) for key in ("with_", "order", "limit", "offset", "alias", "joins")
     )
-
-
-__all__ = ["CALCULATED_TYPES", "GROUPS", "ROWS", "Context", "Evaluation", "Resolver"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TypeVar, cast
 
 from sqlglot import exp
 
 from semantic.compiler.plan import (
-    FunctionTable,
     Join,
     MeasureUse,
     OrderKey,
     PlanNode,
     Projection,
-    Scan,
     Select,
     SetOperation,
     Values,
@@ -89,24 +87,11 @@ def everywhere(node: Node, change: Change) -> Node:
     """Change every PostgreSQL expression of a plan."""
 
     def on_node(item: PlanNode) -> PlanNode:
-        if isinstance(item, Select | Join | SetOperation | Values | FunctionTable):
+        if isinstance(item, Select | Join | SetOperation | Values):
             return with_expressions(item, change)
         return item
 
     return bottom_up(node, on_node)
-
-
-def expressions_of(select: Select) -> Iterator[exp.Expr]:
-    """The PostgreSQL expressions of a SELECT, those of measures' filters included."""
-    yield from (item.expression for item in select.projections)
-    yield from select.group or ()
-    yield from select.distinct_on
-    yield from (key.expression for key in select.order)
-    yield from (window for _, window in select.windows)
-    yield from (use.filter for use in select.measures if use.filter is not None)
-    for node in (select.where, select.having, select.limit, select.offset):
-        if node is not None:
-            yield node
 
 
 def is_volatile(node: exp.Expr) -> bool:
@@ -116,11 +101,3 @@ def is_volatile(node: exp.Expr) -> bool:
         or (isinstance(item, exp.Anonymous) and item.name.lower() in _VOLATILE)
         for item in node.walk()
     )
-
-
-def scans_of(node: PlanNode) -> Iterator[Scan]:
-    """The scans of a plan."""
-    if isinstance(node, Scan):
-        yield node
-    for child in node.children():
-        yield from scans_of(child)
