@@ -23,6 +23,14 @@ READ_ROWS = 8_192
 
 
 @dataclass(slots=True, eq=False)
+class KeptRows:
+    """Bytes of rows that the cursors of one session keep together, and may keep."""
+
+    limit: int
+    used: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Cursor:
     """One declared cursor.
 
@@ -35,7 +43,7 @@ class Cursor:
     scroll: bool | None
     binary: bool
     hold: bool
-    keep_bytes: int
+    keep: KeptRows
     position: int = 0
     fresh: bool = True
     total: int | None = None
@@ -70,7 +78,7 @@ class Cursor:
         """Free the result."""
         if self._reader is not None:
             await self._reader.close()
-        self._kept.clear()
+        self._forget()
 
     async def fetch(self, direction: Direction, count: int | None) -> AsyncIterator[EncodedRows]:
         """Rows in the order of the direction, moving the position; ``count`` None is ALL."""
@@ -164,20 +172,26 @@ class Cursor:
         if not self._keeping:
             return
         size = len(rows)
-        if self._kept_bytes + size > self.keep_bytes:
+        if self.keep.used + size > self.keep.limit:
             if self.scroll:
                 raise SessionError(
                     "53200",
-                    f'cursor "{self.name}" holds more than {self.keep_bytes} bytes of rows',
+                    f'cursor "{self.name}" would keep more than {self.keep.limit} bytes of rows',
                     hint="Declare it with NO SCROLL, or raise server.max_cursor_bytes.",
                 )
             self._keeping = False
-            self._kept.clear()
+            self._forget()
             return
         self._kept.append(rows)
         self._kept_rows += rows.rows
         self._ends.append(self._kept_rows)
         self._kept_bytes += size
+        self.keep.used += size
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self.keep.used -= self._kept_bytes
+        self._kept_bytes = 0
 
     def _kept_from(self, position: int, limit: int) -> EncodedRows:
         index = bisect_right(self._ends, position)

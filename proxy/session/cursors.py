@@ -93,7 +93,7 @@ class CursorCommands:
         async def opener(_formats: tuple[int, ...]) -> RowReader:
             return rows.reader
 
-        cursor = Cursor(portal.name, opener, False, False, False, state.limits.max_cursor_bytes)
+        cursor = Cursor(portal.name, opener, False, False, False, state.kept)
         state.cursors[portal.name] = cursor
         await cursor.open(expand_formats(portal.result_formats, columns), columns)
         return cursor
@@ -135,7 +135,7 @@ class CursorCommands:
             statement.scroll,
             statement.binary,
             statement.hold,
-            state.limits.max_cursor_bytes,
+            state.kept,
         )
 
     async def _close(self, statement: sql.CloseCursor) -> Done:

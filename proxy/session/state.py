@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from proxy.errors import SessionError, error_fields
 from proxy.queries import Caller
-from proxy.session.cursor import Cursor
+from proxy.session.cursor import Cursor, KeptRows
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementRecorder, StatementTimer
@@ -47,6 +47,7 @@ class SessionState:
     recorder: StatementRecorder
     measure_aggregates: str = "strict"
     transaction: Transaction = field(init=False)
+    kept: KeptRows = field(init=False)
     statements: dict[str, PreparedStatement] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
     cursors: dict[str, Cursor] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class SessionState:
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.settings)
+        self.kept = KeptRows(self.limits.max_cursor_bytes)
 
     # ------------------------------------------------------------------------- settings
 

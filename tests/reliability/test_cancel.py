@@ -25,7 +25,7 @@ DUCKDB = "SELECT COUNT(*) FROM endless WHERE rest = 3"
 DUCKDB_ROWS = "SELECT id, rest FROM endless"
 POSTGRES = "SELECT COUNT(*) FROM distant_endless WHERE rest = 3"
 POSTGRES_ROWS = "SELECT id, rest FROM distant_endless"
-CATALOG = "SELECT count(*) FROM generate_series(1, 3000000000)"
+CATALOG = "SELECT count(*) FROM (SELECT generate_series(1, 3000000000)) AS t"
 
 Connect = Callable[..., psycopg.Connection[tuple[object, ...]]]
 

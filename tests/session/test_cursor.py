@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import SessionError
 from proxy.rows.encoded import EncodedRows, rows_from_messages
-from proxy.session.cursor import Cursor
+from proxy.session.cursor import Cursor, KeptRows
 from proxy.session.reader import RowReader
 from proxy.wire.backend import DataRow
 from tests.support.oracle import OraclePostgres
@@ -54,7 +54,7 @@ def make_cursor(total: int, scroll: bool | None, keep_bytes: int = 1 << 20) -> C
     async def opener(formats: tuple[int, ...]) -> RowReader:
         return RowReader(Counting(total))
 
-    return Cursor("c", opener, scroll, False, False, keep_bytes)
+    return Cursor("c", opener, scroll, False, False, KeptRows(keep_bytes))
 
 
 async def fetch(cursor: Cursor, direction: str, count: int | None) -> list[int]:
