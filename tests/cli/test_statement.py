@@ -40,7 +40,7 @@ def test_compile_as_json_from_standard_input(
     found = json.loads(capsys.readouterr().out)
     assert found["data_source"] == "default"
     assert found["columns"] == [
-        {"name": "carrier", "type": "varchar"},
+        {"name": "carrier", "type": "text"},
         {"name": "flights", "type": "int8"},
     ]
     assert [use["index"] for use in found["parameters"]] == [1]
