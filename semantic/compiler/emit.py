@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
@@ -14,8 +14,10 @@ from semantic.compiler.emit_parts import (
     aliased,
     filtered,
     final_names,
+    grouping_keys,
     number_parameters,
     ordered,
+    plain,
     postgres_data_type,
     scan_select,
 )
@@ -43,6 +45,9 @@ from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
 Types = tuple[PostgresType, ...]
+
+# Placeholders of grouping keys, by number.
+KEY_TABLE = "key:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class _Emitter:
         self._dialect = dialect
         self._settings = settings
         self._translated: dict[exp.Expr, exp.Expr] = {}
+        self._keys: dict[str, exp.Expr] = {}
 
     def statement(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
         """The outermost query."""
@@ -159,6 +165,7 @@ class _Emitter:
         with_order: bool = True,
         targets: Types | None = None,
     ) -> exp.Select:
+        plan = self._with_keys(plan)
         uses = {use.key: use for use in plan.measures}
 
         def expression(node: exp.Expr) -> exp.Expr:
@@ -186,6 +193,36 @@ class _Emitter:
             if plan.with_ties:
                 self._with_ties(select)
         return select
+
+    def _with_keys(self, plan: Select) -> Select:
+        """Name the grouping keys that are computed, so that each is written alike wherever it is.
+
+        The warehouse finds a key in the select list by its text. What an expression becomes may
+        depend on what is around it, as the digits of a quotient do.
+        """
+        names: dict[exp.Expr, exp.Expr] = {}
+        for node in grouping_keys(plan.group or ()):
+            if not isinstance(node, exp.Column) and node.find(exp.Column) and node not in names:
+                name = str(len(self._keys))
+                self._keys[name] = node
+                self._types.define(KEY_TABLE, name, self._types.expression(node))
+                names[node] = column(KEY_TABLE, name)
+        if not names:
+            return plan
+
+        def placed(node: exp.Expr) -> exp.Expr:
+            return rebuild(node, names.get)
+
+        return replace(
+            plan,
+            projections=tuple(
+                replace(item, expression=placed(item.expression)) for item in plan.projections
+            ),
+            having=None if plan.having is None else placed(plan.having),
+            order=tuple(replace(key, expression=placed(key.expression)) for key in plan.order),
+            distinct_on=tuple(placed(node) for node in plan.distinct_on),
+            windows=tuple((name, placed(node)) for name, node in plan.windows),
+        )
 
     def _projections(
         self,
@@ -381,8 +418,11 @@ class _Emitter:
 
     def _fill_in(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr | None:
         if isinstance(node, exp.Column):
-            if table_of(node) == MEASURE_TABLE:
+            table = table_of(node)
+            if table == MEASURE_TABLE:
                 return enclose(self._measure(uses[node.name], uses))
+            if table == KEY_TABLE:
+                return enclose(plain(self._expression(self._keys[node.name], uses)))
             return self._inlined(node)
         key = subquery_key(node)
         if key is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from sqlglot import exp
@@ -51,6 +52,25 @@ def aliased_table(table: exp.Expr, alias: str) -> exp.Expr:
 def aliased(node: exp.Expr, name: str) -> exp.Expr:
     """``node AS name``."""
     return exp.Alias(this=node, alias=identifier(name))
+
+
+def grouping_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
+    """The single keys in the elements of GROUP BY."""
+    for node in elements:
+        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
+            yield from grouping_keys(node.expressions)
+        elif isinstance(node, exp.Paren):
+            yield from grouping_keys((node.this,))
+        else:
+            yield node
+
+
+def plain(node: exp.Expr) -> exp.Expr:
+    """A copy without what the translation noted in it, to be taken as a column would be."""
+    tree = copied(node)
+    for item in tree.walk():
+        item._meta = None
+    return tree
 
 
 def ordered(node: exp.Expr, key: OrderKey) -> exp.Ordered:

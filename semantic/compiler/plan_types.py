@@ -72,6 +72,10 @@ class PlanTypes:
             for use in node.measures:
                 self._measures[use.key] = use.type
 
+    def define(self, table: str, name: str, kind: PostgresType) -> None:
+        """Make a column known that belongs to no relation of the plan."""
+        self._known[(table, name)] = resolved(kind)
+
     def find_relation(self, alias: str) -> Relation | None:
         """The relation of that alias, if it is one of the plan's."""
         return self._relations.get(alias)
