@@ -107,7 +107,7 @@ class Bench:
         values = [result.get_value(row, 0) for row in range(result.ntuples)]
         return found[0], [None if value is None else value.decode() for value in values]
 
-    def emitted(self, text: str, kind: str) -> tuple[str, str]:
+    def emitted(self, text: str, kind: str, *, grouped: bool | None = False) -> tuple[str, str]:
         """DuckDB's SQL for an expression whose value is wanted as text, and the inferred type."""
         tree = parse_one(text, read="postgres")
         check_functions(tree, "duckdb")
@@ -116,7 +116,7 @@ class Bench:
         node = translate(tree, "duckdb", Environment(), SETTINGS)
         assert tree.sql() == before
         target = PostgresType(kind)
-        result = cast_result(node, source, target, "duckdb")
+        result = cast_result(node, source, target, "duckdb", grouped=grouped)
         if kind.startswith("_"):
             return f"list_transform({result.sql('duckdb')}, lambda v: v)", source.name
         if kind == "numeric":

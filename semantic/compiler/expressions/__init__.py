@@ -28,7 +28,12 @@ class _Dialect(Protocol):
         """See ``translate`` below."""
 
     def cast_result(
-        self, node: exp.Expr, source: PostgresType, target: PostgresType, /
+        self,
+        node: exp.Expr,
+        source: PostgresType,
+        target: PostgresType,
+        grouped: bool | None,
+        /,
     ) -> exp.Expr:
         """See ``cast_result`` below."""
 
@@ -50,13 +55,26 @@ def translate(
 
 
 def cast_result(
-    node: exp.Expr, source: PostgresType, target: PostgresType, dialect: str
+    node: exp.Expr,
+    source: PostgresType,
+    target: PostgresType,
+    dialect: str,
+    *,
+    grouped: bool | None = None,
 ) -> exp.Expr:
     """A translated tree in the type that was announced for its result column.
 
     A numeric without precision may come as text with PostgreSQL's digits.
+
+    Args:
+        node: what ``translate`` made, or a copy of it.
+        source: its type, as ``infer`` says.
+        target: the type that was announced.
+        dialect: of the warehouse.
+        grouped: whether the select around it is grouped; None where that is not known. A quotient
+            of row values has all of PostgreSQL's zeros at its end only where it is said not to be.
     """
-    return _module(dialect).cast_result(node, source, target)
+    return _module(dialect).cast_result(node, source, target, grouped)
 
 
 def _module(dialect: str) -> _Dialect:

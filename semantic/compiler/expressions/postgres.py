@@ -59,7 +59,9 @@ def spelled(kind: PostgresType) -> str:
     return text + ("[]" if kind.is_array else "")
 
 
-def cast_result(node: exp.Expr, source: PostgresType, target: PostgresType) -> exp.Expr:
+def cast_result(
+    node: exp.Expr, source: PostgresType, target: PostgresType, _grouped: bool | None
+) -> exp.Expr:
     """A tree in the announced type."""
     if source == target:
         return node

@@ -374,6 +374,18 @@ FRAMED: dict[str, Rule] = {
     "ntile": _numbered("CAST(_1 AS INTEGER)"),
     **dict.fromkeys(("lag", "lead", "first_value", "last_value", "nth_value"), _picked),
 }
+_NAMES = frozenset((*FRAMED, "list", "histogram", "quantile_cont", "quantile_disc"))
+
+
+def has_aggregate(node: exp.Expr) -> bool:
+    """Whether a translated tree computes over more rows than one."""
+    return any(
+        isinstance(item, exp.AggFunc | exp.Window)
+        or (isinstance(item, exp.Anonymous) and str(item.this).lower() in _NAMES)
+        for item in node.walk()
+    )
+
+
 AGGREGATES: dict[str, FunctionRule] = {name: plain(rule) for name, rule in FRAMED.items()}
 AGGREGATE_NODES: dict[type[exp.Expr], Callable[[Translator, exp.Expr], Value]] = {
     exp.Filter: filtered,

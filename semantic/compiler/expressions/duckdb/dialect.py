@@ -6,7 +6,11 @@ from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions.duckdb import casts, numeric
-from semantic.compiler.expressions.duckdb.aggregates import AGGREGATE_NODES, AGGREGATES
+from semantic.compiler.expressions.duckdb.aggregates import (
+    AGGREGATE_NODES,
+    AGGREGATES,
+    has_aggregate,
+)
 from semantic.compiler.expressions.duckdb.arithmetic import OPERATORS
 from semantic.compiler.expressions.duckdb.build import cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
@@ -79,13 +83,18 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
 _SCALE_META = "cubewire_scale"
 
 
-def cast_result(node: exp.Expr, source: PostgresType, target: PostgresType) -> exp.Expr:
+def cast_result(
+    node: exp.Expr, source: PostgresType, target: PostgresType, grouped: bool | None
+) -> exp.Expr:
     """A translated tree as the Arrow type that stands for the announced type."""
     scale = node._meta.get(_SCALE_META) if node._meta else None
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
     exact = numeric.exact_text(inner)
+    if exact is not None and grouped is not False and not has_aggregate(exact):
+        # In a grouped select this must be a grouping key, and DuckDB knows it by its whole tree.
+        exact = None
     value = Value(node, source, text=exact, scale=scale)
     if source.name == "unknown":
         value = Value(node, TEXT)
