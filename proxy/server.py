@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -38,6 +39,10 @@ SWEEP_SECONDS = 1.0
 """How often timeouts of idle connections are checked: their precision, not their length."""
 
 LISTEN_BACKLOG = 1024
+
+GC_THRESHOLDS = (5_000, 20, 50)
+"""Of Python's cyclic collector: syntax trees are cyclic garbage, but a look at the whole heap is a
+pause for every client, so that is to be rare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +100,7 @@ class Server:
         self._sweeper = loop.create_task(self._sweep(), name="idle timeouts")
         address = self._listener.sockets[0].getsockname()
         self._parts.metrics.ready = True
+        _spare_what_stays()
         return str(address[0]), int(address[1])
 
     def readiness(self) -> Readiness:
@@ -301,6 +307,13 @@ class Server:
         self._parts.metrics.statement(record)
         self._parts.metrics.dropped_lines = self._parts.log.writer.dropped
         self._parts.log.statement(record)
+
+
+def _spare_what_stays() -> None:
+    """Take what start-up made out of the collector's sight: looking at it takes 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _end_login(connection: ClientConnection) -> None:
