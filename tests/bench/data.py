@@ -10,7 +10,7 @@ import psycopg
 ROWS = 1_000_000
 BIG = 10
 """``orders_big`` is the orders this many times over."""
-SLOW_DUCKDB, SLOW_POSTGRES = 300, 12
+SLOW_DUCKDB, SLOW_POSTGRES = 600, 12
 """``orders_slow`` likewise, so often that adding them up takes about two seconds of both cores."""
 FEW = 5
 
