@@ -21,6 +21,7 @@ from proxy.config import Config
 from proxy.connection import ClientConnection, shutdown_fields
 from proxy.engine import Engine
 from proxy.errors import error_fields
+from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
@@ -82,6 +83,8 @@ class Server:
         self._cancels = CancelRegistry(parts.worker, parts.run_directory)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._keepalive = KeepAlive(config)
+        self._suspects: set[ClientConnection] = set()
 
     # ------------------------------------------------------------------------- life
 
@@ -100,7 +103,7 @@ class Server:
         self._sweeper = loop.create_task(self._sweep(), name="idle timeouts")
         address = self._listener.sockets[0].getsockname()
         self._parts.metrics.ready = True
-        _spare_what_stays()
+        spare_what_stays()
         return str(address[0]), int(address[1])
 
     def readiness(self) -> Readiness:
@@ -141,9 +144,13 @@ class Server:
     async def _sweep(self) -> None:
         """End logins, sessions and transactions that have been silent for too long."""
         config = self._config.server
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
+            if self._keepalive.silence and now - looked >= self._keepalive.look_seconds:
+                looked = now
+                self._end_vanished(now)
             for connection, since in list(self._connections.items()):
                 session = connection.session
                 if session is None:
@@ -153,6 +160,15 @@ class Server:
                 if connection.working:
                     continue
                 self._end_if_silent(connection, session.state, now - connection.last_activity)
+
+    def _end_vanished(self, now: float) -> None:
+        """End connections whose client's machine is no longer there."""
+        silence = self._keepalive.silence
+        quiet = [each for each in self._connections if now - each.last_activity > silence]
+        suspects = {each for each in quiet if each.unanswered(self._keepalive)}
+        for connection in suspects & self._suspects:
+            connection.abort()
+        self._suspects = suspects - self._suspects
 
     def _end_if_silent(
         self, connection: ClientConnection, state: SessionState, idle: float
@@ -196,29 +212,8 @@ class Server:
             self._parts.metrics.connection_closed()
 
     def configure_socket(self, sock: socket.socket) -> None:
-        """See ConnectionHost.
-
-        A peer that vanished is noticed by keepalive while idle, and by TCP_USER_TIMEOUT while rows
-        are under way.
-        """
-        if sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return
-        config = self._config.server
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        options = (
-            ("TCP_KEEPIDLE", config.tcp_keepalive_idle),
-            ("TCP_KEEPINTVL", config.tcp_keepalive_interval),
-            ("TCP_KEEPCNT", config.tcp_keepalive_count),
-        )
-        for name, value in options:
-            if value and hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        silence = config.tcp_keepalive_idle + (
-            config.tcp_keepalive_interval * config.tcp_keepalive_count
-        )
-        if silence and hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence * 1000)
+        """See ConnectionHost."""
+        self._keepalive.configure(sock)
 
     # ------------------------------------------------------------------------- LoginHost
 
@@ -309,7 +304,7 @@ class Server:
         self._parts.log.statement(record)
 
 
-def _spare_what_stays() -> None:
+def spare_what_stays() -> None:
     """Take what start-up made out of the collector's sight: looking at it takes 0.1 s each time."""
     gc.collect()
     gc.freeze()

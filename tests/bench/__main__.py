@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.machine import description, many_files
+from tests.bench.machine import OthersShare, description, many_files
 from tests.bench.measures import (
     compiling,
     connections,
@@ -49,7 +49,7 @@ def main() -> int:
     chosen = arguments.only or list(MEASURES)
     pace = Pace.hurried() if arguments.quick else Pace()
     many_files()
-    machine = description()
+    machine = description() | {"others": {}}
     notes = Console(stderr=True)
     figures: list[Figure] = []
     wanted = bool(WITH_PEERS & set(chosen)) and not arguments.no_peers
@@ -58,11 +58,16 @@ def main() -> int:
         field = open_field(Path(folder), dict.fromkeys(PEERS, wanted))
         try:
             for name in chosen:
-                began = time.monotonic()
+                began, others = time.monotonic(), OthersShare()
                 for figure in MEASURES[name](field, pace):
                     figures.append(figure)
                     notes.print(_line(figure), highlight=False)
-                notes.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
+                machine["others"][name] = round(others.so_far(), 2)
+                notes.print(
+                    f"{name}: {time.monotonic() - began:.0f} s; "
+                    f"other processes took {others.so_far():.0%} of the machine",
+                    style="dim",
+                )
         finally:
             field.close()
     machine["load_after"] = round(os.getloadavg()[0], 2)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from proxy.config import load_config
 from proxy.engine import Engine
 from proxy.queries import Caller
+from proxy.server import spare_what_stays
 from proxy.startup import open_engine
 from semantic.compiler.api import SessionSettings
 from tests.bench.targets import DATABASE, USER, Field
@@ -15,9 +17,15 @@ from tests.bench.targets import DATABASE, USER, Field
 
 @asynccontextmanager
 async def open_bench_engine(field: Field) -> AsyncIterator[Engine]:
-    """An engine with the server's own configuration."""
+    """An engine with the server's own configuration and its way with garbage."""
+    thresholds = gc.get_threshold()
     async with open_engine(load_config(field.config, {}, {})) as engine:
-        yield engine
+        spare_what_stays()
+        try:
+            yield engine
+        finally:
+            gc.unfreeze()
+            gc.set_threshold(*thresholds)
 
 
 def caller() -> Caller:

@@ -75,6 +75,32 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+class OthersShare:
+    """How much of the machine was taken by processes that are none of ours, 0 to 1."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def so_far(self) -> float:
+        """Since this object was made."""
+        spent = [now - then for now, then in zip(self._now(), self._began, strict=True)]
+        busy, whole, own = spent
+        return max(0.0, busy - own) / whole if whole else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds of all processors busy, busy or idle, and busy with this process's tree."""
+        times = psutil.cpu_times()
+        whole = sum(times[:8])
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = ended.ru_utime + ended.ru_stime
+        for process in tree(os.getpid()):
+            with suppress(psutil.NoSuchProcess):
+                used = process.cpu_times()
+                own += used.user + used.system
+        return whole - times.idle - times.iowait, whole, own
+
+
 def percentile(values: list[float], percent: float) -> float:
     """The nearest-rank percentile."""
     ordered = sorted(values)

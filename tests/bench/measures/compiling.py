@@ -24,6 +24,7 @@ class Times:
     """Seconds of every go, by stage."""
 
     cold: list[float] = field(default_factory=list)
+    cold_processor: list[float] = field(default_factory=list)
     analysis: list[float] = field(default_factory=list)
     prepare: list[float] = field(default_factory=list)
     warm: list[float] = field(default_factory=list)
@@ -40,6 +41,7 @@ def measure(bench: Field, pace: Pace) -> Iterator[Figure]:
         return
     for name, seconds in (
         ("cold", times.cold),
+        ("cold, processor time", times.cold_processor),
         ("analysis by the catalog", times.analysis),
         ("whole prepare, cold", times.prepare),
         ("warm", times.warm),
@@ -75,9 +77,9 @@ async def _measure(bench: Field, rounds: int) -> Times:
 async def _compile(engine: Engine, named: Named, times: Times) -> float:
     """Bind, analyse and compile one unseen text; analysis is timed apart."""
     compiler, who, sql = engine.generation.compiler, caller(), named.unseen()
-    began = time.perf_counter()
+    began, began_work = time.perf_counter(), time.thread_time()
     bound = compiler.bind(sql, who.semantic)
-    binding = time.perf_counter() - began
+    seconds, work = time.perf_counter() - began, time.thread_time() - began_work
     assert bound is not None
     began = time.perf_counter()
     answer = await engine.catalog.analyse(bound.analysis_sql, (), who.overlay, who.user)
@@ -86,9 +88,10 @@ async def _compile(engine: Engine, named: Named, times: Times) -> float:
         tuple(type_of(oid) for oid in answer.parameter_oids),
         tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
     )
-    began = time.perf_counter()
+    began, began_work = time.perf_counter(), time.thread_time()
     compiler.compile(bound, analysis, who.semantic)
-    return binding + time.perf_counter() - began
+    times.cold_processor.append(work + time.thread_time() - began_work)
+    return seconds + time.perf_counter() - began
 
 
 async def _prepare(engine: Engine, named: Named, times: Times) -> None:
