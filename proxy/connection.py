@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from proxy.auth.tls import TlsError, TlsSession
 from proxy.errors import SessionError, error_fields, flatten
+from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginDone
 from proxy.session.session import Session
 from proxy.wire.backend import ErrorResponse
@@ -310,6 +311,11 @@ class ClientConnection(asyncio.Protocol):
             self._login = None
 
     # ------------------------------------------------------------------------- ends
+
+    def unanswered(self, keepalive: KeepAlive) -> bool:
+        """Whether the client's machine has long answered nothing."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        return sock is not None and keepalive.unanswered(sock)
 
     @property
     def wire(self) -> ServerConnection:

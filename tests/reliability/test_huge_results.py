@@ -35,10 +35,10 @@ class Counter:
 
     Attributes:
         counts: messages by type byte.
-        last: body of the last message that is not a DataRow.
+        tag: of the last CommandComplete.
         first_row: seconds until the first DataRow.
-    idle: resident bytes of the server before.
-    peak: the same at most, since.
+        idle: resident bytes of the server before.
+        peak: the same at most, since.
     """
 
     def __init__(self, client: RawClient, server: RunningServer) -> None:
