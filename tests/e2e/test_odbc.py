@@ -80,11 +80,11 @@ def rows(cursor: pyodbc.Cursor) -> list[tuple[object, ...]]:
 
 
 def columns(cursor: pyodbc.Cursor) -> object:
-    """The description without nullability, which the driver looks up by the table's OID.
+    """The description without scale and nullability, which the driver looks up by the table's OID.
 
     Our server sends 0 for it, which spares clients that query.
     """
-    return [column[:-1] for column in cursor.description]
+    return [column[:-2] for column in cursor.description]
 
 
 def without_table(cursor: pyodbc.Cursor) -> list[tuple[object, ...]]:

