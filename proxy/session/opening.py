@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +14,9 @@ from proxy.queries import Caller
 from proxy.session.settings import Settings, canonical
 from proxy.session.settings_rules import check_settings
 from semantic.compiler.api import SessionSettings
+
+_WORD = re.compile(r"(?:\\.|[^\s\\])+", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,6 @@ async def starting_settings(engine: Engine, config: Config, newcomer: Identity) 
         "session_authorization": newcomer.user,
         "is_superuser": "off",
     }
-    if config.server.statement_timeout:
-        defaults["statement_timeout"] = str(round(config.server.statement_timeout * 1000))
     settings = Settings(defaults)
     wishes = dict(newcomer.parameters)
     wishes.update(_options(wishes.pop("options", "")))
@@ -55,6 +56,9 @@ async def starting_settings(engine: Engine, config: Config, newcomer: Identity) 
     application = plain.pop("application_name", None)
     if plain:
         settings.startup.update(await _validated(engine, newcomer, plain))
+    if config.server.statement_timeout:
+        timeout = str(round(config.server.statement_timeout * 1000))
+        settings.startup.setdefault("statement_timeout", timeout)
     if application is not None:
         settings.startup["application_name"] = _printable(application)
     return settings
@@ -79,9 +83,12 @@ async def _validated(
 
 
 def _options(text: str) -> dict[str, str]:
-    """``-c name=value`` and ``--name=value`` of the startup packet's ``options``."""
+    """``-c name=value`` and ``--name=value`` of the startup packet's ``options``.
+
+    Words end at white space; only a backslash quotes, as in PostgreSQL.
+    """
     found: dict[str, str] = {}
-    words = iter(shlex.split(text.replace("\\ ", "\\ "), posix=True))
+    words = (_ESCAPED.sub(r"\1", word) for word in _WORD.findall(text))
     for word in words:
         if word == "-c":
             assignment = next(words, "")

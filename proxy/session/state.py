@@ -139,7 +139,7 @@ class SessionState:
         """Raises 42P05 where the name is taken, 54000 at the configured limit."""
         if name in self.statements:
             raise SessionError("42P05", f'prepared statement "{name}" already exists')
-        if len(self.statements) >= self.limits.max_prepared_statements:
+        if len(self.statements) - ("" in self.statements) >= self.limits.max_prepared_statements:
             raise SessionError(
                 "54000",
                 f"more than {self.limits.max_prepared_statements} prepared statements",
@@ -160,7 +160,7 @@ class SessionState:
         """Raises 42P03 where the name is taken, 54000 at the configured limit."""
         if name in self.portals:
             raise SessionError("42P03", f'{kind} "{name}" already exists')
-        if len(self.portals) >= self.limits.max_portals:
+        if len(self.portals) - ("" in self.portals) >= self.limits.max_portals:
             raise SessionError(
                 "54000",
                 f"more than {self.limits.max_portals} open portals",
