@@ -36,6 +36,9 @@ from semantic.compiler.guard import GuardLimits, Verdict, inspect
 from semantic.compiler.parse import UnparsableStatement
 from semantic.errors import UnsupportedError
 
+_TEXTS = frozenset(("text", "varchar"))
+"""Types of parameters whose value may be compiled as a constant."""
+
 SettingsObserver = Callable[[dict[str, str], dict[str, str]], None]
 """Told a backend's settings inside the transaction of a statement, and those that outlive it."""
 
@@ -102,8 +105,41 @@ class Engine:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         answer = await self._ask_catalog(bound, parameter_oids, caller)
         analysis = _analysis_of(answer)
-        compiled = generation.compiler.compile(bound, analysis, caller.semantic)
-        return _cube_query(sql, analysis, compiled, answer, caller)
+        plan: CompiledStatement | UnsupportedError
+        try:
+            plan = generation.compiler.compile(bound, analysis, caller.semantic)
+        except UnsupportedError as refusal:
+            if not any(kind.name in _TEXTS for kind in analysis.parameters):
+                raise
+            plan = refusal
+        return _cube_query(sql, analysis, plan, answer, caller)
+
+    def settle(self, query: CubeQuery, values: Sequence[object], caller: Caller) -> CubeQuery:
+        """Compile a query with the values of its text parameters, where it needs them.
+
+        Raises UnsupportedError (0A000) where they do not help either.
+        """
+        if not isinstance(query.plan, UnsupportedError):
+            return query
+        constants = {
+            index: value
+            for index, (kind, value) in enumerate(
+                zip(query.analysis.parameters, values, strict=True)
+            )
+            if kind.name in _TEXTS and isinstance(value, str)
+        }
+        key = (query, tuple(sorted(constants.items())))
+        cached = self._statements.get(key)
+        if isinstance(cached, CubeQuery):
+            return cached
+        compiler = self.generation.compiler
+        bound = compiler.bind(query.sql, caller.semantic, constants)
+        if bound is None:
+            raise query.plan
+        compiled = compiler.compile(bound, query.analysis, caller.semantic)
+        settled = replace(query, plan=compiled)
+        self._statements.put(key, settled, len(query.sql))
+        return settled
 
     async def _unparsable(
         self,
@@ -380,13 +416,13 @@ def _analysis_of(answer: CatalogAnalysis) -> Analysis:
 def _cube_query(
     sql: str,
     analysis: Analysis,
-    compiled: CompiledStatement,
+    plan: CompiledStatement | UnsupportedError,
     answer: CatalogAnalysis,
     caller: Caller,
 ) -> CubeQuery:
     fields = tuple(field_of(column.name, column.type) for column in analysis.columns)
     oids = tuple(answer.parameter_oids)
-    return CubeQuery(sql, analysis, compiled, fields, oids, caller.fingerprint())
+    return CubeQuery(sql, analysis, plan, fields, oids, caller.fingerprint())
 
 
 def _bound(query: CubeQuery, values: Sequence[object]) -> list[Parameter]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from proxy.wire.backend import FieldDescription
 from proxy.wire.oids import BY_OID, TYPES
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
+from semantic.errors import UnsupportedError
 from semantic.model.types import TEXT, PostgresType
 
 
@@ -37,14 +38,26 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CubeQuery:
-    """A query over cubes, compiled."""
+    """A query over cubes.
+
+    Attributes:
+        plan: compiled; or why it could not be without the values of its text parameters, which
+            ``Engine.settle`` then tries with.
+    """
 
     sql: str
     analysis: Analysis
-    compiled: CompiledStatement
+    plan: CompiledStatement | UnsupportedError
     fields: tuple[FieldDescription, ...]
     parameter_oids: tuple[int, ...]
     fingerprint: tuple[object, ...]
+
+    @property
+    def compiled(self) -> CompiledStatement:
+        """What to run. Raises 0A000 where only the values of parameters could have made it so."""
+        if isinstance(self.plan, UnsupportedError):
+            raise self.plan
+        return self.plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -79,7 +79,7 @@ async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> Pu
     for name, probe in probe_statements(model, dialects).items():
         columns = await connectors[probe.data_source].probe(probe.sql)
         probed[name] = [(column.name, column.type_name, column.modifier) for column in columns]
-    return publish(model, probed)
+    return publish(model, probed, dialects)
 
 
 def catalog_options(config: Config) -> CatalogOptions:

@@ -259,6 +259,7 @@ class Runner:
             if query.fingerprint != caller.fingerprint():
                 again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
                 query = self._unchanged(query, again)
+            query = self._engine.settle(query, portal.values, caller)
             formats = expand_formats(portal.result_formats, len(query.fields))
             source = await self._engine.open_cube(query, portal.values, formats, caller)
             return Rows(RowReader(source), query.fields)
@@ -309,6 +310,7 @@ class Runner:
             return rows
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
+        query = self._engine.settle(query, portal.values, self._state.caller())
         lines = await explain_lines(self._engine, self._state, portal, statement, query)
         source = StaticSource([(line,) for line in lines])
         return Rows(RowReader(source), explain_fields(statement), "EXPLAIN", counted=False)

@@ -64,11 +64,15 @@ class Binder:
         self._folded = {fold(name): name for name in self._relations if fold(name) != name}
         self._words = {fold(name) for name in self._relations}
 
-    def bind(self, sql: str, settings: SessionSettings) -> BoundStatement | None:
+    def bind(
+        self, sql: str, settings: SessionSettings, constants: Mapping[int, str]
+    ) -> BoundStatement | None:
         """See ``Compiler.bind``."""
         if not self._may_touch(sql):
             return None
         parsed = parse(sql)
+        if constants:
+            _put_constants(parsed.tree, constants)
         statement = Statement(
             sql, parsed.tokens, settings, self._members, self._relations, self._folded
         )
@@ -103,6 +107,13 @@ class Binder:
         if table.args.get("db") is not None:
             return True
         return not _is_shadowed(table)
+
+
+def _put_constants(tree: exp.Expr, constants: Mapping[int, str]) -> None:
+    for node in list(tree.find_all(exp.Parameter)):
+        value = constants.get(int(node.name) - 1) if node.name.isdigit() else None
+        if value is not None:
+            node.replace(exp.cast(exp.Literal.string(value), "text"))
 
 
 def _is_shadowed(table: exp.Table) -> bool:

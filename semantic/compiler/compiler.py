@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.bind import Binder, BoundStatement
@@ -15,6 +16,8 @@ from semantic.compiler.scan import Members
 from semantic.errors import SemanticError
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+
+NO_CONSTANTS: Mapping[int, str] = MappingProxyType({})
 
 
 class Compiler:
@@ -38,8 +41,20 @@ class Compiler:
         self._binder = Binder(Members(self._sql), published)
         self._rules = rules
 
-    def bind(self, sql: str, settings: SessionSettings) -> BoundStatement | None:
+    def bind(
+        self,
+        sql: str,
+        settings: SessionSettings,
+        constants: Mapping[int, str] = NO_CONSTANTS,
+    ) -> BoundStatement | None:
         """Resolve the names of one statement; None when it touches no cube or view.
+
+        Args:
+            sql: the text.
+            settings: of the session.
+            constants: values of text parameters, by 0-based number, to be compiled as if they stood
+                in the text: for what a dialect can do with a constant only, such as the field of
+                date_trunc. PostgreSQL analyses the text without them.
 
         Raises:
             UnparsableStatement: our parser cannot read the text; PostgreSQL's answer is the better.
@@ -47,7 +62,7 @@ class Compiler:
                 and ill-typed calls are left for PostgreSQL to report.
         """
         try:
-            return self._binder.bind(sql, settings)
+            return self._binder.bind(sql, settings, constants)
         except RecursionError as error:
             raise _too_deep() from error
 

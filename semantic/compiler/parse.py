@@ -6,6 +6,7 @@ not check syntax for its own sake. What it must catch is text that both accept b
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -17,6 +18,21 @@ from semantic.compiler.positions import position_of
 from semantic.errors import SemanticError, UnsupportedError
 
 POSTGRES = Dialect.get_or_raise("postgres")
+
+_PARAMETER = re.compile(
+    r"""
+    [eE]'(?:[^'\\]|\\.|'')*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | --[^\n]*
+    | /\*.*?\*/
+    | [^\W\d][\w$]*
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    | \$(?P<number>[0-9]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""Parameters, and whatever a dollar sign may stand in that is none."""
 
 # Prefix operators that the parser turns into functions or parameters of another precedence.
 _MISREAD_OPERATORS = {"|/": "sqrt()", "||/": "cbrt()"}
@@ -63,7 +79,7 @@ def parse(sql: str) -> ParsedStatement:
         SemanticError: the text holds something that would be read otherwise than PostgreSQL does.
     """
     try:
-        tokens = POSTGRES.tokenize(sql)
+        tokens = POSTGRES.tokenize(_with_readable_parameters(sql))
         trees = [tree for tree in POSTGRES.parser().parse(tokens, sql) if tree is not None]
     except ParseError as error:
         raise UnparsableStatement(
@@ -79,6 +95,9 @@ def parse(sql: str) -> ParsedStatement:
     tree = trees[0]
     if not isinstance(tree, exp.Expr):
         raise UnparsableStatement("42601", "syntax error or unsupported syntax")
+    if "$" in sql:
+        for quoted in list(tree.find_all(exp.RawString)):
+            quoted.replace(exp.Literal.string(quoted.this))
     return ParsedStatement(sql, tree, tuple(tokens))
 
 
@@ -111,8 +130,25 @@ def _ambiguous(node: exp.Expr) -> UnsupportedError:
     )
 
 
+def _with_readable_parameters(sql: str) -> str:
+    """Write parameters in the tokenizer's other way, character for character.
+
+    It takes ``$1,$`` for the opening of a dollar-quoted string, whose tag cannot begin with a digit
+    in PostgreSQL. What the client itself has written with ``@`` is told by its own text.
+    """
+    if "$" not in sql:
+        return sql
+    return _PARAMETER.sub(lambda match: "@" + match[0][1:] if match["number"] else match[0], sql)
+
+
 def _refuse_misread_tokens(sql: str, tokens: list[Token]) -> None:
     for token in tokens:
+        if token.token_type is TokenType.PARAMETER and sql[token.start] != "$":
+            raise UnsupportedError(
+                f"the prefix operator {sql[token.start]} is not supported",
+                hint="Write abs() instead.",
+                position=token.start + 1,
+            )
         if token.token_type in {TokenType.PIPE_SLASH, TokenType.DPIPE_SLASH}:
             instead = _MISREAD_OPERATORS.get(token.text, "a function")
             raise UnsupportedError(

@@ -1,0 +1,39 @@
+"""Reading parameters and quoted strings: what the tokenizer alone would take for something else."""
+
+from __future__ import annotations
+
+import pytest
+from sqlglot import exp
+
+from semantic.compiler.parse import parse
+from semantic.errors import SemanticError
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "strings"),
+    [
+        ("SELECT a FROM t WHERE a IN ($1,$2,$3)", ["1", "2", "3"], []),
+        ("SELECT $1,$2", ["1", "2"], []),
+        ("SELECT '$1,$2', $1", ["1"], ["$1,$2"]),
+        ("SELECT $$it's $1,$2$$, $2", ["2"], ["it's $1,$2"]),
+        ("SELECT $tag$ $$ $1 $tag$ || $1", ["1"], [" $$ $1 "]),
+        ("SELECT E'\\'$1', $1", ["1"], ["'$1"]),
+        ('SELECT "$1,$2", a$1 FROM t WHERE b = $1 -- $1,$2', ["1"], []),
+        ("SELECT /* $1,$2 ' */ $1,$2", ["1", "2"], []),
+    ],
+)
+def test_parameters_are_told_from_strings(
+    sql: str, parameters: list[str], strings: list[str]
+) -> None:
+    tree = parse(sql).tree
+    assert [node.name for node in tree.find_all(exp.Parameter, bfs=False)] == parameters
+    literals = tree.find_all(exp.Literal, bfs=False)
+    assert [node.this for node in literals if node.is_string] == strings
+
+
+@pytest.mark.parametrize("sql", ["SELECT @5", "SELECT a + @ b FROM t WHERE a = $1"])
+def test_the_prefix_operator_is_no_parameter(sql: str) -> None:
+    with pytest.raises(SemanticError) as raised:
+        parse(sql)
+    assert raised.value.sqlstate == "0A000"
+    assert raised.value.position == sql.index("@") + 1
