@@ -17,7 +17,7 @@ from semantic.errors import SemanticError
         ("SELECT '$1,$2', $1", ["1"], ["$1,$2"]),
         ("SELECT $$it's $1,$2$$, $2", ["2"], ["it's $1,$2"]),
         ("SELECT $tag$ $$ $1 $tag$ || $1", ["1"], [" $$ $1 "]),
-        ("SELECT E'\\'$1', $1", ["1"], ["'$1"]),
+        ("SELECT E'\\'$1', $1", ["1"], []),
         ('SELECT "$1,$2", a$1 FROM t WHERE b = $1 -- $1,$2', ["1"], []),
         ("SELECT /* $1,$2 ' */ $1,$2", ["1", "2"], []),
     ],
