@@ -70,51 +70,29 @@ def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
         os.chown(directory, int(identity["user"]), int(identity["group"]))  # type: ignore[call-overload]
     data = directory / "data"
     environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}
+    initdb = f"{binaries() / 'initdb'} -U oracle -A trust --no-sync -E UTF8 --locale=C"
     subprocess.run(
-        [
-            str(binaries() / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            "oracle",
-            "-A",
-            "trust",
-            "--no-sync",
-            "-E",
-            "UTF8",
-            "--locale=C",
-        ],
+        [*initdb.split(), "-D", str(data)],
         check=True,
         capture_output=True,
         env=environment,
         cwd=directory,
         **identity,  # type: ignore[call-overload]
     )
-    log = (directory / "log").open("wb")
-    process = subprocess.Popen(
-        [
-            str(binaries() / "postgres"),
-            "-D",
-            str(data),
-            "-p",
-            str(port),
-            "-h",
-            "127.0.0.1",
-            "-k",
-            str(directory),
-            "-c",
-            "fsync=off",
-            "-c",
-            "timezone=UTC",
-            *[part for option in options for part in ("-c", option)],
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        env=environment,
-        cwd=directory,
-        **identity,  # type: ignore[call-overload]
-    )
-    log.close()
+    settings = ("fsync=off", "timezone=UTC", *options)
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(str(binaries() / "postgres"), "-D", str(data), "-k", str(directory)),
+                *("-h", "127.0.0.1", "-p", str(port)),
+                *[part for setting in settings for part in ("-c", setting)],
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env=environment,
+            cwd=directory,
+            **identity,  # type: ignore[call-overload]
+        )
     ready = [str(binaries() / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
     deadline = time.monotonic() + 20
     while subprocess.run(ready, env=environment).returncode:
