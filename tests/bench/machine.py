@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 SAMPLE_SECONDS = 0.03
+SETTLED_BYTES = 100_000
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -36,14 +37,17 @@ def memory(pid: int) -> int:
     return total
 
 
-def settled_memory(pid: int, seconds: float = 3.0) -> int:
-    """The least of several looks: what stays once a burst is over."""
-    deadline = time.monotonic() + seconds
-    least = memory(pid)
+def settled_memory(pid: int, patience: float = 15.0) -> int:
+    """Memory once it no longer changes: allocators give back what a burst took after a while."""
+    deadline = time.monotonic() + patience
+    before = memory(pid)
     while time.monotonic() < deadline:
-        time.sleep(0.25)
-        least = min(least, memory(pid))
-    return least
+        time.sleep(1.5)
+        now = memory(pid)
+        if abs(now - before) < SETTLED_BYTES:
+            return now
+        before = now
+    return before
 
 
 class PeakMemory:
