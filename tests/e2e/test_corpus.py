@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.replay import Answer, Captured, Replay, captured, clients, setup
-from tests.e2e.shop import drop_plain_shop, make_plain_shop, shop_target, start_shop
-from tests.e2e.targets import Pair
+from tests.e2e.shop import drop_plain_shop, make_plain_shop
+from tests.e2e.targets import Pair, Target
 from tests.support.oracle import OraclePostgres
 
 DIFFERENT: list[tuple[str, str, str]] = [
@@ -31,10 +31,8 @@ COMPARED_ROWS = ("data", "cursor", "copy")
 
 
 @pytest.fixture(scope="module")
-def shops(oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    server = start_shop(tmp_path_factory.mktemp("shop"))
-    yield Pair(shop_target(server), make_plain_shop(oracle))
-    server.stop()
+def shops(shop: Target, oracle: OraclePostgres) -> Iterator[Pair]:
+    yield Pair(shop, make_plain_shop(oracle))
     drop_plain_shop(oracle)
 
 
