@@ -122,10 +122,13 @@ def _dot_name(node: exp.Dot, sql: str) -> tuple[str | None, int]:
 
 def _cast_name(node: exp.Cast, sql: str) -> tuple[str | None, int]:
     name, strength = _named(node.this, sql)
-    if strength > 0:
+    if strength > 1:
         return name, strength
-    kind = node.to.this
-    spelled = kind.name if isinstance(kind, exp.DType) else str(node.to.name)
+    to = node.to
+    while to.this is exp.DType.ARRAY and to.expressions:
+        to = to.expressions[0]
+    kind = to.this
+    spelled = kind.name if isinstance(kind, exp.DType) else str(to.name)
     return _TYPE_NAMES.get(spelled, fold(spelled)), 1
 
 
