@@ -22,11 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not JAR.exists(), reason=f"no {JAR}; PGJDBC_JAR names another"),
 ]
 
-UNREAD = "parameters without a space between them, IN ($1,$2), are not parsed yet"
 KNOWN: Mapping[str, str] = {
-    "list": UNREAD,
-    "list binary at once": UNREAD,
-    "list text": UNREAD,
     "parameters simple": "a date in a string with an offset, '2013-01-02 +00', is not read yet",
     "array simple": "ANY of an array in a string is not supported yet",
 }

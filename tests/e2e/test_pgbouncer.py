@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,10 +46,8 @@ logfile = {folder}/log
 
 
 @pytest.fixture(scope="module", params=["session", "transaction"])
-def bouncer(
-    ours: Target, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Target]:
-    folder = tmp_path_factory.mktemp("bouncer")
+def bouncer(ours: Target, request: pytest.FixtureRequest) -> Iterator[Target]:
+    folder = Path(tempfile.mkdtemp(prefix="bouncer-"))
     listen = free_port()
     settings = SETTINGS.format(
         host=ours.host,
@@ -68,9 +67,6 @@ def bouncer(
     command = [str(PGBOUNCER), str(folder / "settings.ini")]
     if os.geteuid() == 0:
         # It refuses to run as root.
-        for path in (folder, *folder.parents):
-            if path.name.startswith("pytest-"):
-                path.chmod(0o755)
         os.chown(folder, 65534, 65534)
         process = subprocess.Popen(command, user=65534, group=65534, extra_groups=[])
     else:
@@ -88,6 +84,7 @@ def bouncer(
     yield target
     process.terminate()
     process.wait(10)
+    shutil.rmtree(folder)
 
 
 def prepares() -> bool:

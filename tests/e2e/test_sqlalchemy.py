@@ -145,12 +145,7 @@ def test_date_trunc_of_a_parameter(engines: Engines) -> None:
     day = sa.func.date_trunc("day", flights.c.scheduled_departure).label("day")
     query = sa.select(day, sa.func.count()).where(flights.c.flight_id <= 2000).group_by("day")
     query = query.order_by("day")
-    if engines.ours.driver == "psycopg2":
-        assert engines.same(lambda connection: connection.execute(query).fetchall())
-        return
-    with pytest.raises(sa.exc.DBAPIError, match="must be a string literal"):
-        engines.same(lambda connection: connection.execute(query).fetchall())
-    pytest.xfail("a field given as a parameter is not supported yet")
+    assert engines.same(lambda connection: connection.execute(query).fetchall())
 
 
 def test_nested_queries(engines: Engines) -> None:
