@@ -124,7 +124,15 @@ class Bench:
         shown = casts.text(Value(result, target), output=True)
         return shown.sql("duckdb"), source.name
 
-    def failing(self, text: str) -> None:
+    def in_postgres(self, text: str, kind: str) -> str:
+        """The expression as it is sent to a warehouse that is PostgreSQL."""
+        tree = parse_one(text, read="postgres")
+        source = infer(tree, Environment())
+        node = translate(tree, "postgres", Environment(), SETTINGS)
+        result = cast_result(node, source, PostgresType(kind), "postgres")
+        return result.sql("postgres")
+
+    def failing(self, text: str, rest: str = "FROM t") -> None:
         """Run an expression that must fail, whatever its type."""
         tree = parse_one(text, read="postgres")
         check_functions(tree, "duckdb")
@@ -132,7 +140,7 @@ class Bench:
         node = translate(tree, "duckdb", Environment(), SETTINGS)
         emitted = cast_result(node, source, source, "duckdb").sql("duckdb")
         try:
-            self.duck.execute(f"SELECT {emitted} FROM t").fetchall()
+            self.duck.execute(f"SELECT {emitted} {rest}").fetchall()
         except duckdb.Error as error:
             raise warehouse_error(error) from error
 

@@ -62,6 +62,14 @@ def test_groups(bench: Bench, text: str) -> None:
     check(bench, text, "FROM t WHERE false")
 
 
+@pytest.mark.parametrize("line", [*SCALARS, *lines("aggregates.txt")])
+def test_postgres_as_the_warehouse(bench: Bench, line: str) -> None:
+    text = line.removeprefix("~ ")
+    rest = "FROM t" if line in lines("aggregates.txt") else "FROM t ORDER BY id"
+    kind, expected = bench.expected(text, rest)
+    assert bench.expected(bench.in_postgres(text, kind), rest) == (kind, expected)
+
+
 @pytest.mark.parametrize("line", lines("errors.txt"))
 def test_errors(bench: Bench, line: str) -> None:
     text, _, state = line.rpartition(" -- ")

@@ -10,7 +10,7 @@ from sqlglot import exp
 from semantic.compiler.expressions.inference import KNOWN_NODES, forbidden
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS, MARKERS
-from semantic.compiler.expressions.syntax import call_of
+from semantic.compiler.expressions.syntax import QUANTIFIERS, call_of
 from semantic.errors import SemanticError
 
 # Parts of statements and of expressions that carry no meaning of their own.
@@ -53,8 +53,7 @@ _STRUCTURE = frozenset(
         exp.With,
     )
 )
-# Not functions: the parser reads ``= ALL (...)`` as a call of one.
-_SPECIAL_NAMES = MARKERS | {"all", "some"}
+_SPECIAL_NAMES = MARKERS | QUANTIFIERS
 _SESSION: dict[type[exp.Expr], str] = {
     exp.CurrentUser: "current_user",
     exp.SessionUser: "session_user",
@@ -92,7 +91,7 @@ def check_node(node: exp.Expr) -> None:
                 raise forbidden(call)
         elif kind not in _ALLOWED:
             raise _denied(node)
-    elif kind is exp.Dot:
+    elif kind is exp.Dot or (kind is exp.Table and isinstance(node.this, exp.Literal)):
         raise _denied(node)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from sqlglot import exp
@@ -17,7 +18,10 @@ from semantic.compiler.expressions.types import (
     FLOATS,
     INTEGERS,
     MOMENTS,
+    QUOTIENT,
+    STRINGS,
     common_type,
+    is_quotient,
     node_type,
     sql_name,
 )
@@ -31,6 +35,10 @@ from semantic.model.types import (
     UNKNOWN,
     PostgresType,
 )
+
+# What divides gives digits by the row; what rounds takes them away again.
+_DIVIDING = frozenset(("avg", "stddev_pop", "stddev_samp", "var_pop", "var_samp"))
+_ROUNDING = frozenset(("ceil", "div", "extract", "factorial", "floor", "round", "sign", "trunc"))
 
 
 class Types:
@@ -74,6 +82,10 @@ class Types:
                 "You might need to add explicit type casts.",
                 position=position(call.node),
             )
+        if resolved.result != NUMERIC or call.name in _ROUNDING:
+            return resolved
+        if call.name in _DIVIDING or QUOTIENT in kinds:
+            return replace(resolved, result=QUOTIENT)
         return resolved
 
     # One rule a kind of node.
@@ -85,7 +97,9 @@ class Types:
 
     def parameter(self, node: exp.Expr) -> PostgresType:
         """A parameter, as the analysis typed it."""
-        return self._environment.parameter(int(node.this.this) - 1)
+        kind = self._environment.parameter(int(node.this.this) - 1)
+        # A numeric comes with as many digits as the client sends.
+        return QUOTIENT if kind.name == "numeric" else kind
 
     def subquery(self, node: exp.Expr) -> PostgresType:
         """A subquery's only column."""
@@ -119,6 +133,8 @@ class Types:
         if isinstance(node.this, exp.Literal) and not node.this.is_string:
             return number_type("-" + node.this.this)
         kind = self.of(node.this)
+        if is_quotient(kind):
+            return kind
         return PostgresType("float8") if kind.name == "unknown" else PostgresType(kind.name)
 
     def case(self, node: exp.Expr) -> PostgresType:
@@ -215,8 +231,13 @@ def _literal(_types: Types, node: exp.Expr) -> PostgresType:
     return UNKNOWN if node.args.get("is_string") else number_type(node.this)
 
 
-def _cast(_types: Types, node: exp.Expr) -> PostgresType:
-    return node_type(node.args["to"])
+def _cast(types: Types, node: exp.Expr) -> PostgresType:
+    kind = node_type(node.args["to"])
+    if kind == NUMERIC:
+        source = types.of(node.this)
+        if source.name in (*FLOATS, *STRINGS) or is_quotient(source):
+            return QUOTIENT
+    return kind
 
 
 def _always(kind: PostgresType) -> Callable[[Types, exp.Expr], PostgresType]:

@@ -11,6 +11,7 @@ from semantic.compiler.expressions.types import (
     FLOATS,
     INTEGERS,
     NUMBERS,
+    QUOTIENT,
     category,
     is_string,
     sql_name,
@@ -133,6 +134,8 @@ def _number(sign: str, left: PostgresType, right: PostgresType) -> Operator | No
     kind = wider(left, right)
     if sign == "%" and kind.name in FLOATS:
         return None
+    if kind == NUMERIC and (sign == "/" or QUOTIENT in (left, right)):
+        return Operator(kind, kind, QUOTIENT)
     return Operator(kind, kind, kind)
 
 

@@ -7,7 +7,7 @@ from sqlglot import exp
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import Types
-from semantic.compiler.expressions.syntax import call_of
+from semantic.compiler.expressions.syntax import QUANTIFIERS, call_of
 from semantic.compiler.expressions.types import numeric_scale
 from semantic.model.types import PostgresType
 
@@ -21,8 +21,9 @@ def translate(node: exp.Expr, environment: TypeEnvironment, _settings: SessionSe
             _cast_parameter(item, types.of(item))
     for item in node.walk():
         call = call_of(item)
-        if call is not None and not isinstance(item.parent, exp.WithinGroup):
-            types.call(call)
+        if call is None or isinstance(item.parent, exp.WithinGroup) or call.name in QUANTIFIERS:
+            continue
+        types.call(call)
     return tree if not isinstance(tree, exp.Parameter) else _casted(tree, types.of(tree))
 
 

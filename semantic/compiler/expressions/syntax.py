@@ -22,6 +22,9 @@ _KEPT_PLAIN = (
     "DATE_TRUNC",
     "DIV",
     "INITCAP",
+    "JUSTIFY_DAYS",
+    "JUSTIFY_HOURS",
+    "JUSTIFY_INTERVAL",
     "LOG10",
     "MAKE_DATE",
     "MAKE_INTERVAL",
@@ -34,6 +37,7 @@ _KEPT_PLAIN = (
     "REGEXP_SUBSTR",
     "TO_CHAR",
     "TO_DATE",
+    "TO_HEX",
     "TO_NUMBER",
     "TO_TIMESTAMP",
     "VAR_SAMP",
@@ -48,6 +52,10 @@ def keep_plain() -> None:
 
 
 keep_plain()
+
+
+# Not functions: the parser reads ``= ALL (...)`` as a call of one.
+QUANTIFIERS = frozenset(("all", "some"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +170,7 @@ _NODES: Mapping[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
     ),
 }
 _TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
-_SPELLINGS = {
+SPELLINGS = {
     "ceiling": "ceil",
     "char_length": "length",
     "character_length": "length",
@@ -180,11 +188,11 @@ def call_of(node: exp.Expr) -> Call | None:
     """A node as a call; None where it is something else (an operator, a column, a special form)."""
     if isinstance(node, exp.Anonymous):
         name = node.this.lower() if isinstance(node.this, str) else node.name
-        return Call(_SPELLINGS.get(name, name), tuple(node.expressions), node)
+        return Call(SPELLINGS.get(name, name), tuple(node.expressions), node)
     known = _NODES.get(type(node))
     if known is not None:
         name, keys = known
-        return Call(_SPELLINGS.get(name, name), _arguments(node, keys), node)
+        return Call(SPELLINGS.get(name, name), _arguments(node, keys), node)
     return _irregular(node)
 
 

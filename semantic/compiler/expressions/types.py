@@ -78,6 +78,15 @@ _NODE_TYPES = {
 }
 
 
+# A numeric whose number of digits differs from row to row: a quotient, or what was computed of one.
+QUOTIENT = PostgresType("numeric", -24)
+
+
+def is_quotient(kind: PostgresType) -> bool:
+    """Whether a numeric's number of digits differs from row to row."""
+    return kind == QUOTIENT
+
+
 def category(kind: PostgresType) -> str:
     """PostgreSQL's type category letter; the name itself for a type that stands alone."""
     if kind.is_array:
@@ -122,6 +131,8 @@ def common_type(
     first = known[0]
     if all(kind == first for kind in known):
         return first
+    if QUOTIENT in known and all(kind.name in NUMBERS[:4] for kind in known):
+        return QUOTIENT
     chosen = PostgresType(first.name)
     for kind in known[1:]:
         if kind.name == chosen.name:
@@ -224,6 +235,7 @@ __all__ = [
     "INTEGERS",
     "MOMENTS",
     "NUMBERS",
+    "QUOTIENT",
     "STRINGS",
     "UNKNOWN",
     "category",
@@ -231,6 +243,7 @@ __all__ = [
     "implicit",
     "is_number",
     "is_preferred",
+    "is_quotient",
     "is_string",
     "node_type",
     "numeric_scale",

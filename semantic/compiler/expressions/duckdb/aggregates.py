@@ -22,6 +22,7 @@ from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.inference import ordered_set, plain_arguments
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call, call_of
+from semantic.compiler.expressions.types import QUOTIENT, is_quotient
 from semantic.errors import UnsupportedError
 from semantic.model.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, PostgresType
 
@@ -183,11 +184,11 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
         return Value(frame.around(read.call("avg", value.node)), FLOAT8)
     total = Value(
         frame.around(read.call("sum", value.node)),
-        NUMERIC,
+        QUOTIENT if is_quotient(value.type) else NUMERIC,
         scale=numeric.known_scale(value),
     )
-    counted = sql("nullif(_1, 0)", frame.around(read.call("count", value.node.copy())))
-    return numeric.quotient(total, Value(counted, INT8))
+    counted = frame.around(read.call("count", value.node.copy()))
+    return numeric.quotient(total, Value(counted, INT8), positive=True)
 
 
 def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
@@ -205,6 +206,11 @@ def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame
     if value.whole:
         node = cast(node, "HUGEINT")
     scale = numeric.known_scale(value)
+    if scale is None:
+        raise UnsupportedError(
+            f"{call.name} of numbers whose scale is not known is not supported on DuckDB",
+            hint="Cast the argument to double precision if an approximate result will do.",
+        )
     if scale:
         node = cast(node, f"DECIMAL({MAX_PRECISION}, {scale})")
     square = exp.Mul(this=atom(node), expression=atom(node.copy()))
@@ -212,6 +218,7 @@ def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame
         frame.around(read.call("count", node.copy())),
         frame.around(read.call("sum", node.copy())),
         frame.around(read.call("sum", square)),
+        scale=scale or 0,
         sample=call.name.endswith("samp"),
     )
     return deviation(variance) if call.name.startswith("stddev") else variance

@@ -13,7 +13,14 @@ from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_
 from semantic.compiler.expressions.duckdb.translator import Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.places import position
-from semantic.compiler.expressions.types import FLOATS, INTEGERS, NUMBERS, numeric_scale
+from semantic.compiler.expressions.types import (
+    FLOATS,
+    INTEGERS,
+    NUMBERS,
+    QUOTIENT,
+    is_quotient,
+    numeric_scale,
+)
 from semantic.errors import UnsupportedError
 from semantic.model.types import (
     INTERVAL,
@@ -96,7 +103,8 @@ def _numerics(translator: Translator, node: exp.Expr) -> Value:
         result = sum(scale) if known else None
     else:
         result = max(scale) if known else None
-    return Value(type(node)(this=one, expression=two), NUMERIC, scale=result)
+    kind = QUOTIENT if is_quotient(left.type) or is_quotient(right.type) else NUMERIC
+    return Value(type(node)(this=one, expression=two), kind, scale=result)
 
 
 def _remainder(left: Value, right: Value) -> Value:
@@ -104,7 +112,11 @@ def _remainder(left: Value, right: Value) -> Value:
     sides = numeric.alike([left, right])
     if sides is None:
         raise UnsupportedError("% of numbers whose scale is not known is not supported on DuckDB")
-    scale = numeric.known_scale(sides[0]) or 0
+    scale = numeric.known_scale(sides[0])
+    if scale is None or numeric.known_scale(sides[1]) is None:
+        # A decimal of any scale and an integer make a decimal of that scale.
+        divisor = _not_zero(sides[1].node, "HUGEINT" if sides[1].whole else numeric.QUOTIENT_TYPE)
+        return Value(exp.Mod(this=atom(sides[0].node), expression=divisor), NUMERIC)
     kind = "HUGEINT" if scale == 0 else f"DECIMAL({MAX_PRECISION}, {scale})"
     one, two = (cast(side.node, kind) for side in sides)
     return Value(exp.Mod(this=one, expression=_not_zero(two, kind)), NUMERIC, scale=scale)

@@ -40,8 +40,24 @@ _ATOMS = (
 @lru_cache(maxsize=1024)
 def _template(text: str) -> exp.Expr:
     for name in set(_LAMBDA.findall(text)):
-        text = re.sub(rf"(?<![\w.'])({name})(?![\w'])", r"cubewire_\1", text)
-    return parse_one(_CALL.sub(rf"{_MARK}\1(", text), read="duckdb")
+        text = re.sub(rf"(?<![\w.'])({name})(?![\w'])", r"cw_\1", text)
+    return _settled(parse_one(_CALL.sub(rf"{_MARK}\1(", text), read="duckdb"))
+
+
+def _settled(node: exp.Expr) -> exp.Expr:
+    """The template with its lambdas as finished text, where they hold no operand."""
+    if isinstance(node, exp.Lambda) and not any(
+        _PLACE.match(item.name) for item in node.find_all(exp.Column)
+    ):
+        # Nothing in it ever changes: it need not be built and rendered each time.
+        text = node.sql("duckdb").replace(_MARK.upper(), "")
+        return exp.Var(this=text)
+    for key, value in node.args.items():
+        if isinstance(value, exp.Expr):
+            node.set(key, _settled(value))
+        elif isinstance(value, list):
+            node.set(key, [_settled(v) if isinstance(v, exp.Expr) else v for v in value])
+    return node
 
 
 def sql(template: str, *operands: exp.Expr) -> exp.Expr:

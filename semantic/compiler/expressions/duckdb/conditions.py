@@ -11,9 +11,9 @@ from semantic.compiler.expressions.duckdb import casts, numeric, patterns
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, sql, string
 from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
-from semantic.compiler.expressions.types import common_type
+from semantic.compiler.expressions.types import QUOTIENT, common_type, is_quotient
 from semantic.errors import UnsupportedError
-from semantic.model.types import BOOL, TEXT, PostgresType
+from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
 
 
 def connective(translator: Translator, node: exp.Expr) -> Value:
@@ -174,8 +174,18 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
         return Value(exp.Paren(this=_joined(exp.Or, found)), BOOL)
     kinds = [translator.types.of(item) for item in (node.this, *node.expressions)]
     kind = common_type(kinds, "IN", node)
-    items = [_in(translator, item, kind) for item in node.expressions]
+    items = [_listed(translator, item, kind) for item in node.expressions]
     return Value(exp.In(this=atom(_in(translator, node.this, kind)), expressions=items), BOOL)
+
+
+def _listed(translator: Translator, node: exp.Expr, kind: PostgresType) -> exp.Expr:
+    """An item of a list, which may be long."""
+    if isinstance(node, exp.Literal):
+        if node.is_string and kind.name in ("text", "varchar"):
+            return exp.Literal.string(node.this)
+        if kind.name in ("int4", "int8") and not node.is_string and node.this.isdigit():
+            return exp.Literal.number(node.this)
+    return _in(translator, node, kind)
 
 
 def _in_query(translator: Translator, node: exp.Expr, query: exp.Expr) -> Value:
@@ -359,13 +369,14 @@ def _one_of(
     """A choice among values; numbers that have no type in common are chosen among as texts."""
     values = [translator.coerced(node, kind) for node in nodes]
     if kind.name != "numeric":
-        return Value(make([value.node for value in values]), kind)
+        return Value(make([value.node for value in values]), PostgresType(kind.name))
     unified = numeric.alike(values)
     if unified is None:
         return numeric.from_text(make([numeric.text_of(value) for value in values]))
     scales = {numeric.known_scale(value) for value in unified}
     scale = None if None in scales else max(item for item in scales if item is not None)
-    return Value(make([value.node for value in unified]), PostgresType("numeric"), scale=scale)
+    result = QUOTIENT if any(is_quotient(value.type) for value in unified) else NUMERIC
+    return Value(make([value.node for value in unified]), result, scale=scale)
 
 
 def choice(function: str) -> NodeRule:
@@ -378,9 +389,8 @@ def choice(function: str) -> NodeRule:
             values = [translator.coerced(item, kind) for item in nodes]
             if numeric.alike(values) is None:
                 items = [cast(value.node, numeric.QUOTIENT_TYPE) for value in values]
-                return Value(call(function, *items), kind)
-        made = _one_of(translator, nodes, kind, lambda items: call(function, *items))
-        return Value(made.node, PostgresType(kind.name), made.text, made.scale)
+                return Value(call(function, *items), QUOTIENT)
+        return _one_of(translator, nodes, kind, lambda items: call(function, *items))
 
     return translate
 

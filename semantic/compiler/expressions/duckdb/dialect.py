@@ -75,19 +75,13 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
         return string(value.raw)
     if value.type.name == "unknown":
         return null(TEXT).node
-    if value.scale is not None:
-        value.node.meta[_SCALE_META] = value.scale
     return value.node
-
-
-_SCALE_META = "cubewire_scale"
 
 
 def cast_result(
     node: exp.Expr, source: PostgresType, target: PostgresType, grouped: bool | None
 ) -> exp.Expr:
     """A translated tree as the Arrow type that stands for the announced type."""
-    scale = node._meta.get(_SCALE_META) if node._meta else None
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
@@ -95,7 +89,7 @@ def cast_result(
     if exact is not None and grouped is not False and not has_aggregate(exact):
         # In a grouped select this must be a grouping key, and DuckDB knows it by its whole tree.
         exact = None
-    value = Value(node, source, text=exact, scale=scale)
+    value = Value(node, source, text=exact)
     if source.name == "unknown":
         value = Value(node, TEXT)
     if target.name == "numeric":

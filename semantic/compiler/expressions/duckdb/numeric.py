@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb.build import cast, sql
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION
 from semantic.compiler.expressions.duckdb.value import Value
-from semantic.compiler.expressions.types import INTEGERS, numeric_scale
+from semantic.compiler.expressions.types import INTEGERS, QUOTIENT, is_quotient, numeric_scale
 from semantic.model.types import NUMERIC
 
 # The type of quotients and of all else whose number of digits is only known per row.
@@ -17,57 +18,74 @@ QUOTIENT_TYPE = "DECIMAL(38, 24)"
 QUOTIENT_SCALE = 24
 _QUOTIENT_META = "cubewire_exact_text"
 
-# In the templates below numbers are pairs: n is the value without its point, s its scale.
+# The templates below see a number as its digits without sign and point, and a scale.
+_DIGITS = "CAST(abs({0}) AS VARCHAR)"
+_DECIMAL_DIGITS = "CAST(CAST(replace(CAST(abs({0}) AS VARCHAR), '.', '') AS HUGEINT) AS VARCHAR)"
+_TEXT_DIGITS = "CAST(CAST(replace(ltrim({0}, '-'), '.', '') AS HUGEINT) AS VARCHAR)"
+_TEXT_SCALE = "CASE WHEN contains({0}, '.') THEN length({0}) - strpos({0}, '.') ELSE 0 END"
 
-_PARTS = """
-list_transform([_1], lambda t: {
-    'n': CAST(replace(t, '.', '') AS HUGEINT),
-    's': CASE WHEN strpos(t, '.') = 0 THEN 0 ELSE length(t) - strpos(t, '.') END
-})[1]
-"""
-
-# How many groups of four decimal digits stand before the point, and the first of them: PostgreSQL
-# keeps a numeric in such groups, and its select_div_scale() looks at them.
+# PostgreSQL keeps a numeric in groups of four decimal digits, counted from the point. How many
+# groups a quotient has (select_div_scale) follows from those of its operands and their first ones.
+_GROUPS = "(length(x.{0}) + 39 - {1}) // 4"
+_GROUPS_OR_ZERO = "CASE WHEN x.{0} = '0' THEN 10 ELSE (length(x.{0}) + 39 - {1}) // 4 END"
+_FIRST = "CAST(left(x.{0}, (length(x.{0}) + 39) % 4 + 1) AS INTEGER)"
+_FIRST_OF_DECIMAL = (
+    "CAST(rpad(x.{0}, CAST((length(x.{0}) + 39 - {1}) % 4 + 1 AS INTEGER), '0') AS INTEGER)"
+)
 _QUOTIENT = """
-list_transform([{'a': _1, 'b': _2}], lambda x:
-  list_transform([{
-      'a': abs(x.a.n), 'b': abs(x.b.n),
-      'u': CAST(abs(x.a.n) AS VARCHAR), 'v': CAST(abs(x.b.n) AS VARCHAR)
-  }], lambda y:
-    list_transform([{
-      'p': CASE WHEN y.a = 0 THEN 0
-           ELSE CAST(floor((length(y.u) - 1 - x.a.s) / 4) AS INTEGER) END,
-      'q': CASE WHEN y.b = 0 THEN CAST(error('division by zero') AS INTEGER)
-           ELSE CAST(floor((length(y.v) - 1 - x.b.s) / 4) AS INTEGER) END
-    }], lambda w:
-      list_transform([{
-        'f': CAST(length(y.u) - x.a.s - 4 * w.p AS INTEGER),
-        'g': CAST(length(y.v) - x.b.s - 4 * w.q AS INTEGER)
-      }], lambda k:
-        list_transform([CAST(greatest(
-          16 - 4 * (w.p - w.q - CASE WHEN y.a = 0 OR
-            CAST(rpad(left(y.u, k.f), k.f, '0') AS INTEGER)
-            <= CAST(rpad(left(y.v, k.g), k.g, '0') AS INTEGER) THEN 1 ELSE 0 END),
-          x.a.s, x.b.s, 0) AS INTEGER)
-        ], lambda r:
-          list_transform([CAST(rpad('1', CAST(r + x.b.s - x.a.s + 1 AS INTEGER), '0') AS HUGEINT)
-          ], lambda e:
-            list_transform([CAST((y.a // y.b) * e + (2 * ((y.a % y.b) * e) + y.b) // (2 * y.b)
-              AS VARCHAR)
-            ], lambda d:
-              CASE WHEN x.a.n IS NULL OR x.b.n IS NULL THEN NULL ELSE concat(
-                CASE WHEN (x.a.n < 0) <> (x.b.n < 0) AND d <> '0' THEN '-' ELSE '' END,
-                CASE WHEN length(d) > r THEN left(d, length(d) - r) ELSE '0' END,
-                CASE WHEN r > 0 THEN '.' ELSE '' END,
-                CASE WHEN length(d) >= r THEN right(d, r) ELSE lpad(d, r, '0') END) END
-            )[1]
-          )[1]
-        )[1]
-      )[1]
-    )[1]
-  )[1]
-)[1]
+list_transform([{least}16 + 4 * ({right_groups} - {left_groups}
+    + CASE WHEN {left_first} <= {right_first} THEN 1 ELSE 0 END){most}], lambda r:
+  list_transform([CAST((2 * CAST(x.u || repeat('0', {shift}) AS HUGEINT) + CAST(x.v AS HUGEINT))
+      // (2 * CAST(x.v AS HUGEINT)) AS VARCHAR)], lambda d:
+    CASE WHEN x.s THEN '-' ELSE '' END
+    || CASE WHEN length(d) > r THEN left(d, length(d) - r) ELSE '0' END
+    || CASE WHEN r > 0 THEN '.' ELSE '' END || right(repeat('0', r) || d, r))[1])[1]
 """
+_EXACT_OPERANDS = "list_transform([{{'u': {u}, 'v': {v}, 's': {s}}}], lambda x: {body})[1]"
+_ANY_OPERANDS = """
+list_transform([{{'a': _1, 'b': _2}}], lambda t: list_transform([{{
+  'u': {u}, 'v': {v}, 'p': {p}, 'q': {q},
+  's': starts_with(t.a, '-') <> starts_with(t.b, '-') AND regexp_matches(t.a, '[1-9]')
+}}], lambda x: {body})[1])[1]
+"""
+
+
+@lru_cache(maxsize=256)
+def _quotient_template(left: int | None, right: int | None, *, positive: bool) -> str:
+    """The quotient of ``_1`` and ``_2``, of these scales; None is one that differs by row.
+
+    ``positive``: the divisor cannot be negative.
+    """
+    known = left is not None and right is not None
+    one, two = ("x.p", "x.q") if not known else (str(left), str(right))
+
+    def first(name: str, scale: str) -> str:
+        return (_FIRST if scale == "0" else _FIRST_OF_DECIMAL).format(name, scale)
+
+    body = _QUOTIENT.format(
+        least="CAST(greatest(",
+        most=f", {one}, {two}, 0) AS INTEGER)" if not (one == two == "0") else ", 0) AS INTEGER)",
+        right_groups=_GROUPS.format("v", two),
+        left_groups=(_GROUPS if one == "0" else _GROUPS_OR_ZERO).format("u", one),
+        left_first=first("u", one),
+        right_first=first("v", two),
+        shift="r" if one == two == "0" else f"CAST(r + {two} - {one} AS INTEGER)",
+    )
+    if not known:
+        return _ANY_OPERANDS.format(
+            u=_TEXT_DIGITS.format("t.a"),
+            v=_TEXT_DIGITS.format("t.b"),
+            p=_TEXT_SCALE.format("t.a"),
+            q=_TEXT_SCALE.format("t.b"),
+            body=body,
+        )
+    return _EXACT_OPERANDS.format(
+        u=(_DECIMAL_DIGITS if left else _DIGITS).format("_1"),
+        v=(_DECIMAL_DIGITS if right else _DIGITS).format("_2"),
+        s="_1 < 0" if positive else "sign(_1) * sign(_2) < 0",
+        body=body,
+    )
+
 
 # What a subquery hands up of a quotient has a fixed scale: digits beyond it may not be lost.
 _BOUNDED = f"""
@@ -79,63 +97,46 @@ list_transform([_1], lambda t: CASE
     ELSE t END)[1]
 """
 
-# A quotient that came out of a subquery: its trailing zeros beyond PostgreSQL's digits go.
+# A quotient whose text is gone: its zeros go, as far as PostgreSQL would not print them.
 _TRIMMED = """
-list_transform([CAST(_1 AS VARCHAR)], lambda t:
-  list_transform([{
-    'w': strpos(t, '.'),
-    'k': greatest(16 - 4 * CAST(floor((length(ltrim(split_part(ltrim(t, '-'), '.', 1), '0'))
-         - 1) / 4) AS INTEGER), length(rtrim(split_part(t, '.', 2), '0')))
-  }], lambda s:
-    CASE WHEN s.w = 0 THEN t
-    WHEN s.k <= 0 THEN split_part(t, '.', 1)
-    ELSE left(t, CAST(s.w + least(CAST(ceil(s.k / 4) AS INTEGER) * 4, 24) AS INTEGER)) END
-  )[1]
-)[1]
+list_transform([CAST(_1 AS VARCHAR)], lambda t: left(t, strpos(t, '.') + greatest(
+    16 - 4 * ((length(ltrim(split_part(t, '.', 1), '-0')) + 3) // 4 - 1),
+    (length(rtrim(split_part(t, '.', 2), '0')) + 3) // 4 * 4)))[1]
 """
-_ANY_TEXT = (
-    f"CASE WHEN typeof(_1) = 'DECIMAL(38,{QUOTIENT_SCALE})' THEN {_TRIMMED} "
-    "ELSE CAST(_1 AS VARCHAR) END"
-)
 
 
 def element_texts(node: exp.Expr) -> exp.Expr:
     """The texts of an array's numbers."""
-    return sql(f"list_transform(_1, lambda v: {_ANY_TEXT.replace('_1', 'v')})", node)
+    return cast(node, "VARCHAR[]")
 
 
 def text_of(value: Value) -> exp.Expr:
     """The text of a number as PostgreSQL prints a numeric."""
     if value.text is not None:
         return value.text.copy()
-    if isinstance(value.node, exp.Null):
-        return cast(exp.Null(), "VARCHAR")
-    if known_scale(value) is not None:
-        return cast(value.node, "VARCHAR")
-    return numeric_column_text(value.node)
+    if is_quotient(value.type):
+        return sql(_TRIMMED, value.node)
+    return cast(value.node, "VARCHAR")
 
 
-def numeric_column_text(node: exp.Expr) -> exp.Expr:
-    """The text of an exact number whose physical type only DuckDB knows."""
-    return sql(_ANY_TEXT, node)
+def quotient(left: Value, right: Value, *, positive: bool = False) -> Value:
+    """``left / right`` of two exact numbers, with the digits that PostgreSQL gives it.
 
-
-def _parts(value: Value) -> exp.Expr:
-    if value.text is None and value.whole:
-        return sql("{'n': CAST(_1 AS HUGEINT), 's': 0}", value.node)
-    return sql(_PARTS, text_of(value))
-
-
-def quotient(left: Value, right: Value) -> Value:
-    """``left / right`` of two exact numbers, with the digits that PostgreSQL gives it."""
-    return from_text(sql(_QUOTIENT, _parts(left), _parts(right)))
+    ``positive``: the divisor is never negative.
+    """
+    scales = (known_scale(left), known_scale(right))
+    if None in scales or left.text is not None or right.text is not None:
+        template = _quotient_template(None, None, positive=False)
+        return from_text(sql(template, text_of(left), text_of(right)))
+    template = _quotient_template(*scales, positive=positive)
+    return from_text(sql(template, left.node, right.node))
 
 
 def from_text(text: exp.Expr) -> Value:
     """A numeric whose exact text is known."""
     node = cast(sql(_BOUNDED, text), QUOTIENT_TYPE)
     node.meta[_QUOTIENT_META] = True
-    return Value(node, NUMERIC, text=text)
+    return Value(node, QUOTIENT, text=text)
 
 
 def exact_text(node: exp.Expr) -> exp.Expr | None:

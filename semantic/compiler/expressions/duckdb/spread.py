@@ -14,13 +14,17 @@ from semantic.compiler.expressions.duckdb.value import Value
 from semantic.model.types import NUMERIC
 
 
-def spread(count: exp.Expr, total: exp.Expr, squares: exp.Expr, *, sample: bool) -> Value:
-    """The variance of a sample or of a population."""
+def spread(
+    count: exp.Expr, total: exp.Expr, squares: exp.Expr, *, scale: int, sample: bool
+) -> Value:
+    """The variance of a sample or of a population of numbers of a scale."""
     least = 2 if sample else 1
     divisor = "_1 * (_1 - 1)" if sample else "_1 * _1"
     above = sql("CASE WHEN _1 > 0 THEN _1 * _3 - _2 * _2 END", count, total, squares)
     below = sql(f"CASE WHEN _1 >= {least} THEN CAST({divisor} AS HUGEINT) END", count)
-    exact = numeric.quotient(Value(above, NUMERIC), Value(below, NUMERIC, scale=0))
+    exact = numeric.quotient(
+        Value(above, NUMERIC, scale=2 * scale), Value(below, NUMERIC, scale=0), positive=True
+    )
     assert exact.text is not None
     # No spread at all is a plain zero.
     text = (

@@ -30,8 +30,14 @@ array_to_string(list_transform(
 """
 _PAD = """CASE WHEN _1 IS NULL OR _2 IS NULL OR _3 IS NULL THEN NULL WHEN _2 <= 0 THEN ''
 WHEN _3 = '' OR length(_1) >= _2 THEN left(_1, _2) ELSE {name}(_1, CAST(_2 AS INTEGER), _3) END"""
-_OVERLAY = """concat(left(_1, greatest(_3 - 1, 0)), _2,
-  substring(_1, greatest(_3 + {length}, 1)))"""
+# DuckDB's greatest() and concat() leave NULLs out, so they are no help with what may be one.
+_OVERLAY = """left(_1, CASE WHEN _3 < 1 THEN 0 ELSE _3 - 1 END) || _2 ||
+  substring(_1, CASE WHEN _3 + {length} < 1 THEN 1 ELSE _3 + {length} END)"""
+_SUBSTRING = "substring(_1, CASE WHEN _2 < 1 THEN 1 ELSE _2 END)"
+_SUBSTRING_FOR = """CASE WHEN _3 < 0
+THEN CAST(error('negative substring length not allowed') AS VARCHAR)
+WHEN _2 >= 1 THEN substring(_1, _2, _3)
+ELSE substring(_1, 1, CASE WHEN _2 + _3 < 1 THEN 0 ELSE _2 + _3 - 1 END) END"""
 _SPLIT_PART = """CASE WHEN _3 = 0 THEN CAST(error('field position must not be zero') AS VARCHAR)
 WHEN _2 = '' THEN CASE WHEN _3 IN (1, -1) THEN _1 WHEN _1 IS NOT NULL THEN '' END
 ELSE split_part(_1, _2, _3) END"""
@@ -60,9 +66,8 @@ def _pattern_or_place(translator: Translator, call: Call, resolved: Resolved) ->
         return _extract(translator, call, groups=True)
     items = arguments(translator, call, resolved)
     if len(items) == 2:
-        return Value(sql("substring(_1, greatest(_2, 1))", *items), TEXT)
-    text = """CASE WHEN _3 < 0 THEN CAST(error('negative substring length not allowed') AS VARCHAR)
-    ELSE substring(_1, greatest(_2, 1), greatest(_2 + _3 - greatest(_2, 1), 0)) END"""
+        return Value(sql(_SUBSTRING, *items), TEXT)
+    text = _SUBSTRING_FOR
     if all(isinstance(item, exp.Literal) for item in items[1:]) and int(items[1].this) > 0:
         text = "substring(_1, _2, _3)"
     return Value(sql(text, *items), TEXT)
@@ -209,7 +214,7 @@ STRINGS: dict[str, FunctionRule] = {
     "regexp_replace": _regexp_replace,
     "regexp_split_to_array": _every_match("string_split_regex(_1, _2)", _TEXT_ARRAY),
     "regexp_substr": _regexp_substr,
-    "repeat": template("repeat(_1, greatest(_2, 0))"),
+    "repeat": template("repeat(_1, CASE WHEN _2 < 0 THEN 0 ELSE _2 END)"),
     "replace": template(
         "CASE WHEN _2 = '' AND _3 IS NOT NULL THEN _1 ELSE replace(_1, _2, _3) END"
     ),

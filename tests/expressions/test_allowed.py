@@ -1,0 +1,154 @@
+"""Only what is on the list may be called, and the list is PostgreSQL's own (rule G4)."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from sqlglot import parse_one
+
+from semantic.compiler.expressions import check_functions
+from semantic.compiler.expressions.duckdb.dialect import SUPPORTED_FUNCTIONS
+from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS
+from semantic.compiler.expressions.signatures.registry import Signature
+from semantic.compiler.expressions.syntax import SPELLINGS, call_of
+from semantic.errors import SemanticError
+from tests.support.oracle import OraclePostgres
+
+SIGNATURES = [signature for found in FUNCTIONS.values() for signature in found]
+# Spelled by key words, or under other names, in PostgreSQL's catalog.
+KEYWORDS = {"current_date", "localtimestamp", "current_time"}
+FORBIDDEN = [
+    "select read_csv('x')",
+    "select * from read_csv('x')",
+    "select * from read_parquet('x')",
+    "select getenv('HOME')",
+    "select pg_read_file('/etc/passwd')",
+    "select pg_sleep(10)",
+    "select pg_sleep_for('1 day')",
+    "select set_config('a', 'b', false)",
+    "select current_setting('a')",
+    "select query_to_xml('select 1', true, false, '')",
+    "select dblink('x', 'select 1')",
+    "select lo_import('/etc/passwd')",
+    "select pg_terminate_backend(1)",
+    "select nextval('s')",
+    "select version()",
+    "select duckdb_settings()",
+    "select * from duckdb_settings()",
+    "select * from pragma_version()",
+    "select unnest(array[1])",
+    "select generate_series(1, 1000000000)",
+    "select * from generate_series(1, 1000000000)",
+    "select repeat_row(1)",
+    "select sha256('x')",
+    "select pg_catalog.pg_sleep(1)",
+    "select public.f(1)",
+    'select "pg_sleep"(1)',
+    "select a operator(pg_catalog.+) b",
+    "select a <-> b",
+    "select a from t tablesample system (1)",
+    "select a from t for update",
+    "select a into b from t",
+    "select a::regclass from t",
+    "insert into t select 1",
+    "with x as (delete from t returning *) select * from x",
+    "select (a).b from t",
+    "select try_cast(a as int) from t",
+    "select list_transform(a, 1)",
+    "select error('x')",
+    "select current_schemas(true)",
+    "select has_table_privilege('t', 'select')",
+    "select row_to_json(t) from t",
+    "select array(select 1) || pg_ls_dir('.')",
+    "select count(*) filter (where pg_sleep(1) is null)",
+    "select sum(a) over (order by pg_sleep(1))",
+    "select a from t order by pg_sleep(1)",
+    "select a from t limit (select pg_sleep(1))",
+    "select case when pg_sleep(1) is null then 1 end",
+]
+
+
+@pytest.mark.parametrize("sql", FORBIDDEN)
+def test_forbidden(sql: str) -> None:
+    with pytest.raises(SemanticError) as caught:
+        check_functions(parse_one(sql, read="postgres"), "duckdb")
+    assert caught.value.sqlstate == "42501"
+
+
+def test_the_position_is_that_of_the_function() -> None:
+    sql = "select a,\n  pg_sleep(1) from t"
+    with pytest.raises(SemanticError) as caught:
+        check_functions(parse_one(sql, read="postgres"), "duckdb")
+    assert caught.value.position == sql.index("pg_sleep") + 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select measure(a), agg(b), aggregate(c) from t",
+        "select distinct on (a) a, count(*) from t join u using (x) group by rollup (a) limit 3",
+        "with x as (select 1) select * from x union all (values (2)) order by 1 nulls first",
+        "select a = any (array[1]), b <> all (array[1]) from t, lateral (select 1) y",
+        "select exists (select 1)",
+        "select sum(a) over w from t window w as (partition by b order by c rows 1 preceding)",
+        "select percentile_cont(0.5) within group (order by a) from t",
+        "select mode() within group (order by b) from t",
+        "select a from t fetch first 3 rows only",
+    ],
+)
+def test_allowed(sql: str) -> None:
+    check_functions(parse_one(sql, read="postgres"), "duckdb")
+
+
+def described(signature: Signature) -> str:
+    return f"{signature.name}({', '.join(signature.parameters)})"
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=described)
+def test_signatures_are_those_of_postgres(oracle: OraclePostgres, signature: Signature) -> None:
+    if signature.name in KEYWORDS:
+        return
+    generic = {"any", "same", "anyarray"}
+    with psycopg.connect(oracle.dsn) as connection:
+        found = connection.execute(
+            "SELECT array(SELECT typname FROM unnest(proargtypes) WITH ORDINALITY AS a(oid, place)"
+            " JOIN pg_type USING (oid) ORDER BY place)::text[], prorettype::regtype::text, typname"
+            " FROM pg_proc JOIN pg_type ON pg_type.oid = prorettype"
+            " WHERE proname = %s AND pronamespace = 'pg_catalog'::regnamespace",
+            (signature.name,),
+        ).fetchall()
+    assert found, "no such function"
+    if generic & set(signature.parameters) or signature.kind == "ordered-set":
+        return
+    results = {tuple(arguments): result for arguments, _, result in found}
+    assert results[signature.parameters] == signature.result
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=described)
+def test_every_signature_is_read_as_a_call_of_its_function(signature: Signature) -> None:
+    if signature.kind == "ordered-set" or signature.name in (*KEYWORDS, "mod"):
+        return  # mod() is read as the operator %
+    names = [name for name, canonical in SPELLINGS.items() if canonical == signature.name]
+    for name in (signature.name, *names):
+        if name in ("covariance_pop",):
+            continue
+        arguments = ", ".join(f"x{place}" for place in range(len(signature.parameters)))
+        if name == "extract":
+            arguments = "year from x1"
+        if name == "count" and not arguments:
+            arguments = "*"
+        tree = parse_one(f"{name}({arguments})", read="postgres")
+        if name == "timezone" and not hasattr(tree, "name"):
+            continue
+        call = call_of(tree)
+        assert call is not None
+        assert call.name == signature.name
+        assert len(call.arguments) == max(len(signature.parameters), int(name == "count"))
+        if name != "extract" and arguments != "*":
+            assert [item.sql() for item in call.arguments] == arguments.split(", ") * bool(
+                arguments
+            )
+
+
+def test_what_duckdb_can_do_is_on_the_list() -> None:
+    assert set(FUNCTIONS) >= SUPPORTED_FUNCTIONS
