@@ -34,8 +34,10 @@ from semantic.compiler.api import Analysis, CompiledStatement, ResultColumn
 from semantic.compiler.compiler import BoundStatement
 from semantic.compiler.guard import GuardLimits, Verdict, inspect
 from semantic.compiler.parse import UnparsableStatement
-from semantic.errors import UnsupportedError
+from semantic.errors import SemanticError, UnsupportedError
 
+_NOT_ALLOWED = "42501"
+_UNDEFINED_FUNCTION = "42883"
 _TEXTS = frozenset(("text", "varchar"))
 """Types of parameters whose value may be compiled as a constant."""
 
@@ -101,6 +103,10 @@ class Engine:
             bound = generation.compiler.bind(sql, caller.semantic)
         except UnparsableStatement as problem:
             return await self._unparsable(generation, sql, parameter_oids, caller, problem)
+        except SemanticError as refusal:
+            if refusal.sqlstate == _NOT_ALLOWED:
+                await self._check_defined(sql, parameter_oids, caller)
+            raise
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         answer = await self._ask_catalog(bound, parameter_oids, caller)
@@ -140,6 +146,14 @@ class Engine:
         settled = replace(query, plan=compiled)
         self._statements.put(key, settled, len(query.sql))
         return settled
+
+    async def _check_defined(self, sql: str, parameter_oids: Sequence[int], caller: Caller) -> None:
+        """Of a function that is not allowed, say rather that it does not exist, if that is so."""
+        try:
+            await self.catalog.analyse(sql, parameter_oids, caller.overlay, caller.user)
+        except CatalogError as error:
+            if error.sqlstate == _UNDEFINED_FUNCTION:
+                raise
 
     async def _unparsable(
         self,
