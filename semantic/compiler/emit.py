@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
+from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_parts import (
@@ -15,6 +16,7 @@ from semantic.compiler.emit_parts import (
     filtered,
     final_names,
     grouping_keys,
+    is_constant,
     number_parameters,
     ordered,
     plain,
@@ -183,12 +185,20 @@ class _Emitter:
             self._group(select, plan, uses)
         if plan.having is not None:
             select.set("having", exp.Having(this=expression(plan.having)))
+        elif plan.group == () and not _aggregates(plan):
+            # What made this one row out of all was not asked for: say so otherwise.
+            select.set("having", exp.Having(this=exp.true()))
         if plan.windows:
             select.set("windows", [self._window(name, node, uses) for name, node in plan.windows])
         if with_order:
             if plan.order:
-                keys = [ordered(expression(key.expression), key) for key in plan.order]
-                select.set("order", exp.Order(expressions=keys))
+                keys = [
+                    ordered(expression(key.expression), key)
+                    for key in plan.order
+                    if plan.distinct_on or not is_constant(key.expression)
+                ]
+                if keys:
+                    select.set("order", exp.Order(expressions=keys))
             self._limits(select, plan.limit, plan.offset)
             if plan.with_ties:
                 self._with_ties(select)
@@ -275,12 +285,10 @@ class _Emitter:
             return node.__class__(expressions=keys)
         if isinstance(node, exp.Paren):
             return exp.Paren(this=self._group_key(node.this, uses))
-        key = self._expression(node, uses)
-        if isinstance(key, exp.Literal | exp.Boolean | exp.Null):
-            # A bare constant is read as the position of an output column, or refused.
-            is_number = isinstance(key, exp.Literal) and not key.is_string
-            return exp.Cast(this=key, to=exp.DataType.build("int" if is_number else "text"))
-        return key
+        if is_constant(node):
+            # It is read as the position of an output column, or refused, and says nothing.
+            return exp.Cast(this=exp.Literal.string(""), to=exp.DataType.build("text"))
+        return self._expression(node, uses)
 
     def _window(self, name: str, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         window = self._expression(node, uses)
@@ -448,3 +456,16 @@ class _Emitter:
         condition = self._expression(use.filter, uses)
         formula = rebuild(formula, lambda node: filtered(node, condition))
         return cast_to(formula, use.type)
+
+
+def _aggregates(plan: Select) -> bool:
+    """Whether a select list or ORDER BY holds an aggregate, or a measure's value."""
+    nodes = [
+        *(item.expression for item in plan.projections),
+        *(key.expression for key in plan.order),
+    ]
+    return any(
+        contains_aggregate(node)
+        or any(table_of(item) == MEASURE_TABLE for item in node.find_all(exp.Column))
+        for node in nodes
+    )

@@ -65,6 +65,12 @@ def grouping_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
             yield node
 
 
+def is_constant(node: exp.Expr) -> bool:
+    """Whether a key is the same for all rows, so that it neither groups nor sorts."""
+    varying = (exp.Column, exp.Query, exp.Window, exp.Rand, exp.Uuid, exp.Anonymous)
+    return not any(isinstance(item, varying) or is_aggregate(item) for item in node.walk())
+
+
 def plain(node: exp.Expr) -> exp.Expr:
     """A copy without what the translation noted in it, to be taken as a column would be."""
     tree = copied(node)

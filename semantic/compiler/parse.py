@@ -34,6 +34,10 @@ _PARAMETER = re.compile(
 )
 """Parameters, and whatever a dollar sign may stand in that is none."""
 
+_TEXTS = frozenset({TokenType.STRING, TokenType.BYTE_STRING, TokenType.HEREDOC_STRING})
+_LITERAL_TYPES = frozenset(POSTGRES.parser_class.TYPE_TOKENS) - {TokenType.INTERVAL, TokenType.NULL}
+_TYPE_ARGUMENTS = frozenset({TokenType.R_PAREN, TokenType.NUMBER, TokenType.COMMA})
+
 # Prefix operators that the parser turns into functions or parameters of another precedence.
 _MISREAD_OPERATORS = {"|/": "sqrt()", "||/": "cbrt()"}
 
@@ -80,7 +84,8 @@ def parse(sql: str) -> ParsedStatement:
     """
     try:
         tokens = POSTGRES.tokenize(_with_readable_parameters(sql))
-        trees = [tree for tree in POSTGRES.parser().parse(tokens, sql) if tree is not None]
+        enclosed = _with_enclosed_literals(tokens)
+        trees = [tree for tree in POSTGRES.parser().parse(enclosed, sql) if tree is not None]
     except ParseError as error:
         raise UnparsableStatement(
             "42601", "syntax error or unsupported syntax", position=_error_position(sql, error)
@@ -139,6 +144,43 @@ def _with_readable_parameters(sql: str) -> str:
     if "$" not in sql:
         return sql
     return _PARAMETER.sub(lambda match: "@" + match[0][1:] if match["number"] else match[0], sql)
+
+
+def _with_enclosed_literals(tokens: list[Token]) -> list[Token]:
+    """The tokens with parentheses around ``DATE '...'`` where ``::`` follows.
+
+    The parser would cast the bare text first and make a date of that.
+    """
+    found: list[Token] | None = None
+    for index, token in enumerate(tokens):
+        is_cast = token.token_type is TokenType.DCOLON and index > 1
+        if is_cast and tokens[index - 1].token_type in _TEXTS:
+            start = _type_before(tokens, index - 1)
+            if start is not None:
+                found = list(tokens) if found is None else found
+                # What was inserted so far stands before this literal.
+                shift = len(found) - len(tokens)
+                found.insert(index + shift, _beside(TokenType.R_PAREN, ")", tokens[index - 1]))
+                found.insert(start + shift, _beside(TokenType.L_PAREN, "(", tokens[start]))
+    return tokens if found is None else found
+
+
+def _beside(kind: TokenType, text: str, token: Token) -> Token:
+    return Token(kind, text, token.line, token.col, token.start, token.end)
+
+
+def _type_before(tokens: list[Token], index: int) -> int | None:
+    """Where the type's name begins that stands before a literal; None where none does."""
+    start = index - 1
+    if tokens[start].text.lower() == "zone" and start >= 3:
+        start -= 3
+    if tokens[start].token_type is TokenType.R_PAREN:
+        while start > 0 and tokens[start].token_type is not TokenType.L_PAREN:
+            if tokens[start].token_type not in _TYPE_ARGUMENTS:
+                return None
+            start -= 1
+        start -= 1
+    return start if start >= 0 and tokens[start].token_type in _LITERAL_TYPES else None
 
 
 def _refuse_misread_tokens(sql: str, tokens: list[Token]) -> None:

@@ -150,6 +150,8 @@ class BoundSelect:
         if isinstance(node, (*GROUP_SETS, exp.Tuple)):
             for child in node.expressions:
                 self._bind_group_element(child)
+            if isinstance(node, GROUP_SETS):
+                self._check_sets(node)
             return
         if isinstance(node, exp.Paren):
             self._bind_group_element(node.this)
@@ -161,6 +163,25 @@ class BoundSelect:
         elif item.node is not None:
             self._state.resolver.resolve(item.node, ROWS)
             self._state.resolver.add_group_key(item.node)
+
+    def _check_sets(self, node: exp.Expr) -> None:
+        """Refuse keys of grouping sets that a warehouse could not tell from other expressions."""
+        known: dict[exp.Expr, Item | None] = {}
+        for key in _set_keys(node):
+            item = self._state.output_of(key, columns_first=True)
+            expression = key if item is None or item.node is None else item.node
+            if expression.find(exp.Column, exp.Query) is None:
+                raise unsupported(
+                    "a constant as a key of ROLLUP, CUBE or GROUPING SETS",
+                    key,
+                    "Leave it out of the keys.",
+                )
+            if known.setdefault(expression, item) is not item:
+                raise unsupported(
+                    "the same expression as two keys of ROLLUP, CUBE or GROUPING SETS",
+                    key,
+                    "Name it once.",
+                )
 
     def _bind_distinct(self) -> None:
         distinct = self._state.node.args.get("distinct")
@@ -370,3 +391,11 @@ class BoundSelect:
             for index in range(len(self._state.items)):
                 self.demand(index)
         return build_select(self._state)
+
+
+def _set_keys(node: exp.Expr) -> Iterator[exp.Expr]:
+    for child in node.expressions:
+        if isinstance(child, (*GROUP_SETS, exp.Tuple)):
+            yield from _set_keys(child)
+        else:
+            yield child.this if isinstance(child, exp.Paren) else child

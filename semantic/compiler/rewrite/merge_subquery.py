@@ -24,7 +24,7 @@ def _merge(node: PlanNode) -> PlanNode:
         return node
     derived = node.source
     inner = derived.query
-    if not isinstance(inner, Select) or not _is_plain(inner, node):
+    if not isinstance(inner, Select) or not _is_plain(inner, node) or _has_grouping_sets(node):
         return node
     values = {item.name: _typed(item.expression) for item in inner.projections}
     uses = [_moved(use, derived.alias, values) for use in node.measures]
@@ -48,6 +48,12 @@ def _merge(node: PlanNode) -> PlanNode:
         where=all_of(conditions),
         subqueries=outer.subqueries + inner.subqueries,
     )
+
+
+def _has_grouping_sets(node: Select) -> bool:
+    """Whether keys are told apart by their columns, which may turn out to be the same below."""
+    sets = (exp.GroupingSets, exp.Rollup, exp.Cube)
+    return any(isinstance(key, sets) for key in node.group or ())
 
 
 def _is_plain(inner: Select, outer: Select) -> bool:

@@ -1,0 +1,60 @@
+"""Thousands of random statements: ``python -m tests.oracle.campaign`` shows what goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from tests.oracle.harness import laboratory
+from tests.oracle.statements import Case, Statements
+from tests.support.oracle import start_oracle
+
+
+class RandomChooser:
+    """Choices of a seeded generator."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        return self._random.randint(low, high)
+
+
+def kind_of(problem: str) -> str:
+    """Problems that are probably one."""
+    return re.sub(r"\d+|'[^']*'|\"[^\"]*\"", "#", problem)[:60]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--each", type=int, default=2, help="shown of each kind of problem")
+    given = parser.parse_args()
+    oracle = start_oracle(25433)
+    counts: dict[str, int] = {}
+    kinds: dict[str, list[tuple[Case, str, int]]] = {}
+    started = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder, laboratory(oracle, Path(folder)) as lab:
+            for seed in range(given.seed, given.seed + given.examples):
+                case = Statements(RandomChooser(seed)).case()
+                problem = lab.problem(case, counts)
+                if problem:
+                    kinds.setdefault(kind_of(problem), []).append((case, problem, seed))
+    finally:
+        oracle.stop()
+    for found in sorted(kinds.values(), key=len):
+        found.sort(key=lambda each: len(each[0].ours))
+        for case, problem, seed in found[: given.each]:
+            print(f"--- {len(found)} times, seed {seed}", case.ours, case.plain, sep="\n")
+            print(case.values, problem[:700], sep="\n")
+    print(counts, f"{time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

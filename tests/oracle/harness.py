@@ -1,0 +1,220 @@
+"""Our servers over both warehouses, and the PostgreSQL that knows the answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+import psycopg
+from psycopg import pq
+
+from tests.oracle.statements import Case
+from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
+from tests.support.oracle import OraclePostgres
+from tests.support.server import RunningServer, start_server
+
+DATABASE = "oracle_rows"
+USER = "analyst"
+REFUSALS = frozenset({"0A000", "42804", "42501"})
+NUMERIC, FLOAT8, FLOAT4 = 1700, 701, 700
+_FIELD = pq.DiagnosticField
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said: columns (name, type OID, modifier) and rows as text, or an error."""
+
+    columns: tuple[tuple[str, int, int], ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+    sqlstate: str = ""
+    message: str = ""
+    helpful: bool = False
+    """The error has a position or a hint."""
+
+
+class Client:
+    """One connection that speaks the extended protocol, text format."""
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ask(
+        self, sql: str, values: tuple[str | None, ...] = (), oids: tuple[int, ...] = ()
+    ) -> Answer:
+        given = [None if value is None else value.encode() for value in values]
+        result = self._connection.pgconn.exec_params(sql.encode(), given, list(oids))
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            return _error(result)
+        width = range(result.nfields)
+        rows = tuple(
+            tuple(_text(result.get_value(row, column)) for column in width)
+            for row in range(result.ntuples)
+        )
+        return Answer(
+            tuple(
+                ((result.fname(i) or b"").decode(), result.ftype(i), result.fmod(i)) for i in width
+            ),
+            rows,
+        )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def _error(result: pq.abc.PGresult) -> Answer:
+    def shown(field: _FIELD) -> str:
+        return (result.error_field(field) or b"").decode()
+
+    helpful = bool(shown(_FIELD.STATEMENT_POSITION) or shown(_FIELD.MESSAGE_HINT))
+    message = shown(_FIELD.MESSAGE_PRIMARY)
+    return Answer(sqlstate=shown(_FIELD.SQLSTATE), message=message, helpful=helpful)
+
+
+@dataclass(slots=True)
+class Laboratory:
+    """Three clients: PostgreSQL with plain tables, and our server over two warehouses."""
+
+    postgres: Client
+    ours: dict[str, Client]
+
+    def problem(self, case: Case, counts: dict[str, int] | None = None) -> str:
+        """What is wrong about our answers; nothing if they are as they should be."""
+        expected = self.postgres.ask(case.plain, case.values, case.oids)
+        problems = []
+        for name, client in self.ours.items():
+            actual = client.ask(case.ours, case.values, case.oids)
+            verdict, problem = judge(case, actual, expected)
+            if counts is not None:
+                counts[verdict] = counts.get(verdict, 0) + 1
+            if problem:
+                problems.append(f"{name}: {problem}")
+        return "\n".join(problems)
+
+
+def judge(case: Case, actual: Answer, expected: Answer) -> tuple[str, str]:
+    """Answered, refused, failed or wrong; and the problem, if any."""
+    if actual.sqlstate in REFUSALS:
+        if actual.helpful:
+            return "refused", ""
+        return "wrong", f"refused without position or hint: {actual.sqlstate} {actual.message}"
+    if expected.sqlstate:
+        # What a row's values make impossible may show or not, as each engine orders its work.
+        if expected.sqlstate.startswith("22"):
+            fine = not actual.sqlstate or actual.sqlstate.startswith("22")
+        else:
+            fine = actual.sqlstate == expected.sqlstate
+        told = f"{actual.sqlstate or 'no error'} {actual.message}"
+        wanted = f"{expected.sqlstate} {expected.message}"
+        return ("failed", "") if fine else ("wrong", f"{told}, not {wanted}")
+    if actual.sqlstate:
+        return "wrong", f"{actual.sqlstate} {actual.message}"
+    if actual.columns != expected.columns:
+        return "wrong", f"columns {actual.columns}, not {expected.columns}"
+    oids = [oid for _, oid, _ in expected.columns]
+    left, right = list(actual.rows), list(expected.rows)
+    if not case.ordered:
+        left, right = _sorted(left, oids), _sorted(right, oids)
+    if len(left) != len(right):
+        return "wrong", f"{len(left)} rows, not {len(right)}: {left[:5]}, not {right[:5]}"
+    for mine, theirs in zip(left, right, strict=True):
+        if not all(_equal(a, b, oid) for a, b, oid in zip(mine, theirs, oids, strict=True)):
+            return "wrong", f"{mine}, not {theirs}"
+    return "answered", ""
+
+
+def _sorted(rows: list[tuple[str | None, ...]], oids: list[int]) -> list[tuple[str | None, ...]]:
+    """An order in which a double's last digits hardly matter."""
+
+    def key(row: tuple[str | None, ...]) -> list[str]:
+        shown = []
+        for value, oid in zip(row, oids, strict=True):
+            if value is not None and oid in (FLOAT8, FLOAT4):
+                shown.append(f"{float(value):.9g}")
+            elif value is not None and oid == NUMERIC:
+                shown.append(str(Decimal(value).normalize()))
+            else:
+                shown.append("\0" if value is None else value)
+        return shown
+
+    return sorted(rows, key=key)
+
+
+def _equal(mine: str | None, theirs: str | None, oid: int) -> bool:
+    if mine == theirs or mine is None or theirs is None:
+        return mine == theirs
+    if oid == NUMERIC:
+        return Decimal(mine) == Decimal(theirs)
+    if oid in (FLOAT8, FLOAT4):
+        return math.isclose(float(mine), float(theirs), rel_tol=1e-12)
+    return False
+
+
+@contextmanager
+def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
+    """Load the rows and start the servers."""
+    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+        connection.execute(f"CREATE DATABASE {DATABASE}".encode())
+    dsn = oracle.dsn.rpartition("/")[0] + f"/{DATABASE}"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((load_text() + PLAIN_TABLES).encode())
+    warehouse = folder / "rows.duckdb"
+    with duckdb.connect(str(warehouse)) as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute(load_text())
+    models = folder / "models"
+    models.mkdir()
+    shutil.copy(MODEL, models)
+    sources: dict[str, dict[str, object]] = {
+        "duckdb": {"type": "duckdb", "path": str(warehouse), "read_only": True},
+        "postgres": {"type": "postgres", "dsn": dsn},
+    }
+    servers: list[RunningServer] = []
+    clients: dict[str, Client] = {}
+    postgres: Client | None = None
+    try:
+        for name, source in sources.items():
+            server = _serve(folder / name, models, source)
+            servers.append(server)
+            clients[name] = Client(_dsn(server))
+        postgres = Client(dsn)
+        yield Laboratory(postgres, clients)
+    finally:
+        if postgres is not None:
+            postgres.close()
+        for client in clients.values():
+            client.close()
+        for server in servers:
+            server.stop()
+
+
+def _dsn(server: RunningServer) -> str:
+    parts = urlsplit(server.dsn)
+    return f"postgresql://{USER}:{USER}@{parts.hostname}:{parts.port}/{DATABASE}"
+
+
+def _serve(folder: Path, models: Path, source: dict[str, object]) -> RunningServer:
+    folder.mkdir()
+    configuration = {
+        "database": DATABASE,
+        "models": str(models),
+        "state_directory": str(folder / "state"),
+        "server": {"port": 0},
+        "auth": {"users": {USER: {"password": USER}}},
+        "data_sources": {"default": source},
+    }
+    path = folder / "cubewire.yml"
+    path.write_text(json.dumps(configuration))
+    return start_server(["--config", str(path)])

@@ -1,0 +1,77 @@
+"""Whatever is asked of a cube: PostgreSQL's answer over the cube's rows, or a clean refusal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.oracle.harness import Laboratory
+from tests.oracle.statements import Case, Statements
+
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "150"))
+ANSWERED_AT_LEAST = 0.75
+"""Of all statements: fewer would mean that the generator asks for what is refused anyway."""
+
+REGRESSIONS = Path(__file__).with_name("regressions.slt")
+
+
+class Drawn:
+    """Choices that hypothesis makes, and shrinks towards the first of each."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def integer(self, low: int, high: int) -> int:
+        return self._draw(st.integers(low, high))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    return Statements(Drawn(draw)).case()
+
+
+def test_random_statements(lab: Laboratory) -> None:
+    counts: dict[str, int] = {}
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize="ORACLE_EXAMPLES" not in os.environ,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    def check(case: Case) -> None:
+        problem = lab.problem(case, counts)
+        assert not problem, f"{problem}\n{case.ours}\n{case.plain}\n{case.values}"
+
+    check()
+    assert counts["answered"] >= ANSWERED_AT_LEAST * sum(counts.values()), counts
+
+
+def regressions() -> list[tuple[str, str]]:
+    """What was wrong once: over cubes, and the same over rows (or the SQLSTATE of a refusal)."""
+    blocks = REGRESSIONS.read_text().split("\n\n")
+    found = []
+    for block in blocks:
+        lines = [line for line in block.splitlines() if not line.startswith("#")]
+        if lines:
+            ours, _, plain = "\n".join(lines).partition("\n----\n")
+            found.append((ours, plain.strip()))
+    return found
+
+
+@pytest.mark.parametrize(("ours", "plain"), regressions())
+def test_regressions(lab: Laboratory, ours: str, plain: str) -> None:
+    if len(plain) == 5:
+        for client in lab.ours.values():
+            answer = client.ask(ours)
+            assert answer.sqlstate == plain
+            assert answer.helpful
+        return
+    assert lab.problem(Case(ours, plain, ordered="ORDER BY" in plain)) == ""
+    assert not any(client.ask(ours).sqlstate for client in lab.ours.values())
