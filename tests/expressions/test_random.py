@@ -55,12 +55,17 @@ def agree(bench: Bench, text: str, *, loose: bool = False) -> None:
         assert actual == expected
 
 
+# Refusals that depend on the values. PostgreSQL minds the pattern's end only when it gets there.
+REFUSALS = ("a quotient this small", "Like pattern must not end with escape")
+
+
 def answered(bench: Bench, text: str, rest: str, kind: str) -> list[object] | None:
     """DuckDB's answer; None where it is refused, or its digits do not fit, which is allowed."""
     try:
         return [comparable(value, kind) for value in bench.actual(text, rest, kind)]
     except (WarehouseError, SemanticError) as error:
-        if error.sqlstate not in ("0A000", "22003", "22025"):
+        refused = error.sqlstate in ("0A000", "22003")
+        if not refused and not any(words in error.message for words in REFUSALS):
             raise
         return None
 
