@@ -10,13 +10,16 @@ MEASURE_AGGREGATES = "cubewire.measure_aggregates"
 
 _ENCODINGS = frozenset(("utf8", "unicode", "sqlascii"))
 _PLANNER = "enable_"
+_FIXED = {"standard_conforming_strings": "on", "transform_null_equals": "off"}
 
 
 def check_settings(settings: Mapping[str, str], severity: Severity = "ERROR") -> None:
     """Refuse settings under which answers would not be right.
 
-    Text is sent in UTF-8 only (0A000). The planner of the catalog is not for clients to steer
-    (42501): by an index it could pass by the row that stops a cube from being read there.
+    Text is sent in UTF-8 only, and statements are read by the standard's rules for strings and
+    for NULL (0A000): the catalog would follow other settings, the warehouse not. The planner of
+    the catalog is not for clients to steer (42501): by an index it could pass by the row that
+    stops a cube from being read there.
     """
     for name, value in settings.items():
         lowered = name.lower()
@@ -25,6 +28,13 @@ def check_settings(settings: Mapping[str, str], severity: Severity = "ERROR") ->
                 "0A000",
                 f'client_encoding "{value}" is not supported',
                 hint="Use UTF8.",
+                severity=severity,
+            )
+        if value != _FIXED.get(lowered, value):
+            raise SessionError(
+                "0A000",
+                f'{name} = "{value}" is not supported',
+                hint=f"Leave it {_FIXED[lowered]}.",
                 severity=severity,
             )
         if lowered.startswith(_PLANNER):

@@ -208,7 +208,9 @@ class SessionState:
     # ------------------------------------------------------------------------- end
 
     def warn(self, sqlstate: str, message: str) -> None:
-        """A WARNING that goes out before the statement's command tag."""
+        """A WARNING that goes out before the statement's command tag, if the client wants any."""
+        if self.settings.get("client_min_messages") in ("error", "fatal", "panic"):
+            return
         self.notices.append(error_fields(sqlstate, message, severity="WARNING"))
 
     def take_cancel(self) -> bool:

@@ -312,6 +312,25 @@ def test_settings_and_information(pair: Pair) -> None:
         assert connection.info.parameter_status("application_name") == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("standard_conforming_strings", "off"), ("transform_null_equals", "on")]
+)
+def test_settings_that_change_what_a_text_means(ours: Target, name: str, value: str) -> None:
+    """They are refused: the catalog would read a statement by them, the warehouse not."""
+    with ours.connect() as connection:
+        for statement in (
+            f"SET {name} = {value}",
+            f"SELECT set_config('{name}', '{value}', false)",
+        ):
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                connection.execute(statement.encode())
+            assert connection.execute(f"SHOW {name}".encode()).fetchone() != (value,)
+        default = "on" if value == "off" else "off"
+        connection.execute(f"SET {name} = {default}".encode())
+    with pytest.raises(psycopg.OperationalError, match=name):
+        psycopg.connect(ours.dsn, options=f"-c {name}={value}")
+
+
 def test_type_info(pair: Pair) -> None:
     def run(connection: Connection) -> object:
         names = ("hstore", "jsonb", "date", "int4", "flights")
