@@ -31,7 +31,7 @@ class Pace:
     """
 
     rounds: int = 5
-    seconds: float = 1.5
+    seconds: float = 1.0
     quick: bool = False
 
     @classmethod

@@ -24,10 +24,11 @@ PAUSE_SECONDS = 0.01
 
 def measure(field: Field, pace: Pace) -> Iterator[Figure]:
     """Milliseconds of a tiny query, asked every 10 ms while other connections are busy."""
-    targets = field.in_turn(POSTGRES, CUBEWIRE, PGBOUNCER, BUENAVISTA, RIFFQ)
+    everyone = field.in_turn(POSTGRES, CUBEWIRE, PGBOUNCER, BUENAVISTA, RIFFQ)
     seconds = 3.0 if pace.quick else 10.0
     for label, sql, rows in PROBES:
         suffix = "" if label == "select 1" else f" ({label})"
+        targets = everyone if not suffix else field.in_turn(POSTGRES, CUBEWIRE)
         for what, load, connections in (
             ("4 slow queries", SLOW, 4),
             ("2 streams", STREAM, 2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.bench import client
 from tests.bench.data import FEW
@@ -18,11 +19,13 @@ _CONSTANT = "SELECT 1"
 _CUBE = "SELECT status, country, amount FROM orders_few"
 _SYSTEM = "SELECT relname FROM pg_catalog.pg_class WHERE oid = 1259"
 TIMEOUT_SECONDS = 30.0
+MOST_ROUNDS = 3
 
 
 def measure(field: Field, pace: Pace) -> Iterator[Figure]:
     """Figures per kind of query and number of clients, in queries per second."""
     targets = field.in_turn(POSTGRES, CUBEWIRE, PGBOUNCER, BUENAVISTA, RIFFQ)
+    pace = replace(pace, rounds=min(pace.rounds, MOST_ROUNDS))
     cases = (
         ("select 1", _CONSTANT, 1, False),
         ("5 rows", _CUBE, FEW, False),
