@@ -44,7 +44,16 @@ def same_number(text: object) -> Decimal | None:
 
 SCALARS = [
     line
-    for name in ("operators", "casts", "conditions", "strings", "numbers", "dates", "windows")
+    for name in (
+        "operators",
+        "casts",
+        "conditions",
+        "strings",
+        "numbers",
+        "dates",
+        "windows",
+        "tools",
+    )
     for line in lines(f"{name}.txt")
 ]
 
@@ -54,7 +63,10 @@ def test_each_row(bench: Bench, text: str) -> None:
     check(bench, text, "FROM t ORDER BY id")
 
 
-@pytest.mark.parametrize("text", lines("aggregates.txt"))
+AGGREGATES = [*lines("aggregates.txt"), *lines("tools_aggregates.txt")]
+
+
+@pytest.mark.parametrize("text", AGGREGATES)
 def test_groups(bench: Bench, text: str) -> None:
     check(bench, text, "FROM t")
     check(bench, text, "FROM t GROUP BY g ORDER BY g")
@@ -62,10 +74,10 @@ def test_groups(bench: Bench, text: str) -> None:
     check(bench, text, "FROM t WHERE false")
 
 
-@pytest.mark.parametrize("line", [*SCALARS, *lines("aggregates.txt")])
+@pytest.mark.parametrize("line", [*SCALARS, *AGGREGATES])
 def test_postgres_as_the_warehouse(bench: Bench, line: str) -> None:
     text = line.removeprefix("~ ")
-    rest = "FROM t" if line in lines("aggregates.txt") else "FROM t ORDER BY id"
+    rest = "FROM t" if line in AGGREGATES else "FROM t ORDER BY id"
     kind, expected = bench.expected(text, rest)
     assert bench.expected(bench.in_postgres(text, kind), rest) == (kind, expected)
 

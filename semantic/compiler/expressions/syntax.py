@@ -17,6 +17,7 @@ _KEPT_PLAIN = (
     "AGE",
     "ARRAY_LENGTH",
     "ARRAY_POSITION",
+    "DATE",
     "DATE_BIN",
     "DATE_PART",
     "DATE_TRUNC",

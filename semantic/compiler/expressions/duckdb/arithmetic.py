@@ -29,8 +29,6 @@ from semantic.model.types import (
     PostgresType,
 )
 
-_DIGITS = {"int2": 5, "int4": 10, "int8": 19}
-
 
 def operation(translator: Translator, node: exp.Expr) -> Value:
     """A binary operator."""
@@ -135,9 +133,10 @@ def _wide_enough(node: exp.Expr, left: Value, right: Value) -> exp.Expr:
 
 
 def _size(value: Value) -> tuple[int, int] | None:
-    if value.type.name in _DIGITS:
-        return _DIGITS[value.type.name], 0
-    return numeric_scale(value.type)
+    size = numeric_scale(value.type)
+    if size is None and value.scale is not None:
+        return MAX_PRECISION, value.scale
+    return size
 
 
 def negative(translator: Translator, node: exp.Expr) -> Value:

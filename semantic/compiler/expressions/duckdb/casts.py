@@ -232,8 +232,13 @@ def _numeric_to_integer(value: Value, target: PostgresType) -> Value:
     return Value(cast(value.node, duckdb_type(target)), PostgresType(target.name))
 
 
+_DIGITS = {"int2": 5, "int4": 10, "int8": 19}
+
+
 def _integer_to_numeric(value: Value, _target: PostgresType) -> Value:
-    return Value(value.node, NUMERIC, scale=0)
+    # It stays the integer that it is; its digits tell how long a product may get.
+    modifier = (_DIGITS[value.type.name] << 16) + 4
+    return Value(value.node, PostgresType("numeric", modifier), scale=0)
 
 
 def _integer_to_float(value: Value, target: PostgresType) -> Value:

@@ -254,6 +254,7 @@ DATES: dict[str, FunctionRule] = {
     "age": _age,
     "clock_timestamp": template("get_current_timestamp()"),
     "current_date": template("CAST(now() AS DATE)"),
+    "date": template("CAST(_1 AS DATE)"),
     "date_bin": _date_bin,
     "date_part": _extract,
     "date_trunc": _date_trunc,

@@ -200,8 +200,8 @@ _MICROSECONDS = {
 }
 _YEARS = {"year": 1, "decade": 10, "century": 100, "millennium": 1000}
 _PIECE = re.compile(
-    r"\s*(?:(?P<clock>[+-]?\d+:\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)"
-    r"|(?P<value>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*(?P<unit>[A-Za-z]+)?)\s*"
+    r"\s*(?P<sign>[+-]?)\s*(?:(?P<clock>\d+:\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)"
+    r"|(?P<value>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[A-Za-z]+)?)\s*"
 )
 _ISO = re.compile(
     r"\s*P(?:(?P<Y>[+-]?\d+)Y)?(?:(?P<M>[+-]?\d+)M)?(?:(?P<W>[+-]?\d+)W)?(?:(?P<D>[+-]?\d+)D)?"
@@ -240,16 +240,16 @@ def _refused_interval(text: str) -> UnsupportedError:
 
 
 def _piece(match: re.Match[str], text: str) -> IntervalParts:
+    sign = -1 if match["sign"] == "-" else 1
     if match["clock"]:
-        sign = -1 if match["clock"].startswith("-") else 1
-        parts = match["clock"].lstrip("+-").split(":")
+        parts = match["clock"].split(":")
         seconds = Decimal(parts[2]) if len(parts) > 2 else Decimal(0)
         total = (int(parts[0]) * 3600 + int(parts[1]) * 60 + seconds) * _SECOND
         return IntervalParts(microseconds=sign * _rounded(total))
     unit = UNITS.get((match["unit"] or "second").lower())
     if unit is None:
         raise _refused_interval(text)
-    return scaled(Decimal(match["value"]), unit)
+    return scaled(sign * Decimal(match["value"]), unit)
 
 
 def scaled(value: Decimal, unit: str) -> IntervalParts:

@@ -12,6 +12,8 @@ DATES = read_table(
     age(timestamp) interval
     clock_timestamp() timestamptz
     current_date() date
+    date(timestamptz) date
+    date(timestamp) date
     date_bin(interval, timestamptz, timestamptz) timestamptz
     date_bin(interval, timestamp, timestamp) timestamp
     date_part(text, timestamptz) float8
