@@ -66,7 +66,6 @@ KNOWN: dict[tuple[str, str], str] = {
         "duckdb",
         "no_function",
     ): "a function that does not exist is taken for one that is not allowed",
-    ("postgres", "no_function"): "the same",
     ("duckdb", "'{UA,AA}'"): "an array in a string is not supported yet",
     ("duckdb", "SELECT FROM"): "a select without columns is an internal error",
     ("postgres", "SELECT FROM"): "the same",

@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -217,6 +216,7 @@ def test_isolation_levels(engines: Engines) -> None:
 
 
 def test_pandas(engines: Engines) -> None:
+    pd = pytest.importorskip("pandas")
     frames = []
     for engine in (engines.ours, engines.postgres):
         with engine.connect() as connection:
