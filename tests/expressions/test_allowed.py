@@ -33,6 +33,7 @@ FORBIDDEN = [
     "select pg_terminate_backend(1)",
     "select nextval('s')",
     "select version()",
+    "select inet_client_addr()",
     "select duckdb_settings()",
     "select * from duckdb_settings()",
     "select * from pragma_version()",

@@ -54,14 +54,6 @@ _STRUCTURE = frozenset(
     )
 )
 _SPECIAL_NAMES = MARKERS | QUANTIFIERS
-_SESSION: dict[type[exp.Expr], str] = {
-    exp.CurrentUser: "current_user",
-    exp.SessionUser: "session_user",
-    exp.CurrentDatabase: "current_database",
-    exp.CurrentSchema: "current_schema",
-    exp.CurrentCatalog: "current_catalog",
-    exp.CurrentVersion: "version",
-}
 
 
 def check_functions(tree: exp.Expr, dialect: str) -> None:
@@ -96,10 +88,9 @@ def check_node(node: exp.Expr) -> None:
 
 
 def _denied(node: exp.Expr) -> SemanticError:
-    name = _SESSION.get(type(node)) or _spelled(node)
     return SemanticError(
         "42501",
-        f"permission denied for {name}",
+        f"permission denied for {_spelled(node)}",
         hint="It is not among what a query over cubes may use.",
         position=position(node),
     )

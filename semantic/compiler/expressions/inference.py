@@ -13,7 +13,7 @@ from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS
 from semantic.compiler.expressions.signatures.registry import Resolved, resolve
-from semantic.compiler.expressions.syntax import CALL_NODES, Call, call_of
+from semantic.compiler.expressions.syntax import CALL_NODES, SESSION_NODES, Call, call_of
 from semantic.compiler.expressions.types import (
     FLOATS,
     INTEGERS,
@@ -31,6 +31,7 @@ from semantic.model.types import (
     INT4,
     INT8,
     INTERVAL,
+    NAME,
     NUMERIC,
     UNKNOWN,
     PostgresType,
@@ -276,6 +277,7 @@ _RULES: dict[type[exp.Expr], Callable[[Types, exp.Expr], PostgresType]] = {
     exp.WithinGroup: Types.within_group,
     exp.Grouping: _always(INT4),
     exp.Tuple: _always(PostgresType("record")),
+    **dict.fromkeys(SESSION_NODES, _always(NAME)),
     **dict.fromkeys(
         (exp.Subquery, exp.Select, exp.Union, exp.Except, exp.Intersect), Types.subquery
     ),

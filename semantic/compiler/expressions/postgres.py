@@ -7,29 +7,34 @@ from sqlglot import exp
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import Types
-from semantic.compiler.expressions.syntax import QUANTIFIERS, call_of
+from semantic.compiler.expressions.syntax import (
+    QUANTIFIERS,
+    SESSION_NODES,
+    call_of,
+    session_value,
+)
 from semantic.compiler.expressions.types import numeric_scale
 from semantic.model.types import PostgresType
 
 
-def translate(node: exp.Expr, environment: TypeEnvironment, _settings: SessionSettings) -> exp.Expr:
+def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings) -> exp.Expr:
     """A copy of the tree, its parameters cast to their types, after the functions were checked."""
     types = Types(environment)
-    tree = node.copy()
+    tree = exp.Paren(this=node.copy())
     for item in list(tree.walk()):
         if isinstance(item, exp.Parameter):
-            _cast_parameter(item, types.of(item))
+            item.replace(_casted(item.copy(), types.of(item)))
+        elif type(item) in SESSION_NODES:
+            text = exp.Literal.string(session_value(item, settings))
+            item.replace(_casted(text, types.of(item)))
     for item in node.walk():
         call = call_of(item)
         if call is None or isinstance(item.parent, exp.WithinGroup) or call.name in QUANTIFIERS:
             continue
         types.call(call)
-    return tree if not isinstance(tree, exp.Parameter) else _casted(tree, types.of(tree))
-
-
-def _cast_parameter(node: exp.Expr, kind: PostgresType) -> None:
-    if node.parent is not None:
-        node.replace(_casted(node.copy(), kind))
+    found = tree.this.pop()
+    assert isinstance(found, exp.Expr)
+    return found
 
 
 def _casted(node: exp.Expr, kind: PostgresType) -> exp.Expr:

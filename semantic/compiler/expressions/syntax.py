@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.parsers.postgres import PostgresParser
 
+from semantic.compiler.api import SessionSettings
+
 _KEPT_PLAIN = (
     "AGE",
     "ARRAY_LENGTH",
@@ -53,6 +55,26 @@ def keep_plain() -> None:
 
 
 keep_plain()
+
+
+# What the session answers: the client's own login and database, whatever the warehouse's are.
+SESSION_NODES: Mapping[type[exp.Expr], str] = {
+    exp.CurrentUser: "current_user",
+    exp.CurrentRole: "current_role",
+    exp.SessionUser: "session_user",
+    exp.CurrentDatabase: "current_database",
+    exp.CurrentCatalog: "current_catalog",
+    exp.CurrentSchema: "current_schema",
+}
+
+
+def session_value(node: exp.Expr, settings: SessionSettings) -> str:
+    """The value of ``current_user`` and its like."""
+    if isinstance(node, exp.CurrentDatabase | exp.CurrentCatalog):
+        return settings.database
+    if isinstance(node, exp.CurrentSchema):
+        return settings.search_path[0] if settings.search_path else "public"
+    return settings.user
 
 
 # Not functions: the parser reads ``= ALL (...)`` as a call of one.

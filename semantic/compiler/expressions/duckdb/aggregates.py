@@ -59,8 +59,13 @@ class _Arguments:
     def call(self, function: str, *items: exp.Expr, ordered: bool = False) -> exp.Expr:
         """A call of a DuckDB aggregate with the same DISTINCT and, if it matters, ORDER BY."""
         arguments = list(items)
+        first = arguments[0]
         if self.distinct:
-            arguments[0] = exp.Distinct(expressions=[arguments[0]])
+            arguments[0] = exp.Distinct(expressions=[first])
+        if ordered and self.order is None and self.distinct:
+            # PostgreSQL finds what is distinct by sorting, so that it is in order.
+            key = exp.Ordered(this=first.copy(), nulls_first=False)
+            arguments[-1] = exp.Order(this=arguments[-1], expressions=[key])
         if ordered and self.order is not None:
             keys = [item.copy() for item in self.order.expressions]
             arguments[-1] = exp.Order(this=arguments[-1], expressions=keys)

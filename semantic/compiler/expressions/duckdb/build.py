@@ -15,6 +15,8 @@ from sqlglot import exp, parse_one
 _NO_CALLS = r"\b(?!(?:CAST|IN|AND|OR|NOT|WHEN|THEN|ELSE|DECIMAL)\b)"
 _CALL = re.compile(_NO_CALLS + r"([A-Za-z_]\w*)\(")
 _LAMBDA = re.compile(r"lambda (\w+):")
+_FIELDS = re.compile(r"\b(cw_\w+)((?:\.[a-z]\w*)+)")
+_FIELD = re.compile(r"\.(\w+)")
 _PLACE = re.compile(r"_([1-9])\Z")
 _MARK = "fn__"
 # What may stand as an operand without parentheses.
@@ -41,6 +43,8 @@ _ATOMS = (
 def _template(text: str) -> exp.Expr:
     for name in set(_LAMBDA.findall(text)):
         text = re.sub(rf"(?<![\w.'])({name})(?![\w'])", r"cw_\1", text)
+    # In HAVING a dotted name is taken for a column, even inside a lambda.
+    text = _FIELDS.sub(lambda found: found[1] + _FIELD.sub(r"['\1']", found[2]), text)
     return _settled(parse_one(_CALL.sub(rf"{_MARK}\1(", text), read="duckdb"))
 
 

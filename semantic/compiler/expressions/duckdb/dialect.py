@@ -35,9 +35,10 @@ from semantic.compiler.expressions.duckdb.translator import (
 from semantic.compiler.expressions.duckdb.translator import null as null_node
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.environment import TypeEnvironment
+from semantic.compiler.expressions.syntax import SESSION_NODES, session_value
 from semantic.compiler.expressions.types import numeric_scale, sql_name
 from semantic.errors import UnsupportedError
-from semantic.model.types import TEXT, PostgresType
+from semantic.model.types import NAME, TEXT, PostgresType
 
 
 def _collated(translator: Translator, node: exp.Expr) -> Value:
@@ -46,6 +47,11 @@ def _collated(translator: Translator, node: exp.Expr) -> Value:
     if name not in ("C", "POSIX", "default", "ucs_basic"):
         raise UnsupportedError(f'the collation "{name}" is not supported on DuckDB')
     return translator.settled(node.this)
+
+
+def _session(translator: Translator, node: exp.Expr) -> Value:
+    """current_user and its like."""
+    return Value(string(session_value(node, translator.settings)), NAME)
 
 
 _NODES: dict[type[exp.Expr], NodeRule] = {
@@ -58,6 +64,7 @@ _NODES: dict[type[exp.Expr], NodeRule] = {
     exp.Paren: parenthesised,
     exp.Cast: explicit_cast,
     exp.Collate: _collated,
+    **dict.fromkeys(SESSION_NODES, _session),
     **dict.fromkeys((exp.Subquery, exp.Select, exp.Union, exp.Except, exp.Intersect), subquery),
     **CONDITIONS,
     **OPERATORS,
