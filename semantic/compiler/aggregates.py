@@ -9,6 +9,7 @@ from sqlglot import exp
 from semantic.compiler.measures import MeasureDefinition
 from semantic.errors import SemanticError
 from semantic.model.members import CALCULATED_TYPES
+from semantic.model.types import FLOAT8, INT8, NUMERIC, PostgresType
 
 MEASURE_FUNCTIONS = frozenset({"measure", "agg", "aggregate"})
 
@@ -41,6 +42,18 @@ _ANONYMOUS_AGGREGATES = MEASURE_FUNCTIONS | {
 
 Reading = Literal["defined", "rows"]
 
+_NUMERIC_RESULTS = frozenset(
+    {
+        "avg",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "variance",
+        "variance_pop",
+        "var_pop",
+        "var_samp",
+    }
+)
 _DISTINCT_COUNTS = frozenset({"count_distinct", "count_distinct_approx"})
 _PERCENTILES = frozenset({"median", "percentile"})
 
@@ -117,6 +130,40 @@ def reading_of(
     if kind == "sum" or (kind in {"avg", "min", "max"} and aggregate != "sum"):
         return "rows"
     raise meaningless(aggregate, measure, name, position)
+
+
+def check_result(
+    aggregate: str,
+    measure: MeasureDefinition,
+    kind: PostgresType,
+    name: str,
+    position: int | None,
+) -> None:
+    """Check that a measure's value can be what an aggregate is announced to give.
+
+    Raises:
+        SemanticError: 42804, as a count it would be rounded, and it is no array or document.
+    """
+    integers = {"int2", "int4", "int8"}
+    counts = aggregate.startswith(("count", "regr_count")) and kind.name not in integers
+    if counts or any(part in aggregate for part in ("array", "json", "xml", "bit", "range")):
+        refusal = meaningless(aggregate, measure, name, position)
+        refusal.hint = f"Write MEASURE({name}) to get its value over the rows of the group."
+        raise refusal
+
+
+def result_type(aggregate: str, kind: PostgresType) -> PostgresType:
+    """PostgreSQL's type of SUM, AVG and the like over a column of that type."""
+    if aggregate == "sum" and kind.name in {"int2", "int4"}:
+        return INT8
+    if aggregate == "sum" and kind.name == "int8":
+        return NUMERIC
+    if aggregate in _NUMERIC_RESULTS:
+        return {"int2": NUMERIC, "int4": NUMERIC, "int8": NUMERIC, "float4": FLOAT8}.get(
+            kind.name, kind
+        )
+    numbers = {"int2", "int4", "int8", "numeric", "float4"}
+    return FLOAT8 if aggregate == "percentile_cont" and kind.name in numbers else kind
 
 
 def check_over_expression(

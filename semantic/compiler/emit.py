@@ -85,6 +85,8 @@ class _Emitter:
 
     def statement(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
         """The outermost query."""
+        if not columns:
+            raise UnsupportedError("a SELECT without columns is not supported", hint="Select 1.")
         if isinstance(plan, With):
             body = self.statement(plan.body, columns)
             body.set("with_", self._with(plan.ctes))

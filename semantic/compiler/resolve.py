@@ -15,6 +15,7 @@ from sqlglot import exp
 from semantic.compiler.aggregates import (
     aggregate_name,
     check_over_expression,
+    check_result,
     is_aggregate,
     is_measure_call,
     reading_of,
@@ -38,12 +39,14 @@ class Evaluation:
         filter: the FILTER condition around the aggregate.
         within: what the measure's value is put into (a cast), None for the value itself.
         reference: the column node inside ``within``.
+        aggregate: the client's aggregate, which decides the type; empty for MEASURE().
     """
 
     column: VisibleColumn
     filter: exp.Expr | None = None
     within: exp.Expr | None = None
     reference: exp.Expr | None = None
+    aggregate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,14 +314,15 @@ class Resolver:
         if reading == "rows" or rows_do:
             self.aggregated.append((visible, node))
             return
+        check_result(name, definition, measure.type, visible.name, position)
         if not casted:
-            self._evaluate(node, Evaluation(visible, context.filter))
+            self._evaluate(node, Evaluation(visible, context.filter, aggregate=name))
             return
         if not (isinstance(argument, exp.Expr) and _safe_casts(argument)):
             check_over_expression(name, definition, visible.name, position)
             self.aggregated.append((visible, node))
             return
-        self._evaluate(node, Evaluation(visible, context.filter, argument, direct))
+        self._evaluate(node, Evaluation(visible, context.filter, argument, direct, name))
 
     def _over_expression(self, node: exp.Expr, visible: VisibleColumn, child: exp.Expr) -> None:
         """An aggregate over an expression that holds a measure takes row values, if it may."""

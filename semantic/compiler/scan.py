@@ -17,7 +17,7 @@ from semantic.model.members import Dimension, Measure, Segment
 from semantic.model.model import ResolutionError
 from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View, ViewMember
-from semantic.model.types import PostgresType
+from semantic.model.types import NUMERIC, PostgresType
 
 
 class Members:
@@ -171,7 +171,11 @@ class ScanBuilder:
     def _row_of_measure(self, published: PublishedColumn) -> exp.Expr:
         definition = self._members.measure(self._relation, published.name)
         row = at_inputs(definition.row, dict(definition.inputs))
-        return cast_to(self.place(row), published.type)
+        tree = self.place(row)
+        if published.type == NUMERIC and self._members.sql.dialect(self.data_source) == "postgres":
+            # The sum and the average of integers are numeric, so one row's are too.
+            return exp.Cast(this=tree, to=exp.DataType(this=exp.DType.DECIMAL, nested=False))
+        return cast_to(tree, published.type)
 
     def place(self, tree: exp.Expr) -> exp.Expr:
         """Put this scan's aliases in place of paths, and join what they need."""

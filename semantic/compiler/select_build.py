@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from semantic.compiler.aggregates import result_type
+from semantic.compiler.emit_parts import postgres_data_type
 from semantic.compiler.names import name_of
 from semantic.compiler.plan import (
     MEASURE_TABLE,
@@ -153,6 +155,11 @@ class _Build:
 
     def _evaluation(self, evaluation: Evaluation) -> exp.Expr:
         value = self._measure(evaluation)
+        measure = evaluation.column.measure
+        if evaluation.aggregate and measure is not None:
+            kind = result_type(evaluation.aggregate, measure.type)
+            if kind != measure.type:
+                value = exp.Cast(this=value, to=postgres_data_type(kind))
         if evaluation.within is None:
             return value
         reference = evaluation.reference

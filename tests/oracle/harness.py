@@ -120,7 +120,8 @@ def judge(case: Case, actual: Answer, expected: Answer) -> tuple[str, str]:
         return ("failed", "") if fine else ("wrong", f"{told}, not {wanted}")
     if actual.sqlstate:
         return "wrong", f"{actual.sqlstate} {actual.message}"
-    if actual.columns != expected.columns:
+    # PostgreSQL works out the modifiers twice, before and after it simplifies an expression.
+    if [one[:2] for one in actual.columns] != [one[:2] for one in expected.columns]:
         return "wrong", f"columns {actual.columns}, not {expected.columns}"
     oids = [oid for _, oid, _ in expected.columns]
     left, right = list(actual.rows), list(expected.rows)

@@ -18,6 +18,7 @@ class Aggregate:
         value: that value; ``{q}`` is the relation's alias.
         row: what the measure is for a row alone.
         matching: the client's aggregates that mean the measure (M2).
+        rows: whether other aggregates over it read the rows' values (M3).
     """
 
     call: str
@@ -25,7 +26,6 @@ class Aggregate:
     row: str
     matching: tuple[str, ...]
     rows: bool = False
-    """Whether other aggregates over it read the rows' values (M3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Member:
 
     kind: str
     definition: Aggregate | Formula
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether other aggregates over it read the rows' values (M3)."""
+        return isinstance(self.definition, Aggregate) and self.definition.rows
 
 
 def _sum(kind: str, value: str, announced: str) -> Member:
@@ -63,6 +68,10 @@ def _distinct(value: str) -> Member:
 def _other(kind: str, name: str, value: str, announced: str | None = None) -> Member:
     row = value if announced is None else f"CAST({value} AS {announced})"
     return Member(kind, Aggregate(f"{name}({{x}})", value, row, (f"{name}({{m}})",), rows=True))
+
+
+def _calculated(kind: str, name: str, value: str) -> Member:
+    return Member(kind, Aggregate(f"{name}({{x}})", value, value, ("MIN({m})", "MAX({m})")))
 
 
 PLACE_COLUMNS = {
@@ -125,8 +134,8 @@ ITEM_MEASURES = {
     "price_per_qty": Member("float", Formula("{total_price} / NULLIF({total_qty}, 0)", "float8")),
     "net_qty": Member("int", Formula("{total_qty} - {count}", "bigint")),
     "any_flag": Member("bool", Formula("{flag_count} > 0", "boolean")),
-    "last_name": _other("text", "MAX", "{q}.name"),
-    "first_seen": _other("tstz", "MIN", "{q}.seen_at"),
+    "last_name": _calculated("text", "MAX", "{q}.name"),
+    "first_seen": _calculated("tstz", "MIN", "{q}.seen_at"),
 }
 VIEW_COLUMNS = {
     **ITEM_COLUMNS,

@@ -176,12 +176,19 @@ class Sources:
 
     # Expressions
 
-    def leaf(self, source: Source, *, measures: bool = False) -> Leaf:
-        """Columns of the source; with ``measures`` also the row values of M5."""
+    def leaf(self, source: Source, *, measures: bool = False, rows: bool = True) -> Leaf:
+        """Columns of the source; with ``measures`` also the row values of M5.
+
+        Without ``rows`` only measures that other aggregates read row by row (M3).
+        """
 
         def found(kind: str) -> Pair | None:
             if measures and self.r.chance(20):
-                fitting = [one for one in source.measures if one.member.kind == kind]
+                fitting = [
+                    one
+                    for one in source.measures
+                    if one.member.kind == kind and (rows or one.member.has_rows)
+                ]
                 if fitting:
                     one = self.r.pick(fitting)
                     return Pair(one.text, one.relation.row(one.name, one.alias))

@@ -63,7 +63,7 @@ class Statements(Sources):
             return "int", Pair(calls + filtered.ours, "COUNT(*)" + filtered.plain)
         inner = self.r.pick(KINDS)
         measures = self.r.chance(20)
-        given = scalar(self.r, inner, self.leaf(source, measures=measures), 1)
+        given = scalar(self.r, inner, self.leaf(source, measures=measures, rows=False), 1)
         if kind == 2:
             template, result = "COUNT({})", "int"
         elif kind == 3:
@@ -114,8 +114,7 @@ class Statements(Sources):
                 # PostgreSQL calls the sum of a bigint column numeric.
                 kind, grouped = "numeric", f"CAST({grouped} AS numeric)"
             return kind, Pair(matching.format(m=chosen.text), grouped)
-        calculated = chosen.name in ("last_name", "first_seen")
-        if form == 8 and isinstance(definition, Aggregate) and definition.rows and not calculated:
+        if form == 8 and chosen.member.has_rows:
             templates = (("COUNT({})", "int"), ("COUNT(DISTINCT {})", "int"), ("MIN({})", kind))
             template, result = self.r.pick(templates)
             row = chosen.relation.row(chosen.name, chosen.alias)
