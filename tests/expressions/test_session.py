@@ -9,7 +9,13 @@ import pytest
 from sqlglot import exp, parse_one
 
 from semantic.compiler.api import SessionSettings
-from semantic.compiler.expressions import cast_result, infer, translate
+from semantic.compiler.expressions import (
+    cast_result,
+    common_form,
+    common_kind,
+    infer,
+    translate,
+)
 from semantic.compiler.expressions.types import QUOTIENT
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import INT4, NAME, NUMERIC, TEXT, PostgresType
@@ -153,3 +159,19 @@ def test_ill_typed(text: str, state: str) -> None:
 def test_an_unknown_dialect_is_refused() -> None:
     with pytest.raises(UnsupportedError):
         emitted("i", dialect="bigquery")
+
+
+def test_sides_of_a_union_meet_without_loss() -> None:
+    kind = common_kind(NUMERIC, "duckdb")
+    sides = [
+        common_form(parse_one(text), NUMERIC, "duckdb").sql("duckdb")
+        for text in ("CAST(1 AS DECIMAL(38, 2))", "CAST(2.55555 AS DECIMAL(38, 5))")
+    ]
+    shown = cast_result(exp.column("x"), kind, NUMERIC, "duckdb").sql("duckdb")
+    rows = duckdb.execute(
+        f"SELECT {shown} FROM (SELECT {sides[0]} AS x UNION ALL SELECT {sides[1]}) ORDER BY x"
+    ).fetchall()
+    assert rows == [("1.0000000000000000",), ("2.5555500000000000",)]
+    assert common_kind(INT4, "duckdb") == INT4
+    assert common_kind(NUMERIC, "postgres") == NUMERIC
+    assert common_form(exp.column("x"), NUMERIC, "postgres") == exp.column("x")

@@ -37,6 +37,12 @@ class _Dialect(Protocol):
     ) -> exp.Expr:
         """See ``cast_result`` below."""
 
+    def common_form(self, node: exp.Expr, kind: PostgresType, /) -> exp.Expr:
+        """See ``common_form`` below."""
+
+    def common_kind(self, kind: PostgresType, /) -> PostgresType:
+        """See ``common_kind`` below."""
+
 
 _DIALECTS: dict[str, _Dialect] = {"duckdb": duckdb, "postgres": postgres}
 
@@ -77,6 +83,24 @@ def cast_result(
     return _module(dialect).cast_result(node, source, target, grouped)
 
 
+def common_form(node: exp.Expr, kind: PostgresType, dialect: str) -> exp.Expr:
+    """A translated column of one side of a set operation, or an item of VALUES, fit to meet others.
+
+    DuckDB gives a union of DECIMAL(38,2) and DECIMAL(38,5) the type DECIMAL(38,2), and rounds.
+
+    Args:
+        node: what ``translate`` made, in the type that all sides have.
+        kind: that type.
+        dialect: of the warehouse.
+    """
+    return _module(dialect).common_form(node, kind)
+
+
+def common_kind(kind: PostgresType, dialect: str) -> PostgresType:
+    """The type of the column that sides in ``common_form`` make together."""
+    return _module(dialect).common_kind(kind)
+
+
 def _module(dialect: str) -> _Dialect:
     found = _DIALECTS.get(dialect)
     if found is None:
@@ -89,6 +113,8 @@ __all__ = [
     "cast_result",
     "check_functions",
     "check_node",
+    "common_form",
+    "common_kind",
     "infer",
     "translate",
 ]

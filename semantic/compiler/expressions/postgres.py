@@ -72,3 +72,13 @@ def cast_result(
     if source == target:
         return node
     return _casted(node, target)
+
+
+def common_form(node: exp.Expr, _kind: PostgresType) -> exp.Expr:
+    """PostgreSQL finds the common type of a set operation by itself."""
+    return node
+
+
+def common_kind(kind: PostgresType) -> PostgresType:
+    """It is the one that it would find."""
+    return kind

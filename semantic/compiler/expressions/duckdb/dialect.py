@@ -36,7 +36,7 @@ from semantic.compiler.expressions.duckdb.translator import null as null_node
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.syntax import SESSION_NODES, session_value
-from semantic.compiler.expressions.types import numeric_scale, sql_name
+from semantic.compiler.expressions.types import QUOTIENT, numeric_scale, sql_name
 from semantic.errors import UnsupportedError
 from semantic.model.types import NAME, TEXT, PostgresType
 
@@ -118,3 +118,15 @@ def _numeric_result(value: Value, target: PostgresType) -> exp.Expr:
             return cast(value.node, duckdb_type(target))
         raise UnsupportedError(f"{sql_name(target)} is not supported on DuckDB")
     return numeric.text_of(value)
+
+
+def common_form(node: exp.Expr, kind: PostgresType) -> exp.Expr:
+    """A number without declared scale in the type of quotients, which holds any scale there is."""
+    if common_kind(kind) == kind:
+        return node
+    return cast(node, numeric.QUOTIENT_TYPE)
+
+
+def common_kind(kind: PostgresType) -> PostgresType:
+    """Numbers without declared scale are known by the row only, once they have met others."""
+    return QUOTIENT if kind.name == "numeric" and numeric_scale(kind) is None else kind
