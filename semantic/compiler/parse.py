@@ -83,7 +83,7 @@ def parse(sql: str) -> ParsedStatement:
         SemanticError: the text holds something that would be read otherwise than PostgreSQL does.
     """
     try:
-        tokens = POSTGRES.tokenize(_with_readable_parameters(sql))
+        tokens = _tokenize(sql)
         enclosed = _with_enclosed_literals(tokens)
         trees = [tree for tree in POSTGRES.parser().parse(enclosed, sql) if tree is not None]
     except ParseError as error:
@@ -135,15 +135,31 @@ def _ambiguous(node: exp.Expr) -> UnsupportedError:
     )
 
 
-def _with_readable_parameters(sql: str) -> str:
-    """Write parameters in the tokenizer's other way, character for character.
+def _tokenize(sql: str) -> list[Token]:
+    """The tokens of a text, with their places in it.
 
-    It takes ``$1,$`` for the opening of a dollar-quoted string, whose tag cannot begin with a digit
-    in PostgreSQL. What the client itself has written with ``@`` is told by its own text.
+    The tokenizer takes ``$1,$`` for the opening of a dollar-quoted string, whose tag cannot begin
+    with a digit in PostgreSQL. So it is given a blank behind each parameter, and the places of the
+    tokens are moved back.
     """
     if "$" not in sql:
-        return sql
-    return _PARAMETER.sub(lambda match: "@" + match[0][1:] if match["number"] else match[0], sql)
+        return list(POSTGRES.tokenize(sql))
+    gaps: list[int] = []
+
+    def spaced(match: re.Match[str]) -> str:
+        if not match["number"]:
+            return match[0]
+        gaps.append(match.end() + len(gaps))
+        return match[0] + " "
+
+    tokens = list(POSTGRES.tokenize(_PARAMETER.sub(spaced, sql)))
+    before = 0
+    for token in tokens:
+        while before < len(gaps) and gaps[before] < token.start:
+            before += 1
+        token.start -= before
+        token.end -= before
+    return tokens
 
 
 def _with_enclosed_literals(tokens: list[Token]) -> list[Token]:

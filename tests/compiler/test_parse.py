@@ -20,6 +20,8 @@ from semantic.errors import SemanticError
         ("SELECT E'\\'$1', $1", ["1"], []),
         ('SELECT "$1,$2", a$1 FROM t WHERE b = $1 -- $1,$2', ["1"], []),
         ("SELECT /* $1,$2 ' */ $1,$2", ["1", "2"], []),
+        ("SELECT a FROM t WHERE a<$1 AND b>=$2 OR c=-$3", ["1", "2", "3"], []),
+        ("SELECT a@>$1, b||$2", ["1", "2"], []),
     ],
 )
 def test_parameters_are_told_from_strings(
@@ -37,3 +39,13 @@ def test_the_prefix_operator_is_no_parameter(sql: str) -> None:
         parse(sql)
     assert raised.value.sqlstate == "0A000"
     assert raised.value.position == sql.index("@") + 1
+
+
+def test_places_are_those_of_the_text() -> None:
+    sql = "SELECT a FROM t WHERE a IN ($1,$2) AND bb<$3 AND ccc=1"
+    parsed = parse(sql)
+    for token in parsed.tokens:
+        assert sql[token.start : token.end + 1] == token.text
+    for column in parsed.tree.find_all(exp.Column):
+        place = column.this.meta
+        assert sql[place["start"] : place["end"] + 1] == column.name
