@@ -83,7 +83,7 @@ def test_measuring_takes_linear_time(piece: str) -> None:
     sql = piece * (500_000 // len(piece))
     started = time.perf_counter()
     measure(sql)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 6
 
 
 OPENINGS = ("array[", "(", "f(", "date(", "bigint[", "(select ", "cast((", "(bigint ", "row(1, (")

@@ -64,7 +64,7 @@ async def test_an_answer_or_a_refusal(compiler: Compiler, sql: str) -> None:
         done.set()
         await worker.close()
     assert state in (None, "54000", "54001", "42601", "0A000", "42501")
-    assert await pauses < 0.5
+    assert await pauses < 2
 
 
 async def test_a_worker_past_its_deadline_is_replaced(compiler: Compiler) -> None:

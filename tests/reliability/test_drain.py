@@ -101,7 +101,7 @@ def test_long_statement_is_finished_and_idle_sessions_end(tmp_path: Path) -> Non
                     assert isinstance(error, backend.ErrorResponse)
                     assert (error.fields["C"], error.fields["S"]) == ("57P01", "FATAL")
                     assert client.receive() is None
-                assert time.monotonic() - asked < 1.5
+                assert time.monotonic() - asked < 5
                 assert thread.is_alive()
                 thread.join(GRACE)
     assert server.stop(signal.SIGCONT, 10) == 0
