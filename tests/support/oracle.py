@@ -94,7 +94,7 @@ def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
             **identity,  # type: ignore[call-overload]
         )
     ready = [str(binaries() / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while subprocess.run(ready, env=environment).returncode:
         if time.monotonic() > deadline or process.poll() is not None:
             process.kill()
