@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.bench.client import ReplyError
 from tests.bench.machine import OthersShare, description, many_files
 from tests.bench.measures import (
     compiling,
@@ -24,7 +25,7 @@ from tests.bench.measures import (
 )
 from tests.bench.pace import Pace
 from tests.bench.results import Figure, as_json, missed, show
-from tests.bench.targets import BUENAVISTA, PGBOUNCER, RIFFQ, Field, open_field
+from tests.bench.targets import BUENAVISTA, CUBEWIRE, PGBOUNCER, RIFFQ, Field, open_field
 
 Measure = Callable[[Field, Pace], Iterator[Figure]]
 
@@ -50,7 +51,7 @@ def main() -> int:
     pace = Pace.hurried() if arguments.quick else Pace()
     many_files()
     machine = description() | {"others": {}}
-    notes = Console(stderr=True)
+    notes = Console(stderr=True, soft_wrap=True)
     figures: list[Figure] = []
     wanted = bool(WITH_PEERS & set(chosen)) and not arguments.no_peers
     with tempfile.TemporaryDirectory(prefix="cubewire-bench-") as folder:
@@ -59,7 +60,7 @@ def main() -> int:
         try:
             for name in chosen:
                 began, others = time.monotonic(), OthersShare()
-                for figure in MEASURES[name](field, pace):
+                for figure in _measured(name, field, pace):
                     figures.append(figure)
                     notes.print(_line(figure), highlight=False)
                 machine["others"][name] = round(others.so_far(), 2)
@@ -79,6 +80,14 @@ def main() -> int:
     else:
         _show(figures, field.skipped, machine)
     return 1 if arguments.strict and missed(figures) else 0
+
+
+def _measured(name: str, field: Field, pace: Pace) -> Iterator[Figure]:
+    """One measurement; where it breaks off, the others still run."""
+    try:
+        yield from MEASURES[name](field, pace)
+    except (ReplyError, OSError, RuntimeError) as error:
+        yield Figure(name, "broken off", CUBEWIRE, None, "", error=str(error))
 
 
 def _show(figures: list[Figure], skipped: dict[str, str], machine: dict[str, object]) -> None:

@@ -85,7 +85,7 @@ def goal_of(figure: Figure) -> Goal | None:
 
 
 def missed(figures: Iterable[Figure]) -> list[Figure]:
-    """Figures of ours that are not what they have to be."""
+    """Figures of ours that are not what they have to be, or are missing."""
     return [f for f in figures if (goal := goal_of(f)) is not None and not goal.met(f)]
 
 

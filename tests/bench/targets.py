@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -24,7 +25,7 @@ from tests.bench.data import make_duckdb, make_postgres
 from tests.bench.machine import wait_for
 from tests.conftest import free_port
 from tests.support.oracle import OraclePostgres, start_oracle
-from tests.support.server import REPOSITORY, start_server
+from tests.support.server import REPOSITORY
 
 CUBEWIRE = "cubewire"
 POSTGRES = "postgres"
@@ -35,11 +36,13 @@ RIFFQ = "riffq"
 USER = "bench"
 DATABASE = "bench"
 SCRIPTS = "tests.bench.peers"
+COMMAND = Path(sys.executable).parent / "cubewire"
 MODELS = Path(__file__).parent / "models"
 MAX_CONNECTIONS = 2000
 POSTGRES_OPTIONS = ("max_connections=300", "shared_buffers=256MB", "jit=off")
 PGBOUNCER_NAMES = ("/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer")
 START_SECONDS = 20.0
+END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +132,23 @@ class Field:
                 self.skipped[name] = str(error)
 
     def _start_ours(self) -> Target:
-        server = start_server(["--config", str(self.config)])
-        self._stack.callback(server.stop)
-        return Target(CUBEWIRE, server.host, server.port, USER, DATABASE, server.pid)
+        # In a session of its own, as PostgreSQL's processes are: Linux shares out the processors by
+        # session, and this one has the clients in it.
+        process = subprocess.Popen(
+            [str(COMMAND), "serve", "--config", str(self.config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._stack.callback(_end, process)
+        assert process.stdout is not None
+        ready = process.stdout.readline().decode()
+        if not ready.startswith("ready "):
+            raise RuntimeError(f"our server did not start; see {self.directory / 'cubewire.log'}")
+        where = urlsplit(ready.split()[1])
+        assert where.hostname is not None
+        assert where.port is not None
+        return Target(CUBEWIRE, where.hostname, where.port, USER, DATABASE, process.pid)
 
     def _pgbouncer(self, name: str) -> Target:
         program = shutil.which(name) or next(
@@ -254,9 +271,11 @@ def _listens(port: int) -> bool:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + END_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     if process.poll() is None:
         process.kill()
     process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
