@@ -62,7 +62,7 @@ class _Arguments:
         first = arguments[0]
         if self.distinct:
             arguments[0] = exp.Distinct(expressions=[first])
-        if ordered and self.order is None and self.distinct:
+        if ordered and self.order is None and self.distinct and _is_sortable(first):
             # PostgreSQL finds what is distinct by sorting, so that it is in order.
             key = exp.Ordered(this=first.copy(), nulls_first=False)
             arguments[-1] = exp.Order(this=arguments[-1], expressions=[key])
@@ -70,6 +70,13 @@ class _Arguments:
             keys = [item.copy() for item in self.order.expressions]
             arguments[-1] = exp.Order(this=arguments[-1], expressions=keys)
         return build_call(function, *arguments)
+
+
+def _is_sortable(node: exp.Expr) -> bool:
+    """Whether DuckDB takes an expression as the key of a DISTINCT aggregate: if it can find it."""
+    if node.find(exp.Column) is None:
+        return False
+    return not any(call.name.lower() == "error" for call in node.find_all(exp.Anonymous))
 
 
 def _read(translator: Translator, call: Call, resolved: Resolved) -> _Arguments:

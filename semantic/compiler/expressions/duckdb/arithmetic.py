@@ -197,15 +197,12 @@ _MOMENTS = {
     ("Sub", "date", "date"): "CAST(_1 - _2 AS INTEGER)",
     ("Add", "date", "interval"): "CAST(_1 AS TIMESTAMP) + _2",
     ("Add", "interval", "date"): "CAST(_2 AS TIMESTAMP) + _1",
-    ("Sub", "date", "interval"): "CAST(_1 AS TIMESTAMP) - _2",
+    ("Sub", "date", "interval"): "CAST(_1 AS TIMESTAMP) + (- _2)",
     ("Add", "date", "time"): "_1 + _2",
     ("Add", "time", "date"): "_2 + _1",
     ("Add", "timestamp", "interval"): "_1 + _2",
     ("Add", "interval", "timestamp"): "_2 + _1",
-    ("Sub", "timestamp", "interval"): "_1 - _2",
-    ("Add", "timestamptz", "interval"): "_1 + _2",
-    ("Add", "interval", "timestamptz"): "_2 + _1",
-    ("Sub", "timestamptz", "interval"): "_1 - _2",
+    ("Sub", "timestamp", "interval"): "_1 + (- _2)",
     ("Sub", "timestamp", "timestamp"): _DIFFERENCE,
     ("Sub", "timestamptz", "timestamptz"): _DIFFERENCE,
     ("Add", "time", "interval"): "_1 + _2",
@@ -222,10 +219,40 @@ def _moments(translator: Translator, node: exp.Expr, found: operators.Operator) 
     right = translator.coerced(node.expression, found.right)
     if isinstance(node, exp.Mul | exp.Div):
         return _scaled_interval(translator, node, found)
+    if found.result.name == "timestamptz":
+        return _zoned_shift(translator, node, found)
     template = _MOMENTS.get((type(node).__name__, found.left.name, found.right.name))
     if template is None:
         raise UnsupportedError("this operator is not supported on DuckDB", position=position(node))
     return Value(sql(template, left.node, right.node), found.result)
+
+
+# PostgreSQL puts on months, then days, then hours. DuckDB turns that round for negative intervals,
+# and with a time zone it shows.
+_ZONED = """list_transform([{{'z': _1, 'i': {sign}_2}}], lambda x: x.z
+  + to_months(CAST(datepart('year', x.i) * 12 + datepart('month', x.i) AS INTEGER))
+  + to_days(CAST(datepart('day', x.i) AS INTEGER))
+  + to_microseconds(datepart('hour', x.i) * 3600000000 + datepart('minute', x.i) * 60000000
+    + datepart('microsecond', x.i)))[1]"""
+
+
+def _zoned_shift(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
+    """A timestamp with time zone and an interval."""
+    moment, span = node.this, node.expression
+    if found.left.name == "interval":
+        moment, span = span, moment
+    start = translator.typed(moment, found.result)
+    parts = constant_interval(span)
+    subtracted = isinstance(node, exp.Sub)
+    if parts is None:
+        template = _ZONED.format(sign="-" if subtracted else "")
+        return Value(sql(template, start, translator.typed(span, INTERVAL)), found.result)
+    if subtracted:
+        parts = -parts
+    result = atom(start)
+    for piece in literals.interval_pieces(parts):
+        result = exp.Add(this=result, expression=piece)
+    return Value(result, found.result)
 
 
 def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:

@@ -147,9 +147,9 @@ def _time(raw: str, target: PostgresType) -> Value:
     return Value(cast(string(text), "TIME"), PostgresType(target.name))
 
 
-def interval(parts: moments.IntervalParts) -> exp.Expr:
-    """An interval constant."""
-    pieces = [
+def interval_pieces(parts: moments.IntervalParts) -> list[exp.Expr]:
+    """An interval constant's parts as intervals of their own: months, days, microseconds."""
+    return [
         call(name, number(amount))
         for name, amount in (
             ("to_months", parts.months),
@@ -158,6 +158,11 @@ def interval(parts: moments.IntervalParts) -> exp.Expr:
         )
         if amount
     ]
+
+
+def interval(parts: moments.IntervalParts) -> exp.Expr:
+    """An interval constant."""
+    pieces = interval_pieces(parts)
     if not pieces:
         return call("to_days", number(0))
     result = pieces[0]
