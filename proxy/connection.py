@@ -77,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
         "_task",
         "_tls",
         "_transport",
+        "_turn",
         "_wire",
         "last_activity",
         "over_limit",
@@ -97,6 +98,7 @@ class ClientConnection(asyncio.Protocol):
         self._resumed: asyncio.Future[None] | None = None
         self._reading_paused = False
         self._closing = False
+        self._turn = 0.0
         self.session: Session | None = None
         self.last_activity = time.monotonic()
         self.over_limit = False
@@ -226,7 +228,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Flush and wait until the client has read enough.
+        """Flush and wait until the client has read enough; let others have their turn.
 
         Raises ConnectionError when it has gone, or has read nothing for the write timeout.
         """
@@ -240,8 +242,17 @@ class ClientConnection(asyncio.Protocol):
                 logger.warning("client stopped reading", extra={"fields": {"peer": self.peer}})
                 self.abort()
                 raise ConnectionResetError("client stopped reading") from None
+        else:
+            await self._share()
         if self._closing:
             raise ConnectionResetError("client has gone")
+
+    async def _share(self) -> None:
+        """Let other connections have their turn, if this one's has been long."""
+        now = time.monotonic()
+        if now - self._turn > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._turn = time.monotonic()
 
     # ------------------------------------------------------------------------- messages
 
@@ -250,13 +261,11 @@ class ClientConnection(asyncio.Protocol):
 
     async def _run(self) -> None:
         """Handle every complete message, then end: the next bytes start another task."""
-        turn = time.monotonic()
+        self._turn = time.monotonic()
         try:
             while (message := await self._next_message()) is not None:
                 self.last_activity = time.monotonic()
-                if self.last_activity - turn > TURN_SECONDS:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic()
+                await self._share()
                 if isinstance(message, Terminate):
                     self.abort_after_flush()
                     break

@@ -6,6 +6,7 @@ come from (``open_cube``, ``open_catalog``). It knows no messages and no session
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -32,8 +33,15 @@ from proxy.wire.backend import DataRow, FieldDescription
 from proxy.wire.oids import TYPES
 from semantic.compiler.api import Analysis, CompiledStatement, ResultColumn
 from semantic.compiler.compiler import BoundStatement
-from semantic.compiler.guard import GuardLimits, Verdict, inspect
+from semantic.compiler.guard import (
+    GuardLimits,
+    Verdict,
+    check_length,
+    inspect,
+    reads_at_once,
+)
 from semantic.compiler.parse import UnparsableStatement
+from semantic.compiler.statements import Statement, StatementText, parse_statement, split
 from semantic.errors import SemanticError, UnsupportedError
 
 _NOT_ALLOWED = "42501"
@@ -75,6 +83,21 @@ class Engine:
         self._limits = limits
         self._statements = StatementCache(cache_bytes)
         self._observer = observer
+
+    async def split(self, sql: str) -> tuple[StatementText, ...]:
+        """The statements of a text. Raises SemanticError 54000 where it is too long."""
+        check_length(sql, self._limits)
+        if ";" not in sql or len(sql) <= self._limits.inline_length:
+            return split(sql)
+        generation = self.generation
+        return await self._worker.split(generation.compiler, generation.model.version, sql)
+
+    async def read(self, text: str) -> Statement:
+        """What kind of statement one statement's text is."""
+        if reads_at_once(text, self._limits):
+            return parse_statement(text)
+        generation = self.generation
+        return await self._worker.read(generation.compiler, generation.model.version, text)
 
     async def prepare(
         self, sql: str, parameter_oids: Sequence[int], caller: Caller
@@ -169,7 +192,7 @@ class Engine:
         refused: it would be read there, where a cube has no rows.
         """
         query = await self.prepare_catalog(sql, parameter_oids, caller)
-        if generation.names_relation(sql):
+        if await asyncio.to_thread(generation.names_relation, sql):
             raise UnsupportedError(
                 "this form of statement over a cube is not supported",
                 hint="Write it in plain SQL; the place where it could not be read is marked.",

@@ -7,6 +7,7 @@ import resource
 import struct
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits, check_depth, measure
 from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.positions import EditedText
+from semantic.compiler.statements import Statement, StatementText, parse_statement, split
 from semantic.errors import SemanticError
 
 _LENGTH = struct.Struct("!Q")
@@ -32,6 +34,22 @@ class Job:
     sql: str
     settings: SessionSettings
     analysis: Analysis | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Cut a Query's text into its statements; or, for ``whole``, read one statement."""
+
+    sql: str
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingResult:
+    """The one or the other."""
+
+    parts: tuple[StatementText, ...] = ()
+    statement: Statement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +87,8 @@ def _serve() -> None:
     compilers: dict[str, Compiler] = {}
     limits = GuardLimits()
     while (request := _receive(sys.stdin.buffer)) is not None:
-        if isinstance(request, Job):
-            _send(_work(compilers[request.version], limits, request))
+        if isinstance(request, Job | Reading):
+            _send(_guarded(request, compilers, limits))
             continue
         version, compiler, limits = request
         compilers.clear()
@@ -78,13 +96,15 @@ def _serve() -> None:
         _send(None)
 
 
-def _work(compiler: Compiler, limits: GuardLimits, job: Job) -> JobResult | JobFailure:
+def _guarded(
+    request: Job | Reading, compilers: Mapping[str, Compiler], limits: GuardLimits
+) -> JobResult | ReadingResult | JobFailure:
     try:
-        check_depth(measure(job.sql), limits)
-        bound = compiler.bind(job.sql, job.settings)
-        if bound is None or job.analysis is None:
-            return JobResult(None if bound is None else bound.text)
-        return JobResult(bound.text, compiler.compile(bound, job.analysis, job.settings))
+        if isinstance(request, Job):
+            return _work(compilers[request.version], limits, request)
+        if request.whole:
+            return ReadingResult(statement=parse_statement(request.sql))
+        return ReadingResult(split(request.sql))
     except SemanticError as error:
         unparsable = isinstance(error, UnparsableStatement)
         if unparsable and isinstance(error.__cause__, RecursionError):
@@ -96,16 +116,24 @@ def _work(compiler: Compiler, limits: GuardLimits, job: Job) -> JobResult | JobF
         return _too_complex()
 
 
+def _work(compiler: Compiler, limits: GuardLimits, job: Job) -> JobResult:
+    check_depth(measure(job.sql), limits)
+    bound = compiler.bind(job.sql, job.settings)
+    if bound is None or job.analysis is None:
+        return JobResult(None if bound is None else bound.text)
+    return JobResult(bound.text, compiler.compile(bound, job.analysis, job.settings))
+
+
 def _too_complex() -> JobFailure:
     return JobFailure("54001", "", None, None, None, too_complex=True)
 
 
-def _receive(stream: BinaryIO) -> Job | tuple[str, Compiler, GuardLimits] | None:
+def _receive(stream: BinaryIO) -> Job | Reading | tuple[str, Compiler, GuardLimits] | None:
     header = stream.read(_LENGTH.size)
     if len(header) < _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack(header)
-    request: Job | tuple[str, Compiler, GuardLimits] = pickle.loads(stream.read(length))
+    request: Job | Reading | tuple[str, Compiler, GuardLimits] = pickle.loads(stream.read(length))
     return request
 
 

@@ -11,15 +11,17 @@ import asyncio
 import pickle
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.parse_process import Job, JobFailure, JobResult
+from proxy.parse_process import Job, JobFailure, JobResult, Reading, ReadingResult
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
 from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.positions import EditedText
+from semantic.compiler.statements import Statement, StatementText
 from semantic.errors import SemanticError
 
 _LENGTH = struct.Struct("!Q")
@@ -27,6 +29,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PROGRAM = "from proxy.parse_process import main; main()"
 """Not ``-m``: values of the module run as a program are not of the same classes as ours."""
 START_SECONDS = 10.0
+QUEUE_SECONDS = 10.0
+"""How long a large statement waits for those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class ParseWorker:
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._version = ""
+        self._closed = False
+        self._renewal: asyncio.Task[None] | None = None
 
     async def bind(
         self, compiler: Compiler, version: str, sql: str, settings: SessionSettings
@@ -62,7 +68,8 @@ class ParseWorker:
 
         Raises SemanticError 54000 past it, 54001 where the text is nested too deep.
         """
-        result = await self._run(compiler, Job(version, sql, settings, None))
+        result = await self._run(compiler, version, Job(version, sql, settings, None))
+        assert isinstance(result, JobResult)
         return None if result.text is None else RemoteBinding(result.text)
 
     async def compile(
@@ -74,39 +81,80 @@ class ParseWorker:
         settings: SessionSettings,
     ) -> CompiledStatement:
         """As ``Compiler.bind`` and ``Compiler.compile``, within the deadline."""
-        result = await self._run(compiler, Job(version, sql, settings, analysis))
+        result = await self._run(compiler, version, Job(version, sql, settings, analysis))
+        assert isinstance(result, JobResult)
         if result.compiled is None:
             raise SemanticError("XX000", "the worker compiled nothing")
         return result.compiled
 
+    async def split(self, compiler: Compiler, version: str, sql: str) -> tuple[StatementText, ...]:
+        """As ``statements.split``, within the deadline."""
+        result = await self._run(compiler, version, Reading(sql, whole=False))
+        assert isinstance(result, ReadingResult)
+        return result.parts
+
+    async def read(self, compiler: Compiler, version: str, text: str) -> Statement:
+        """As ``statements.parse_statement``, within the deadline."""
+        result = await self._run(compiler, version, Reading(text, whole=True))
+        assert isinstance(result, ReadingResult)
+        assert result.statement is not None
+        return result.statement
+
     async def close(self) -> None:
         """End the process."""
+        self._closed = True
         async with self._lock:
             await self._kill()
 
-    async def _run(self, compiler: Compiler, job: Job) -> JobResult:
-        async with self._lock:
-            process = await self._started(compiler, job.version)
-            try:
-                async with asyncio.timeout(self._deadline):
-                    answer = await _exchange(process, job)
-            except TimeoutError:
-                await self._kill()
-                raise SemanticError(
-                    "54000",
-                    f"statement took longer than {self._deadline:g} s to compile",
-                    hint="Simplify it, or raise parser.parse_deadline.",
-                ) from None
-            except (OSError, EOFError, asyncio.IncompleteReadError):
-                await self._kill()
-                raise _too_complex() from None
-            except asyncio.CancelledError:
-                await self._kill()
-                raise
+    async def _run(
+        self, compiler: Compiler, version: str, job: Job | Reading
+    ) -> JobResult | ReadingResult:
+        await self._take_turn()
+        try:
+            answer = await self._ask(compiler, version, job)
+        finally:
+            self._lock.release()
+            if self._process is None and not self._closed:
+                self._renewal = asyncio.create_task(self._renew(compiler, version))
         if isinstance(answer, JobFailure):
             raise _error(answer)
-        assert isinstance(answer, JobResult)
+        assert isinstance(answer, JobResult | ReadingResult)
         return answer
+
+    async def _take_turn(self) -> None:
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise SemanticError(
+                "53000", "too many large statements at once", hint="Try again in a moment."
+            ) from None
+
+    async def _renew(self, compiler: Compiler, version: str) -> None:
+        """Start the next process before it is needed."""
+        async with self._lock:
+            if not self._closed:
+                with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                    await self._started(compiler, version)
+
+    async def _ask(self, compiler: Compiler, version: str, job: Job | Reading) -> object:
+        process = await self._started(compiler, version)
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await _exchange(process, job)
+        except TimeoutError:
+            await self._kill()
+            raise SemanticError(
+                "54000",
+                f"statement took longer than {self._deadline:g} s to understand",
+                hint="Simplify it, or raise parser.parse_deadline.",
+            ) from None
+        except (OSError, EOFError, asyncio.IncompleteReadError):
+            await self._kill()
+            raise _too_complex() from None
+        except asyncio.CancelledError:
+            await self._kill()
+            raise
 
     async def _started(self, compiler: Compiler, version: str) -> asyncio.subprocess.Process:
         """The running process, holding the compiler of this model version."""

@@ -15,7 +15,7 @@ class Client(Protocol):
         """Hand what is queued to the transport."""
 
     async def drain(self) -> None:
-        """Flush, and wait while the client is not reading.
+        """Flush, and wait while the client is not reading; also let others have their turn.
 
         Raises ConnectionError when it is gone or has read nothing for the write timeout.
         """

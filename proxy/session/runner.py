@@ -6,7 +6,7 @@ when, and writes what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
@@ -28,7 +28,7 @@ from proxy.sources import StaticSource
 from proxy.wire.backend import FieldDescription
 from proxy.wire.frontend import Bind
 from semantic.compiler import statements as sql
-from semantic.compiler.statements import StatementText, parse_statement
+from semantic.compiler.statements import StatementText
 
 READ_ONLY_VERBS = "cannot execute {} in a read-only transaction"
 
@@ -56,7 +56,7 @@ class Runner:
             describe: its parameters and columns must be known now (Parse); a simple Query learns
                 them when it runs.
         """
-        statement = parse_statement(text)
+        statement = await self._engine.read(text)
         self.check_not_aborted(statement)
         if isinstance(statement, sql.Select):
             return await self._prepare_query(text, statement, parameter_oids, describe=describe)
@@ -95,7 +95,7 @@ class Runner:
         self, text: str, statement: sql.Explain, oids: Sequence[int]
     ) -> PreparedStatement:
         caller = self._state.caller()
-        inner = parse_statement(statement.query)
+        inner = await self._engine.read(statement.query)
         if isinstance(inner, sql.Select) and self._engine.generation.may_touch(statement.query):
             with self._state.shifted_by(statement.query_offset):
                 query = await self._engine.prepare(statement.query, oids, caller)
@@ -115,14 +115,21 @@ class Runner:
             hint="Cubewire serves cubes for reading; write to the warehouse itself.",
         )
 
-    async def check_syntax(self, parts: Sequence[StatementText]) -> None:
+    async def split(self, text: str) -> tuple[StatementText, ...]:
+        """The statements of a text, empty ones dropped."""
+        return await self._engine.split(text)
+
+    async def check_syntax(
+        self, parts: Sequence[StatementText], breathe: Callable[[], Awaitable[None]]
+    ) -> None:
         """Refuse a text of several statements where one has a syntax error, before any runs.
 
         PostgreSQL parses the whole text first.
         """
         for part in parts:
             self._state.offset = part.offset
-            statement = parse_statement(part.text)
+            statement = await self._engine.read(part.text)
+            await breathe()
             if isinstance(statement, sql.Select):
                 await self._engine.check_syntax(part.text, self._state.caller())
 

@@ -48,7 +48,6 @@ from proxy.wire.frontend import (
     Query,
     Sync,
 )
-from semantic.compiler.statements import split
 
 logger = logging.getLogger("cubewire.session")
 
@@ -118,13 +117,13 @@ class Session:
         try:
             state.statements.pop("", None)
             await state.drop_portal("")
-            statements = split(sql)
+            statements = await self._runner.split(sql)
             state.transaction.start_implicit()
             state.several = len(statements) > 1
             if not statements:
                 self._client.send(_EMPTY)
             if state.several:
-                await self._runner.check_syntax(statements)
+                await self._runner.check_syntax(statements, self._client.drain)
             for part in statements:
                 if part is not statements[0]:
                     await self._client.drain()
@@ -192,7 +191,7 @@ class Session:
             state.check_new_statement(message.statement)
         else:
             state.statements.pop("", None)
-        statements = split(message.query)
+        statements = await self._runner.split(message.query)
         if len(statements) > 1:
             raise SessionError("42601", "cannot insert multiple commands into a prepared statement")
         if not statements:

@@ -13,7 +13,6 @@ from proxy.session.prepared import PreparedStatement
 from proxy.session.results import Done, Outcome
 from proxy.session.state import SessionState
 from semantic.compiler import statements as sql
-from semantic.compiler.statements import parse_statement
 
 
 class Preparer(Protocol):
@@ -54,7 +53,7 @@ class StatementCommands:
 
     async def _prepare(self, statement: sql.Prepare) -> None:
         self._state.check_new_statement(statement.name)
-        inner = parse_statement(statement.query)
+        inner = await self._engine.read(statement.query)
         if not isinstance(inner, sql.Select) and not _is_write(inner):
             word = statement.query.split(maxsplit=1)[0]
             raise SessionError(

@@ -33,6 +33,7 @@ _OPERATOR = re.compile(r"[-+*/%<>=~!@#^&|?]+|::|\b(?:and|or|not)\b", re.IGNORECA
 _JOIN = re.compile(
     r"\b(?:cross\s+join|natural\s+(?:\w+\s+){0,2}?join|join|on|using)\b", re.IGNORECASE
 )
+_QUERY = re.compile(r"\s*(?:\(|(?:select|with|values|table)\b)", re.IGNORECASE)
 _OPENING = frozenset(("(", "[", "case"))
 _SHORT = 600
 
@@ -75,19 +76,32 @@ class TextSize:
     joins: int = 0
 
 
+def check_length(sql: str, limits: GuardLimits) -> None:
+    """Refuse a text that is too long even to look for where its statements end (54000)."""
+    if len(sql) > limits.max_length:
+        raise SemanticError(
+            "54000",
+            f"statement is longer than {limits.max_length} characters",
+            hint="Shorten it, or raise parser.max_sql_bytes.",
+        )
+
+
+def reads_at_once(text: str, limits: GuardLimits) -> bool:
+    """Whether telling what kind of statement this is takes no time.
+
+    A query is told by its first word; anything else is read to its end.
+    """
+    return len(text) <= limits.inline_length or _QUERY.match(text) is not None
+
+
 def inspect(sql: str, limits: GuardLimits) -> Verdict:
     """Judge one statement's text.
 
     Raises:
         SemanticError: 54000 beyond the length, 54001 beyond the depth, naming the setting.
     """
+    check_length(sql, limits)
     length = len(sql)
-    if length > limits.max_length:
-        raise SemanticError(
-            "54000",
-            f"statement is longer than {limits.max_length} characters",
-            hint="Shorten it, or raise parser.max_sql_bytes.",
-        )
     if length > limits.inline_length:
         # Reading all of it would take too long here: whoever parses it checks its depth first.
         return Verdict.WORKER
