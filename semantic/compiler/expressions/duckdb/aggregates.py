@@ -74,9 +74,16 @@ class _Arguments:
 
 def _is_sortable(node: exp.Expr) -> bool:
     """Whether DuckDB takes an expression as the key of a DISTINCT aggregate: if it can find it."""
-    if node.find(exp.Column) is None:
-        return False
-    return not any(call.name.lower() == "error" for call in node.find_all(exp.Anonymous))
+    return node.find(exp.Column) is not None and not may_fail(node)
+
+
+def may_fail(node: exp.Expr) -> bool:
+    """Whether a tree raises errors of its own, for which DuckDB takes it as volatile."""
+    return any(
+        (isinstance(item, exp.Anonymous) and item.name.lower() == "error")
+        or (isinstance(item, exp.Var) and "ERROR(" in item.name)
+        for item in node.walk()
+    )
 
 
 def _read(translator: Translator, call: Call, resolved: Resolved) -> _Arguments:
@@ -137,6 +144,11 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     order = node.args.get("order")
     if order is not None:
         window.set("order", ordering(translator, order))
+    if any(may_fail(key) for key in _window_keys(window)):
+        raise UnsupportedError(
+            "a window's key that may fail (a quotient, a cast) is not supported on DuckDB",
+            hint="Compute it in a subquery and use its column.",
+        )
     if node.args.get("spec") is not None:
         window.set("spec", _frame_clause(translator, node.args["spec"]))
     if node.this is None or isinstance(node.this, exp.Identifier):
@@ -146,6 +158,11 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     if isinstance(inner, exp.Filter):
         return _framed(translator, inner.this, Frame(_condition(translator, inner), window))
     return _framed(translator, inner, Frame(None, window))
+
+
+def _window_keys(window: exp.Window) -> list[exp.Expr]:
+    order = window.args.get("order")
+    return [*window.args["partition_by"], *(order.expressions if order is not None else [])]
 
 
 def _frame_clause(translator: Translator, node: exp.Expr) -> exp.Expr:

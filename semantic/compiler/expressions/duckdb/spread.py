@@ -35,7 +35,8 @@ def spread(
 
 
 # The root of n / 10^r to r decimals, rounded. A first guess in double precision is put right by one
-# step of Newton's method; the residue is computed in two halves where it would not fit 38 digits.
+# step of Newton's method and then by one more unit, where that is nearer. The residue is computed in
+# two halves where it would not fit 38 digits.
 _ROOT = """
 list_transform([_1], lambda t: CASE WHEN t = '0' OR t IS NULL THEN t ELSE
   list_transform([{
@@ -53,12 +54,13 @@ list_transform([_1], lambda t: CASE WHEN t = '0' OR t IS NULL THEN t ELSE
           - (w.g % 10000000000) * (w.g % 10000000000)
         ELSE v.n * w.p - w.g * w.g END
       ], lambda d:
-        list_transform([CAST(w.g + CAST(floor((d + w.g) / (2 * w.g)) AS HUGEINT) AS VARCHAR)
-        ], lambda s:
+        list_transform([CAST(floor((d + w.g) / (2 * w.g)) AS HUGEINT)], lambda k:
+        list_transform([CAST(w.g + k + CASE WHEN d - k * (2 * w.g + k) <= -(w.g + k) THEN -1
+          WHEN d - k * (2 * w.g + k) > w.g + k THEN 1 ELSE 0 END AS VARCHAR)], lambda s:
           CASE WHEN v.r = 0 THEN s
           WHEN length(s) > v.r THEN concat(left(s, length(s) - v.r), '.', right(s, v.r))
           ELSE concat('0.', lpad(s, CAST(v.r AS INTEGER), '0')) END
-        )[1]
+        )[1])[1]
       )[1]
     )[1]
   )[1] END

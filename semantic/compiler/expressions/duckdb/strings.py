@@ -218,7 +218,10 @@ STRINGS: dict[str, FunctionRule] = {
     "replace": template(
         "CASE WHEN _2 = '' AND _3 IS NOT NULL THEN _1 ELSE replace(_1, _2, _3) END"
     ),
-    "reverse": template("reverse(_1)"),
+    "reverse": template(
+        # DuckDB's own keeps characters together with what combines with them.
+        "array_to_string(list_reverse(regexp_extract_all(_1, '.', 0, 's')), '')"
+    ),
     "right": template("right(_1, _2)"),
     "rpad": template(_PAD.format(name="rpad").replace("_3", "' '"), _PAD.format(name="rpad")),
     "rtrim": template("rtrim(_1, ' ')", "rtrim(_1, _2)"),
