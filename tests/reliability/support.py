@@ -35,6 +35,7 @@ POSTGRES_VIEWS = (
     f" FROM generate_series(1, {HUGE}) AS i",
     "CREATE OR REPLACE VIEW distant_endless AS SELECT i::bigint AS id, i % 7 AS rest"
     " FROM (SELECT generate_series(1, 100000000000) AS i) AS t",
+    "CREATE TABLE IF NOT EXISTS distant_words (id bigint, word text)",
 )
 
 
@@ -65,6 +66,7 @@ CUBES = (
 DISTANT_CUBES = (
     cube("distant_numbers", "distant", label="string"),
     cube("distant_endless", "distant", rest="number"),
+    cube("distant_words", "distant", word="string"),
 )
 
 
@@ -116,7 +118,7 @@ def configuration(
             place = place.setdefault(parent, {})
         place[last] = value
     file = folder / "cubewire.yml"
-    file.write_text(json.dumps(config))
+    file.write_text(json.dumps(config, ensure_ascii=False))
     return file
 
 
