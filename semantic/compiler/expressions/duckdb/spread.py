@@ -35,8 +35,8 @@ def spread(
 
 
 # The root of n / 10^r to r decimals, rounded. A first guess in double precision is put right by one
-# step of Newton's method and then by one more unit, where that is nearer. The residue is computed in
-# two halves where it would not fit 38 digits.
+# step of Newton's method and then by one unit more, where that is nearer. The residue is computed
+# in two halves where it would not fit 38 digits.
 _ROOT = """
 list_transform([_1], lambda t: CASE WHEN t = '0' OR t IS NULL THEN t ELSE
   list_transform([{
