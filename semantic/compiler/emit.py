@@ -23,7 +23,7 @@ from semantic.compiler.emit_parts import (
     postgres_data_type,
     scan_select,
 )
-from semantic.compiler.expressions import cast_result, translate
+from semantic.compiler.expressions import cast_result, common_form, translate
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     Cte,
@@ -247,9 +247,11 @@ class _Emitter:
             found = []
             for index, item in enumerate(plan.projections):
                 node = item.expression
-                if targets is not None:
-                    node = self._unified(node, targets[index])
-                found.append(aliased(self._expression(node, uses), item.name))
+                if targets is None:
+                    value = self._expression(node, uses)
+                else:
+                    value = self._unified(node, targets[index], uses)
+                found.append(aliased(value, item.name))
             return found
         types = self._types.query(plan)
         names = final_names(columns)
@@ -263,11 +265,13 @@ class _Emitter:
     def _result(self, node: exp.Expr, kind: PostgresType, target: ResultColumn) -> exp.Expr:
         return cast_result(node, kind, target.type, self._dialect)
 
-    def _unified(self, node: exp.Expr, target: PostgresType) -> exp.Expr:
+    def _unified(
+        self, node: exp.Expr, target: PostgresType, uses: dict[str, MeasureUse]
+    ) -> exp.Expr:
         """A projection of one side of a set operation in the type that both sides have."""
-        if self._types.expression(node) == target:
-            return node
-        return exp.Cast(this=node, to=postgres_data_type(target))
+        if self._types.expression(node) != target:
+            node = exp.Cast(this=node, to=postgres_data_type(target))
+        return common_form(self._expression(node, uses), target, self._dialect)
 
     def _distinct(self, plan: Select, uses: dict[str, MeasureUse]) -> exp.Expr | None:
         if plan.distinct_on:
@@ -348,8 +352,7 @@ class _Emitter:
         rows = []
         for row in plan.rows:
             items = [
-                self._expression(self._unified(item, target), {})
-                for item, target in zip(row, targets, strict=True)
+                self._unified(item, target, {}) for item, target in zip(row, targets, strict=True)
             ]
             rows.append(exp.Tuple(expressions=items))
         alias = exp.TableAlias(
