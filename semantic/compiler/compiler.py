@@ -13,7 +13,7 @@ from semantic.compiler.names import truncate
 from semantic.compiler.plan import Query, explain
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.scan import Members
-from semantic.errors import SemanticError
+from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 
@@ -72,11 +72,19 @@ class Compiler:
         """The warehouse's SQL for a statement that PostgreSQL has accepted."""
         plan = self.plan(bound)
         names = [truncate(name) for name in bound.names]
-        if names != [column.name for column in analysis.columns]:
+        wanted = [column.name for column in analysis.columns]
+        if len(names) != len(wanted):
             raise SemanticError(
                 "XX000",
                 "the catalog and the model disagree about the columns of the result",
-                detail=f"The model says {names}, the catalog {[c.name for c in analysis.columns]}.",
+                detail=f"The model says {names}, the catalog {wanted}.",
+            )
+        if names != wanted:
+            # Our parser may have read the text otherwise than PostgreSQL reads it.
+            raise UnsupportedError(
+                "this way of writing a result column is not supported over a cube",
+                hint="Give every result column a name with AS, or write it in another way.",
+                detail=f"Its columns were read as {names}, PostgreSQL calls them {wanted}.",
             )
         dialect = self._sql.dialect(bound.data_source)
         try:
