@@ -17,8 +17,8 @@ from semantic.compiler.expressions.duckdb.value import Value
 from semantic.model.types import PostgresType
 
 TESTDATA = Path(__file__).parent / "testdata"
-SETTINGS = SessionSettings(user="u", database="d")
 ZONE = "America/New_York"
+SETTINGS = SessionSettings(user="u", database="d", time_zone=ZONE)
 
 COLUMNS = {
     "id": ("int4", "int"),

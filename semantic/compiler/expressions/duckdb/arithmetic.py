@@ -9,9 +9,11 @@ from sqlglot import exp
 from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb import casts, literals, moments, numeric
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, number, sql
+from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.translator import Translator
 from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.duckdb.zones import at_session_zone
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.types import (
     FLOATS,
@@ -227,13 +229,11 @@ def _moments(translator: Translator, node: exp.Expr, found: operators.Operator) 
     return Value(sql(template, left.node, right.node), found.result)
 
 
-# PostgreSQL puts on months, then days, then hours. DuckDB turns that round for negative intervals,
-# and with a time zone it shows.
-_ZONED = """list_transform([{{'z': _1, 'i': {sign}_2}}], lambda x: x.z
-  + to_months(CAST(datepart('year', x.i) * 12 + datepart('month', x.i) AS INTEGER))
-  + to_days(CAST(datepart('day', x.i) AS INTEGER))
-  + to_microseconds(datepart('hour', x.i) * 3600000000 + datepart('minute', x.i) * 60000000
-    + datepart('microsecond', x.i)))[1]"""
+# Months and then days are put on the local clock, hours on the point in time that results.
+_MONTHS = "to_months(CAST(datepart('year', _1) * 12 + datepart('month', _1) AS INTEGER))"
+_DAYS = "to_days(CAST(datepart('day', _1) AS INTEGER))"
+_REST = """to_microseconds(datepart('hour', _1) * 3600000000 + datepart('minute', _1) * 60000000
+  + datepart('microsecond', _1))"""
 
 
 def _zoned_shift(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
@@ -241,17 +241,28 @@ def _zoned_shift(translator: Translator, node: exp.Expr, found: operators.Operat
     moment, span = node.this, node.expression
     if found.left.name == "interval":
         moment, span = span, moment
-    start = translator.typed(moment, found.result)
+    result = translator.typed(moment, found.result)
     parts = constant_interval(span)
-    subtracted = isinstance(node, exp.Sub)
-    if parts is None:
-        template = _ZONED.format(sign="-" if subtracted else "")
-        return Value(sql(template, start, translator.typed(span, INTERVAL)), found.result)
-    if subtracted:
-        parts = -parts
-    result = atom(start)
-    for piece in literals.interval_pieces(parts):
-        result = exp.Add(this=result, expression=piece)
+    if parts is not None:
+        parts = -parts if isinstance(node, exp.Sub) else parts
+        local = [
+            literals.interval(IntervalParts(months=parts.months)) if parts.months else None,
+            literals.interval(IntervalParts(days=parts.days)) if parts.days else None,
+        ]
+        rest = parts.microseconds
+        last = literals.interval(IntervalParts(microseconds=rest)) if rest else None
+    else:
+        interval_ = translator.typed(span, INTERVAL)
+        if isinstance(node, exp.Sub):
+            interval_ = exp.Paren(this=exp.Neg(this=atom(interval_)))
+        local = [sql(_MONTHS, interval_), sql(_DAYS, interval_.copy())]
+        last = sql(_REST, interval_.copy())
+    for piece in local:
+        if piece is not None:
+            clock = exp.Add(this=cast(result, "TIMESTAMP"), expression=piece)
+            result = at_session_zone(clock, folds=translator.folds)
+    if last is not None:
+        result = exp.Add(this=atom(result), expression=last)
     return Value(result, found.result)
 
 

@@ -10,6 +10,7 @@ from semantic.compiler.expressions.duckdb import literals, numeric
 from semantic.compiler.expressions.duckdb.build import call, cast, number, sql
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.duckdb.zones import at_session_zone
 from semantic.compiler.expressions.types import (
     FLOATS,
     INTEGERS,
@@ -19,12 +20,17 @@ from semantic.compiler.expressions.types import (
     sql_name,
 )
 from semantic.errors import UnsupportedError
-from semantic.model.types import NUMERIC, TEXT, PostgresType
+from semantic.model.types import NUMERIC, TEXT, TIMESTAMPTZ, PostgresType
 
 # Shortest digits that give the number back, as PostgreSQL prints them: an exponent from _2 digits
 # before the point on (15 for double precision, 6 for real), no ".0" behind whole numbers.
+_REAL_DIGITS = """list_transform([CAST(_1 AS DOUBLE)], lambda d: CASE
+  WHEN CAST(printf('%.6g', d) AS FLOAT) = CAST(d AS FLOAT) THEN printf('%.6g', d)
+  WHEN CAST(printf('%.7g', d) AS FLOAT) = CAST(d AS FLOAT) THEN printf('%.7g', d)
+  WHEN CAST(printf('%.8g', d) AS FLOAT) = CAST(d AS FLOAT) THEN printf('%.8g', d)
+  ELSE printf('%.9g', d) END)[1]"""
 _FLOAT_TEXT = """
-list_transform([CAST(_1 AS VARCHAR)], lambda t: CASE
+list_transform([_1], lambda t: CASE
   WHEN t = 'nan' THEN 'NaN'
   WHEN t = 'inf' THEN 'Infinity'
   WHEN t = '-inf' THEN '-Infinity'
@@ -118,15 +124,23 @@ list_transform([printf('{format}', _1)], lambda t:
 """
 
 
-def convert(value: Value, target: PostgresType, *, explicit: bool = True) -> Value:
+def convert(
+    value: Value, target: PostgresType, *, explicit: bool = True, folds: bool = True
+) -> Value:
     """A value in another type.
+
+    Args:
+        value: what to cast.
+        target: to which type.
+        explicit: whether lengths and scales apply.
+        folds: whether the session's time zone has hours that come twice.
 
     Raises:
         UnsupportedError: the cast cannot be made exactly.
         SemanticError: a literal is no value of the type.
     """
     if value.raw is not None:
-        value = literals.literal(value.raw, target)
+        value = literals.literal(value.raw, target, folds=folds)
     source = value.type
     if source.name == target.name:
         return _modified(value, target) if explicit else value
@@ -140,6 +154,8 @@ def convert(value: Value, target: PostgresType, *, explicit: bool = True) -> Val
         raise _refused(value, target)
     if target.name in STRINGS:
         return _modified(Value(text(value), PostgresType(target.name)), target)
+    if target.name == "timestamptz" and source.name in ("date", "timestamp"):
+        return _modified(Value(at_session_zone(value.node, folds=folds), TIMESTAMPTZ), target)
     maker = _MAKERS.get((_family(source), _family(target)))
     if maker is None:
         raise _refused(value, target)
@@ -211,8 +227,10 @@ def text(value: Value, *, output: bool = False) -> exp.Expr:
         return cast(node, "VARCHAR")
     if name == "numeric":
         return numeric.text_of(value)
-    if name in FLOATS:
-        return sql(_FLOAT_TEXT, node, number(15 if name == "float8" else 6))
+    if name == "float8":
+        return sql(_FLOAT_TEXT, cast(node, "VARCHAR"), number(15))
+    if name == "float4":
+        return sql(_FLOAT_TEXT, sql(_REAL_DIGITS, node), number(6))
     if name == "bool":
         return sql(_BOOL_OUTPUT if output else _BOOL_TEXT, node)
     if name in ("date", "timestamp", "timestamptz"):
@@ -308,10 +326,8 @@ _MAKERS: dict[tuple[str, str], Callable[[Value, PostgresType], Value]] = {
     ("text", "time"): _plain,
     ("text", "uuid"): _plain,
     ("date", "timestamp"): _plain,
-    ("date", "timestamptz"): _plain,
     ("timestamp", "date"): _plain,
     ("timestamp", "time"): _plain,
-    ("timestamp", "timestamptz"): _plain,
     ("timestamptz", "date"): _plain,
     ("timestamptz", "timestamp"): _plain,
     ("timestamptz", "time"): _zoned_to_time,

@@ -13,6 +13,7 @@ from semantic.compiler.expressions.duckdb.build import cast, sql, string
 from semantic.compiler.expressions.duckdb.rules import arguments, literal_text, template
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.duckdb.zones import at_session_zone, at_zone
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call
 from semantic.errors import SemanticError, UnsupportedError
@@ -131,8 +132,11 @@ _SHORT = {
 }
 
 
-def truncated(name: str, kind: str, value: exp.Expr) -> exp.Expr:
-    """``date_trunc`` to a field."""
+def truncated(name: str, kind: str, value: exp.Expr, *, folds: bool = False) -> exp.Expr:
+    """``date_trunc`` to a field.
+
+    ``folds``: the session's time zone has hours that come twice.
+    """
     if name in ("dow", "doy", "isodow", "isoyear", "epoch", "julian"):
         raise SemanticError("0A000", f'unit "{name}" not supported for type {kind}')
     if name in _LONG:
@@ -140,12 +144,15 @@ def truncated(name: str, kind: str, value: exp.Expr) -> exp.Expr:
         first = f"CAST((datepart('year', _1) - 1) // {years} * {years} + 1 AS BIGINT)"
         text = f"make_timestamp({first}, 1, 1, 0, 0, 0.0)"
         made = sql(text, value)
-        return cast(made, "TIMESTAMPTZ") if kind == "timestamptz" else made
+        return at_session_zone(made, folds=folds) if kind == "timestamptz" else made
     if kind == "timestamptz" and name in _SHORT:
         # By the local clock, and within the offset that holds at that moment.
         text = f"""_1 - to_microseconds(((epoch_us(CAST(_1 AS TIMESTAMP)) % {_SHORT[name]})
         + {_SHORT[name]}) % {_SHORT[name]})"""
         return exp.Paren(this=sql(text, value))
+    if kind == "timestamptz" and folds:
+        local = build_call("date_trunc", string(name), cast(value, "TIMESTAMP"))
+        return at_session_zone(local, folds=True)
     return build_call("date_trunc", string(name), value)
 
 
@@ -156,10 +163,11 @@ def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value
         raise UnsupportedError("date_trunc of an interval is not supported on DuckDB")
     value = translator.typed(call.arguments[1], kind)
     if len(call.arguments) == 2:
-        return Value(truncated(name, kind.name, value), resolved.result)
+        made = truncated(name, kind.name, value, folds=translator.folds)
+        return Value(made, resolved.result)
     zone = string(_zone(call.arguments[2]))
     local = truncated(name, "timestamp", build_call("timezone", zone, value))
-    return Value(build_call("timezone", zone.copy(), local), TIMESTAMPTZ)
+    return Value(at_zone(local, zone.this), TIMESTAMPTZ)
 
 
 _ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)+\Z|UTC\Z|GMT\Z", re.IGNORECASE)
@@ -177,9 +185,11 @@ def _zone(node: exp.Expr) -> str:
 
 
 def _timezone(translator: Translator, call: Call, resolved: Resolved) -> Value:
-    zone = string(_zone(call.arguments[0]))
+    zone = _zone(call.arguments[0])
     value = translator.typed(call.arguments[1], resolved.arguments[1])
-    return Value(build_call("timezone", zone, value), resolved.result)
+    if resolved.result == TIMESTAMPTZ:
+        return Value(at_zone(value, zone), TIMESTAMPTZ)
+    return Value(build_call("timezone", string(zone), value), resolved.result)
 
 
 # Counted back from the later moment, field by field, as PostgreSQL's timestamp_age() does.

@@ -11,10 +11,11 @@ from semantic.compiler.expressions.duckdb import moments
 from semantic.compiler.expressions.duckdb.build import call, cast, number, string
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.duckdb.zones import at_session_zone
 from semantic.compiler.expressions.inference import decimal_text, number_type
 from semantic.compiler.expressions.types import INTEGERS, STRINGS, numeric_scale, sql_name
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.types import INT4, INT8, NUMERIC, TEXT, PostgresType
+from semantic.model.types import INT4, INT8, NUMERIC, TEXT, TIMESTAMPTZ, PostgresType
 
 _INTEGER = re.compile(r"\s*[+-]?\d+(_\d+)*\s*\Z")
 _DECIMAL = re.compile(r"\s*[+-]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z")
@@ -56,8 +57,10 @@ def _check_digits(plain: str) -> None:
         )
 
 
-def literal(raw: str, target: PostgresType) -> Value:
+def literal(raw: str, target: PostgresType, *, folds: bool = True) -> Value:
     """A string literal as a value of a type.
+
+    ``folds``: the session's time zone has hours that come twice.
 
     Raises:
         SemanticError: 22P02, it is none.
@@ -66,6 +69,8 @@ def literal(raw: str, target: PostgresType) -> Value:
     name = target.name
     if name in STRINGS or name == "unknown":
         return Value(string(raw), TEXT if name == "unknown" else PostgresType(name))
+    if name == "timestamptz":
+        return _timestamptz(raw, folds=folds)
     reader = _READERS.get(name)
     if reader is None:
         if target.is_array:
@@ -133,13 +138,15 @@ def _timestamp(raw: str, target: PostgresType) -> Value:
     return Value(cast(string(text), "TIMESTAMP"), PostgresType(target.name))
 
 
-def _timestamptz(raw: str, target: PostgresType) -> Value:
+def _timestamptz(raw: str, *, folds: bool) -> Value:
     text = moments.infinite(raw)
     if text is None:
         moment = moments.parse_moment(raw, "timestamp")
-        # Without a zone it is the session's, which DuckDB knows too.
-        text = moment.text() if moment.offset is None else moment.utc_text() + "+00"
-    return Value(cast(string(text), "TIMESTAMPTZ"), PostgresType(target.name))
+        if moment.offset is None:
+            local = cast(string(moment.text()), "TIMESTAMP")
+            return Value(at_session_zone(local, folds=folds), TIMESTAMPTZ)
+        text = moment.utc_text() + "+00"
+    return Value(cast(string(text), "TIMESTAMPTZ"), TIMESTAMPTZ)
 
 
 def _time(raw: str, target: PostgresType) -> Value:
@@ -183,7 +190,6 @@ _READERS = {
     "bool": _boolean,
     "date": _date,
     "timestamp": _timestamp,
-    "timestamptz": _timestamptz,
     "time": _time,
     "interval": _interval,
 }

@@ -11,6 +11,7 @@ from semantic.compiler.expressions.duckdb import casts, literals, numeric
 from semantic.compiler.expressions.duckdb.build import cast
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.duckdb.zones import changes
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import Types
 from semantic.compiler.expressions.places import position
@@ -29,6 +30,7 @@ class Translator:
     Attributes:
         types: PostgreSQL's types of the nodes.
         settings: the session's settings.
+        folds: whether the session's time zone has hours that come twice.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Translator:
     ) -> None:
         self.types = Types(environment)
         self.settings = settings
+        self.folds = changes(settings)
         self._nodes = nodes
         self._functions = functions
 
@@ -79,7 +82,7 @@ class Translator:
         value = self.value(node)
         if value.type.name == "unknown" and value.raw is None:
             return literals.null(target)
-        return casts.convert(value, target, explicit=False)
+        return casts.convert(value, target, explicit=False, folds=self.folds)
 
     def settled(self, node: exp.Expr) -> Value:
         """A node where any type will do: a bare literal becomes text."""
@@ -144,4 +147,4 @@ def explicit_cast(translator: Translator, node: exp.Expr) -> Value:
     inner = translator.value(node.this)
     if inner.type.name == "unknown" and inner.raw is None:
         return literals.null(target)
-    return casts.convert(inner, target)
+    return casts.convert(inner, target, folds=translator.folds)
