@@ -52,7 +52,7 @@ def main() -> None:
         found.sort(key=lambda each: len(each[0].ours))
         for case, problem, seed in found[: given.each]:
             print(f"--- {len(found)} times, seed {seed}", case.ours, case.plain, sep="\n")
-            print(case.values, problem[:700], sep="\n")
+            print(case.values, case.zone, problem[:700], sep="\n")
     print(counts, f"{time.monotonic() - started:.0f} s")
 
 

@@ -45,6 +45,12 @@ class Client:
 
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg.connect(dsn, autocommit=True)
+        self._zone = ""
+
+    def use_zone(self, zone: str) -> None:
+        if zone != self._zone:
+            self._connection.execute(f"SET TimeZone = '{zone}'".encode())
+            self._zone = zone
 
     def close(self) -> None:
         self._connection.close()
@@ -91,6 +97,8 @@ class Laboratory:
 
     def problem(self, case: Case, counts: dict[str, int] | None = None) -> str:
         """What is wrong about our answers; nothing if they are as they should be."""
+        for client in (self.postgres, *self.ours.values()):
+            client.use_zone(case.zone)
         expected = self.postgres.ask(case.plain, case.values, case.oids)
         problems = []
         for name, client in self.ours.items():

@@ -18,6 +18,10 @@ class Case:
     ordered: bool = False
     values: tuple[str | None, ...] = ()
     oids: tuple[int, ...] = ()
+    zone: str = "UTC"
+
+
+ZONES = ("UTC", "UTC", "America/New_York", "Asia/Kathmandu")
 
 
 class Statements(Sources):
@@ -27,10 +31,9 @@ class Statements(Sources):
         parameters = self.r.parameters = Parameters() if self.r.chance(30) else None
         result = self.statement(2)
         ours, plain = result.text
-        if parameters is None:
-            return Case(ours, plain, result.ordered)
-        values, oids = tuple(parameters.values), tuple(parameters.oids)
-        return Case(ours, plain, result.ordered, values, oids)
+        given = parameters or Parameters()
+        values, oids = tuple(given.values), tuple(given.oids)
+        return Case(ours, plain, result.ordered, values, oids, self.r.pick(ZONES))
 
     def statement(self, depth: int) -> Result:
         kind = self.r.number(0, 11) if depth > 0 else self.r.number(0, 5)

@@ -47,7 +47,7 @@ def test_random_statements(lab: Laboratory) -> None:
     @given(cases())
     def check(case: Case) -> None:
         problem = lab.problem(case, counts)
-        assert not problem, f"{problem}\n{case.ours}\n{case.plain}\n{case.values}"
+        assert not problem, f"{problem}\n{case.ours}\n{case.plain}\n{case.values} {case.zone}"
 
     check()
     assert counts["answered"] >= ANSWERED_AT_LEAST * sum(counts.values()), counts
