@@ -150,7 +150,7 @@ def _sorted(rows: list[tuple[str | None, ...]], oids: list[int]) -> list[tuple[s
         shown = []
         for value, oid in zip(row, oids, strict=True):
             if value is not None and oid in (FLOAT8, FLOAT4):
-                shown.append(f"{float(value) + 0.0:.9g}")
+                shown.append(f"{float(value) + 0.0:.12g}")
             elif value is not None and oid == NUMERIC:
                 shown.append(str(Decimal(value).normalize()))
             else:
