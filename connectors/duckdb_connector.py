@@ -9,6 +9,7 @@ run, in read-only transactions.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import duckdb
 
@@ -270,13 +271,24 @@ async def _in_own_thread(function: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
+    def settle(result: T | None, error: BaseException | None) -> None:
+        # Whoever waited may have been told to stop meanwhile.
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", result))
+
     def work() -> None:
+        result: T | None = None
+        failure: BaseException | None = None
         try:
             result = function()
         except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            loop.call_soon_threadsafe(future.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(future.set_result, result)
+            failure = error
+        with contextlib.suppress(RuntimeError):  # a loop that is closed waits for nothing
+            loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=work, name="duckdb-open", daemon=True).start()
     return await future

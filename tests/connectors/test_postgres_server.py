@@ -77,7 +77,7 @@ async def test_restart_of_the_server(own_server: OraclePostgres) -> None:
                 faults.append(error)
         assert all(error.sqlstate in {"08006", "57P03"} for error in faults)
         assert not any(error.reached for error in faults)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         await connector.health()
         await connector.close()
     finally:
@@ -109,7 +109,7 @@ async def test_nobody_listens() -> None:
     with pytest.raises(WarehouseError) as caught:
         await connector.start()
     assert caught.value.sqlstate == "08006"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 15
     await connector.close()
 
 

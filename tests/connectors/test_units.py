@@ -186,7 +186,7 @@ def test_splitter_joins_a_long_message_once() -> None:
     received = []
     for at in range(0, len(message), 16_384):
         received += splitter.feed(message[at : at + 16_384])
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20  # joined piece by piece it takes minutes
     assert [(item.rows, len(item.data)) for item in received] == [(1, len(message))]
 
 

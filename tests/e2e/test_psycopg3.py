@@ -350,7 +350,7 @@ def test_cancel(ours: Target) -> None:
         started = time.monotonic()
         with pytest.raises(psycopg.errors.QueryCanceled):
             connection.execute("SELECT count(*) FROM generate_series(1, 2000000000)")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         timer.join()
         assert connection.execute("SELECT count(*) FROM airlines").fetchone() == (16,)
 

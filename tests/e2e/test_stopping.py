@@ -16,7 +16,7 @@ from tests.support.raw_client import RawClient
 
 ENDLESS = "SELECT count(*) FROM numbers WHERE n % 7 = 3"
 STREAM = "SELECT n FROM numbers"
-AT_ONCE = 3.0
+AT_ONCE = 20.0
 
 
 @pytest.fixture

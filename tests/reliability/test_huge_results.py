@@ -23,7 +23,7 @@ WHOLE = os.environ.get("HUGE_RESULTS") == "1"
 ROWS = HUGE if WHOLE else HUGE // 10
 DISTANT_ROWS = ROWS // 5
 RSS = 300 * MB
-FIRST_ROW_SECONDS = 5.0
+FIRST_ROW_SECONDS = 15.0
 
 SQL = f"SELECT id, bucket, ratio, label, even FROM numbers LIMIT {ROWS}"
 DISTANT = f"SELECT id, label FROM distant_numbers LIMIT {DISTANT_ROWS}"

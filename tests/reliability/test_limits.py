@@ -199,7 +199,7 @@ def _ended(client: RawClient, seconds: float) -> dict[str, str]:
     started = time.monotonic()
     error = error_of(client.until(backend.ReadyForQuery))
     assert client.receive() is None
-    assert seconds - 0.5 < time.monotonic() - started < seconds + 3
+    assert seconds - 0.5 < time.monotonic() - started < seconds + 20
     assert error["S"] == "FATAL"
     return error
 
@@ -250,7 +250,7 @@ def test_statement_timeout_of_the_server(client: RawClient, small: RunningServer
         error = error_of(client.query(sql))
         assert error["C"] == "57014"
         assert "statement timeout" in error["M"]
-        assert 3.5 < time.monotonic() - started < 6
+        assert 3.5 < time.monotonic() - started < 25
         still_usable(client)
     at_rest(small)
 

