@@ -81,6 +81,7 @@ def start_server(
     if not line.startswith("ready "):
         process.kill()
         process.wait()
+        process.stdout.close()
         raise RuntimeError("the server did not start:\n" + "".join(log))
     return RunningServer(process, line.split(maxsplit=1)[1].strip(), log)
 
