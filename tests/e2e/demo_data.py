@@ -1,65 +1,43 @@
-"""The demo's rows in PostgreSQL: its base tables, and its cubes as plain tables."""
+"""A sample of the demo's rows: its tables in both warehouses, and its cubes as plain tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import psycopg
 
 from connectors.demo_data import TABLES
-from tests.e2e.targets import Target, make_database
+from proxy.demo import ensure_demo
 from tests.support.oracle import OraclePostgres
 from tests.support.server import REPOSITORY
+from tests.support.tables import copy_table, fresh_database
 
 DATABASE = "demo"
-WAREHOUSE = REPOSITORY / ".cubewire" / "demo.duckdb"
+SCHEMA = "base"
 PLAIN = Path(__file__).parent / "testdata" / "plain.sql"
-_TYPES = {"VARCHAR": "text", "DOUBLE": "double precision"}
+SAMPLED = "flight_id % 8 = 1 OR flight_id <= 1000 OR flight_id > 336700"
+"""The flights that are taken: each plain scan costs PostgreSQL less so."""
 
 
-def load_demo(oracle: OraclePostgres, folder: Path) -> Target:
-    """A database with the demo's tables in ``public`` and its cubes in ``plain``; as superuser.
+def load_demo(oracle: OraclePostgres, folder: Path) -> tuple[Path, str]:
+    """The DuckDB file, and a PostgreSQL database: tables in ``base``, cubes in ``public``.
 
     Args:
-        folder: for files that go from one database to the other.
+        oracle: where the database is made.
+        folder: for the file, and for what goes from one database to the other.
     """
-    target = make_database(oracle, DATABASE)
-    with duckdb.connect(str(WAREHOUSE), read_only=True) as source, target.connect() as sink:
-        for name in TABLES:
-            _copy_table(source, sink, name, folder / f"{name}.csv")
+    demo = ensure_demo(REPOSITORY / ".cubewire", lambda *_: None)
+    dsn = fresh_database(oracle, DATABASE)
+    warehouse = folder / "sample.duckdb"
+    with duckdb.connect(str(warehouse)) as source, psycopg.connect(dsn, autocommit=True) as sink:
+        sink.execute(f"CREATE SCHEMA {SCHEMA}".encode())
+        source.execute(f"ATTACH '{demo}' AS demo (READ_ONLY)")
+        for table in TABLES:
+            chosen = f" WHERE {SAMPLED}" if table == "flights" else ""
+            source.execute(f"CREATE TABLE {table} AS FROM demo.{table}{chosen}")
+            copy_table(source, sink, table, folder, f"{SCHEMA}.{table}")
+        source.execute("DETACH demo")
         sink.execute("ANALYZE")
         sink.execute(PLAIN.read_text().encode())
-    return target
-
-
-def _copy_table(
-    source: duckdb.DuckDBPyConnection,
-    sink: psycopg.Connection[tuple[object, ...]],
-    name: str,
-    path: Path,
-) -> None:
-    relation = source.table(name)
-    columns = ", ".join(
-        f"{column} {_TYPES.get(str(kind), str(kind))}"
-        for column, kind in zip(relation.columns, relation.types, strict=True)
-    )
-    sink.execute(f"CREATE TABLE {name} ({columns})".encode())
-    source.execute(f"COPY {name} TO '{path}' (HEADER false, NULL '\\N')")
-    with (
-        path.open("rb") as file,
-        sink.cursor().copy(f"COPY {name} FROM STDIN (FORMAT csv, NULL '\\N')".encode()) as copy,
-    ):
-        while data := file.read(1 << 20):
-            copy.write(data)
-    path.unlink()
-
-
-@contextmanager
-def plain_session(target: Target) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """A connection that sees the cubes as tables."""
-    with target.connect() as connection:
-        connection.execute("SET search_path = plain, public")
-        yield connection
+    return warehouse, dsn
