@@ -177,6 +177,10 @@ def _array_concatenation(
     translator: Translator, node: exp.Expr, found: operators.Operator
 ) -> Value:
     left, right = translator.value(node.this), translator.value(node.expression)
+    if left.raw is not None:
+        left = casts.convert(left, right.type, folds=translator.folds)
+    if right.raw is not None:
+        right = casts.convert(right, left.type, folds=translator.folds)
     if left.type.is_array and right.type.is_array:
         template = """CASE WHEN _1 IS NULL THEN _2 WHEN _2 IS NULL THEN _1
         ELSE list_concat(_1, _2) END"""

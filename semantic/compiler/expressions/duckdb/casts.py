@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb import literals, numeric
+from semantic.compiler.expressions.duckdb.array_literals import array_literal
 from semantic.compiler.expressions.duckdb.build import call, cast, number, sql
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
@@ -140,6 +141,8 @@ def convert(
         SemanticError: a literal is no value of the type.
     """
     if value.raw is not None:
+        if target.is_array:
+            return array_literal(value.raw, target, folds=folds)
         value = literals.literal(value.raw, target, folds=folds)
     source = value.type
     if source.name == target.name:

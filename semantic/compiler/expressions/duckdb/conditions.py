@@ -8,12 +8,13 @@ from sqlglot import exp
 
 from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb import casts, numeric, patterns
+from semantic.compiler.expressions.duckdb.array_literals import array_literal
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, sql, string
 from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.types import QUOTIENT, common_type, is_quotient
 from semantic.errors import UnsupportedError
-from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
+from semantic.model.types import BOOL, NUMERIC, TEXT, UNKNOWN, PostgresType
 
 
 def connective(translator: Translator, node: exp.Expr) -> Value:
@@ -85,14 +86,21 @@ def _quantified(translator: Translator, node: exp.Expr) -> Value:
     if isinstance(inner, exp.Query | exp.Subquery):
         return _quantified_query(translator, node, inner, every=every)
     value = translator.value(inner)
-    if value.raw is not None or not value.type.is_array:
-        raise UnsupportedError("ANY and ALL need an array that is written as ARRAY[...]")
+    if value.raw is not None:
+        # A literal is read as an array of what it is compared with.
+        of = operators.compared(translator.types.of(node.this), UNKNOWN, node)
+        array_of = PostgresType("_" + of.name)
+        value = array_literal(value.raw, array_of, folds=translator.folds, compared=True)
+    if not value.type.is_array:
+        raise UnsupportedError(
+            "ANY and ALL of this value are not supported", hint="Write ANY (ARRAY[...])."
+        )
     kind = operators.compared(translator.types.of(node.this), value.type.element, node)
     left = atom(translator.typed(node.this, kind))
     array = casts.convert(value, PostgresType("_" + kind.name)).node
     wrapped = (exp.All if every else exp.Any)(this=exp.Paren(this=array))
     test: exp.Expr = type(node)(this=left, expression=wrapped)
-    if not isinstance(inner, exp.Array):
+    if not isinstance(inner, exp.Array | exp.Literal):
         # A missing array is an unknown answer in PostgreSQL.
         known = exp.Not(this=exp.Is(this=array.copy(), expression=exp.Null()))
         test = exp.Case(ifs=[exp.If(this=known, true=test)])

@@ -73,11 +73,6 @@ def literal(raw: str, target: PostgresType, *, folds: bool = True) -> Value:
         return _timestamptz(raw, folds=folds)
     reader = _READERS.get(name)
     if reader is None:
-        if target.is_array:
-            raise UnsupportedError(
-                "array literals are not supported in a query over cubes",
-                hint="Write ARRAY[...] instead.",
-            )
         return Value(cast(string(raw), duckdb_type(target)), PostgresType(name))
     return reader(raw, target)
 

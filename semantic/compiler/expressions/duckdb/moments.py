@@ -20,7 +20,9 @@ _TIME = (
     r"(?:\s*(?P<half>[aApP][mM]))?"
 )
 _ZONE = r"(?P<zone>[zZ]|UTC|utc|GMT|gmt|[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?)"
-_MOMENT = re.compile(rf"\s*{_DATE}(?:(?:\s+|[tT]){_TIME}(?:\s*{_ZONE})?)?\s*\Z")
+_MOMENT = re.compile(
+    rf"\s*{_DATE}(?:(?:\s+|[tT]){_TIME}(?:\s*{_ZONE})?|\s+{_ZONE.replace('zone', 'bare')})?\s*\Z"
+)
 _TIME_ONLY = re.compile(rf"\s*{_TIME}(?:\s*{_ZONE})?\s*\Z")
 _NAMED = re.compile(
     r"\s*(?:(?P<d1>\d{1,2})[ -](?P<n1>[A-Za-z]{3,9})[ -]"
@@ -103,7 +105,7 @@ def parse_moment(text: str, kind: str) -> Moment:
     except ValueError:
         raise _refused(kind, text) from None
     if match["hour"] is None:
-        return Moment(date, 0, None)
+        return Moment(date, 0, _offset(match["bare"]))
     return Moment(date, _clock(match, kind, text), _offset(match["zone"]))
 
 
