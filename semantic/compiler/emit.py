@@ -13,6 +13,7 @@ from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_parts import (
     add_scan_tables,
     aliased,
+    decided,
     filtered,
     final_names,
     grouping_keys,
@@ -182,7 +183,8 @@ class _Emitter:
         if plan.source is not None:
             self._from(select, plan.source, uses)
         if plan.where is not None:
-            select.set("where", exp.Where(this=expression(plan.where)))
+            where = plan.where if self._dialect == "postgres" else decided(plan.where)
+            select.set("where", exp.Where(this=expression(where)))
         if plan.group is not None:
             self._group(select, plan, uses)
         if plan.having is not None:

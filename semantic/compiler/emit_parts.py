@@ -71,6 +71,20 @@ def is_constant(node: exp.Expr) -> bool:
     return not any(isinstance(item, varying) or is_aggregate(item) for item in node.walk())
 
 
+def decided(condition: exp.Expr) -> exp.Expr:
+    """A WHERE condition in which ``(a, b) IN (SELECT ...)`` says that unknown is as good as false.
+
+    A warehouse without PostgreSQL's comparison of rows has a faster way for that.
+    """
+    if isinstance(condition, exp.And):
+        return exp.And(this=decided(condition.this), expression=decided(condition.expression))
+    if isinstance(condition, exp.Paren):
+        return exp.Paren(this=decided(condition.this))
+    if isinstance(condition, exp.In) and isinstance(condition.this, exp.Tuple):
+        return exp.Is(this=condition, expression=exp.true())
+    return condition
+
+
 def plain(node: exp.Expr) -> exp.Expr:
     """A copy without what the translation noted in it, to be taken as a column would be."""
     tree = copied(node)

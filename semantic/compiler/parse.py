@@ -34,6 +34,7 @@ _PARAMETER = re.compile(
 )
 """Parameters, and whatever a dollar sign may stand in that is none."""
 
+_ROW = re.compile(r"\brow\s*\(", re.IGNORECASE)
 _TEXTS = frozenset({TokenType.STRING, TokenType.BYTE_STRING, TokenType.HEREDOC_STRING})
 _LITERAL_TYPES = frozenset(POSTGRES.parser_class.TYPE_TOKENS) - {TokenType.INTERVAL, TokenType.NULL}
 _TYPE_ARGUMENTS = frozenset({TokenType.R_PAREN, TokenType.NUMBER, TokenType.COMMA})
@@ -100,6 +101,10 @@ def parse(sql: str) -> ParsedStatement:
     tree = trees[0]
     if not isinstance(tree, exp.Expr):
         raise UnparsableStatement("42601", "syntax error or unsupported syntax")
+    if _ROW.search(sql):
+        for call in list(tree.find_all(exp.Anonymous)):
+            if str(call.this).lower() == "row" and len(call.expressions) > 1:
+                call.replace(exp.Tuple(expressions=call.expressions))
     if "$" in sql:
         for quoted in list(tree.find_all(exp.RawString)):
             quoted.replace(exp.Literal.string(quoted.this))

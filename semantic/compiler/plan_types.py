@@ -107,10 +107,15 @@ class PlanTypes:
 
     def subquery(self, node: exp.Expr) -> PostgresType:
         """The type of the only column of a subquery in an expression."""
+        columns = self.subquery_columns(node)
+        return columns[0] if columns else UNKNOWN
+
+    def subquery_columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        """The types of all columns of a subquery in an expression."""
         while isinstance(node, exp.Subquery | exp.Paren):
             node = node.this
         key = subquery_key(node)
-        return UNKNOWN if key is None else self.query(self._subqueries[key])[0]
+        return () if key is None else self.query(self._subqueries[key])
 
     def expression(self, node: exp.Expr) -> PostgresType:
         """The type of a plan expression."""

@@ -68,6 +68,9 @@ class Environment:
     def subquery(self, node: exp.Expr) -> PostgresType:
         raise AssertionError(node)
 
+    def subquery_columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        raise AssertionError(node)
+
 
 @dataclass(slots=True)
 class Bench:

@@ -38,6 +38,9 @@ class Environment:
     def subquery(self, node: exp.Expr) -> PostgresType:
         return INT4
 
+    def subquery_columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        raise AssertionError(node)
+
 
 def emitted(text: str, *parameters: str, dialect: str = "duckdb") -> str:
     tree = parse_one(text, read="postgres")

@@ -198,7 +198,8 @@ def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
             server = _serve(folder / name, models, source)
             servers.append(server)
             clients[name] = Client(_dsn(server))
-        postgres = Client(dsn)
+        # What has no measure in it can be asked of both in the same words.
+        postgres = Client(f"{dsn}?options=-csearch_path%3Dplain,public")
         yield Laboratory(postgres, clients)
     finally:
         if postgres is not None:

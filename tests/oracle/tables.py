@@ -27,6 +27,10 @@ SELECT i.id, home_id, grp, qty, big, price, ratio, name, tag, flag, day, made_at
 FROM raw_items i LEFT JOIN places h ON h.id = home_id LEFT JOIN places a ON a.id = away_id
 WHERE NOT deleted;
 CREATE VIEW item_view_rows AS SELECT * FROM items_rows;
+CREATE SCHEMA plain;
+CREATE VIEW plain.places AS SELECT * FROM places_rows;
+CREATE VIEW plain.items AS SELECT * FROM items_rows;
+CREATE VIEW plain.item_view AS SELECT * FROM items_rows;
 """
 """What the cubes' rows are, by hand: dimensions and segments, which measures are made of too."""
 

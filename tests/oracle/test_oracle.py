@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "150"))
 ANSWERED_AT_LEAST = 0.75
 """Of all statements: fewer would mean that the generator asks for what is refused anyway."""
 
-REGRESSIONS = Path(__file__).with_name("regressions.slt")
+SCRIPTS = sorted(Path(__file__).parent.glob("*.slt"))
 
 
 class Drawn:
@@ -53,20 +55,23 @@ def test_random_statements(lab: Laboratory) -> None:
     assert counts["answered"] >= ANSWERED_AT_LEAST * sum(counts.values()), counts
 
 
-def regressions() -> list[tuple[str, str]]:
-    """What was wrong once: over cubes, and the same over rows (or the SQLSTATE of a refusal)."""
-    blocks = REGRESSIONS.read_text().split("\n\n")
-    found = []
-    for block in blocks:
-        lines = [line for line in block.splitlines() if not line.startswith("#")]
-        if lines:
-            ours, _, plain = "\n".join(lines).partition("\n----\n")
-            found.append((ours, plain.strip()))
-    return found
+def scripts() -> Iterator[ParameterSet]:
+    """Over cubes, and the same over rows: nothing where that is the same text, or a SQLSTATE.
+
+    ``regressions.slt`` holds what was wrong once, the others a theme each.
+    """
+    for path in SCRIPTS:
+        line = 1
+        for block in path.read_text().split("\n\n"):
+            start, line = line, line + block.count("\n") + 2
+            lines = [text for text in block.splitlines() if not text.startswith("#")]
+            if lines:
+                ours, _, plain = "\n".join(lines).partition("\n----\n")
+                yield pytest.param(ours, plain.strip() or ours, id=f"{path.stem}:{start}")
 
 
-@pytest.mark.parametrize(("ours", "plain"), regressions())
-def test_regressions(lab: Laboratory, ours: str, plain: str) -> None:
+@pytest.mark.parametrize(("ours", "plain"), list(scripts()))
+def test_scripts(lab: Laboratory, ours: str, plain: str) -> None:
     if len(plain) == 5:
         for client in lab.ours.values():
             answer = client.ask(ours)

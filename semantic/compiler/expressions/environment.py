@@ -20,3 +20,6 @@ class TypeEnvironment(Protocol):
 
     def subquery(self, node: exp.Expr) -> PostgresType:
         """The type of the only column of a subquery."""
+
+    def subquery_columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        """The types of all columns of a subquery."""

@@ -106,6 +106,10 @@ class Types:
         """A subquery's only column."""
         return self._environment.subquery(node)
 
+    def columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        """All columns of a subquery."""
+        return self._environment.subquery_columns(node)
+
     def inner(self, node: exp.Expr) -> PostgresType:
         """What a wrapping node holds."""
         return self.of(node.this)

@@ -10,6 +10,15 @@ from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb import casts, numeric, patterns
 from semantic.compiler.expressions.duckdb.array_literals import array_literal
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, sql, string
+from semantic.compiler.expressions.duckdb.comparing import comparable, compared_as
+from semantic.compiler.expressions.duckdb.row_conditions import (
+    column_of_query,
+    compare_rows,
+    joined,
+    quantified_rows,
+    row_is_in,
+    row_is_null,
+)
 from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.types import QUOTIENT, common_type, is_quotient
@@ -50,24 +59,9 @@ def comparison(translator: Translator, node: exp.Expr) -> Value:
     if isinstance(right, exp.Any | exp.All) or _is_all(right):
         return _quantified(translator, node)
     if isinstance(left, exp.Tuple) or isinstance(right, exp.Tuple):
-        return _rows(translator, node)
+        return compare_rows(translator, node)
     one, two = comparable(translator, left, right)
     return Value(type(node)(this=atom(one), expression=atom(two)), BOOL)
-
-
-def comparable(
-    translator: Translator, left: exp.Expr, right: exp.Expr
-) -> tuple[exp.Expr, exp.Expr]:
-    """Two operands in the type in which PostgreSQL compares them."""
-    kind = operators.compared(translator.types.of(left), translator.types.of(right), left)
-    return _in(translator, left, kind), _in(translator, right, kind)
-
-
-def _in(translator: Translator, node: exp.Expr, kind: PostgresType) -> exp.Expr:
-    value = translator.coerced(node, kind)
-    if value.type.name == "bpchar":
-        return call("rtrim", value.node, string(" "))
-    return value.node
 
 
 def _is_all(node: exp.Expr) -> bool:
@@ -84,6 +78,8 @@ def _quantified(translator: Translator, node: exp.Expr) -> Value:
     while isinstance(inner, exp.Paren):
         inner = inner.this
     if isinstance(inner, exp.Query | exp.Subquery):
+        if isinstance(node.this, exp.Tuple):
+            return quantified_rows(translator, node, inner, every=every)
         return _quantified_query(translator, node, inner, every=every)
     value = translator.value(inner)
     if value.raw is not None:
@@ -107,68 +103,6 @@ def _quantified(translator: Translator, node: exp.Expr) -> Value:
     return Value(test, BOOL)
 
 
-def _quantified_query(
-    translator: Translator, node: exp.Expr, query: exp.Expr, *, every: bool
-) -> Value:
-    kind = translator.types.of(query)
-    compared = operators.compared(translator.types.of(node.this), kind, node)
-    if compared.name != kind.name:
-        raise UnsupportedError(
-            "ANY and ALL over a subquery of another type are not supported",
-            hint="Cast the subquery's column to the type of the other side.",
-        )
-    left = atom(translator.typed(node.this, kind))
-    found = translator.value(query).node
-    inner = found.this if isinstance(found, exp.Subquery) else found
-    wrapped = (exp.All if every else exp.Any)(this=exp.Subquery(this=inner))
-    return Value(type(node)(this=left, expression=wrapped), BOOL)
-
-
-_ROW_ORDER: dict[type[exp.Expr], tuple[type[exp.Expr], type[exp.Expr]]] = {
-    exp.LT: (exp.LT, exp.LT),
-    exp.LTE: (exp.LT, exp.LTE),
-    exp.GT: (exp.GT, exp.GT),
-    exp.GTE: (exp.GT, exp.GTE),
-}
-
-
-def _rows(translator: Translator, node: exp.Expr) -> Value:
-    """Row comparisons spelled out, for PostgreSQL's treatment of NULL in them."""
-    left, right = node.this, node.expression
-    if not (isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple)):
-        raise UnsupportedError("comparing a row with anything but a row is not supported")
-    if len(left.expressions) != len(right.expressions):
-        raise UnsupportedError("unequal number of entries in row expressions")
-    pairs = [
-        comparable(translator, one, two)
-        for one, two in zip(left.expressions, right.expressions, strict=True)
-    ]
-    return Value(exp.Paren(this=_row_condition(type(node), pairs)), BOOL)
-
-
-def _row_condition(kind: type[exp.Expr], pairs: list[tuple[exp.Expr, exp.Expr]]) -> exp.Expr:
-    if kind in (exp.EQ, exp.NullSafeEQ):
-        return _joined(exp.And, [kind(this=atom(a), expression=atom(b)) for a, b in pairs])
-    if kind in (exp.NEQ, exp.NullSafeNEQ):
-        return _joined(exp.Or, [kind(this=atom(a), expression=atom(b)) for a, b in pairs])
-    strict, last = _ROW_ORDER[kind]
-    one, two = pairs[-1]
-    result: exp.Expr = last(this=atom(one), expression=atom(two))
-    for one, two in reversed(pairs[:-1]):
-        before = strict(this=atom(one), expression=atom(two))
-        equal = exp.EQ(this=atom(one.copy()), expression=atom(two.copy()))
-        tied = exp.And(this=equal, expression=exp.Paren(this=result))
-        result = exp.Or(this=before, expression=exp.Paren(this=tied))
-    return result
-
-
-def _joined(kind: type[exp.Expr], items: list[exp.Expr]) -> exp.Expr:
-    result = items[0]
-    for item in items[1:]:
-        result = kind(this=result, expression=item)
-    return result
-
-
 def membership(translator: Translator, node: exp.Expr) -> Value:
     """IN over a list or a subquery."""
     query = node.args.get("query")
@@ -176,14 +110,16 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
         return _in_query(translator, node, query)
     if isinstance(node.this, exp.Tuple):
         found = [
-            _rows(translator, exp.EQ(this=node.this, expression=item)).node
+            compare_rows(translator, exp.EQ(this=node.this, expression=item)).node
             for item in node.expressions
         ]
-        return Value(exp.Paren(this=_joined(exp.Or, found)), BOOL)
+        return Value(exp.Paren(this=joined(exp.Or, found)), BOOL)
     kinds = [translator.types.of(item) for item in (node.this, *node.expressions)]
     kind = common_type(kinds, "IN", node)
     items = [_listed(translator, item, kind) for item in node.expressions]
-    return Value(exp.In(this=atom(_in(translator, node.this, kind)), expressions=items), BOOL)
+    return Value(
+        exp.In(this=atom(compared_as(translator, node.this, kind)), expressions=items), BOOL
+    )
 
 
 def _listed(translator: Translator, node: exp.Expr, kind: PostgresType) -> exp.Expr:
@@ -193,24 +129,38 @@ def _listed(translator: Translator, node: exp.Expr, kind: PostgresType) -> exp.E
             return exp.Literal.string(node.this)
         if kind.name in ("int4", "int8") and not node.is_string and node.this.isdigit():
             return exp.Literal.number(node.this)
-    return _in(translator, node, kind)
+    return compared_as(translator, node, kind)
 
 
 def _in_query(translator: Translator, node: exp.Expr, query: exp.Expr) -> Value:
-    inner = query.this if isinstance(query, exp.Subquery) else query
     if isinstance(node.this, exp.Tuple):
-        raise UnsupportedError("rows IN a subquery are not supported")
-    kind = translator.types.of(inner)
-    compared = operators.compared(translator.types.of(node.this), kind, node)
-    # The subquery's column is not ours to cast; a number meets another number in DuckDB as well.
-    if compared.name != kind.name and compared.name not in casts.NUMBERS:
-        raise UnsupportedError(
-            "IN over a subquery of another type is not supported",
-            hint="Cast the subquery's column to the type of the other side.",
-        )
-    found = translator.value(inner).node
-    left = atom(_in(translator, node.this, compared))
-    return Value(exp.In(this=left, query=exp.Subquery(this=found)), BOOL)
+        equal = exp.EQ(this=node.this)
+        return quantified_rows(translator, equal, query, every=False)
+    kind, found = _one_column(translator, node.this, query)
+    left = atom(compared_as(translator, node.this, kind))
+    return Value(exp.In(this=left, query=found), BOOL)
+
+
+def _quantified_query(
+    translator: Translator, node: exp.Expr, query: exp.Expr, *, every: bool
+) -> Value:
+    kind, found = _one_column(translator, node.this, query)
+    left = atom(compared_as(translator, node.this, kind))
+    wrapped = (exp.All if every else exp.Any)(this=found)
+    return Value(type(node)(this=left, expression=wrapped), BOOL)
+
+
+def _one_column(
+    translator: Translator, left: exp.Expr, query: exp.Expr
+) -> tuple[PostgresType, exp.Subquery]:
+    """A subquery of one column in the type in which it is compared, and that type."""
+    kind = translator.types.of(query)
+    compared = operators.compared(translator.types.of(left), kind, left)
+    if compared.name == kind.name != "bpchar":
+        found = translator.value(query).node
+        inner = found.this if isinstance(found, exp.Subquery) else found
+        return compared, exp.Subquery(this=inner)
+    return compared, column_of_query(translator, query, compared)
 
 
 def between(translator: Translator, node: exp.Expr) -> Value:
@@ -237,8 +187,13 @@ def _within(one: exp.Expr, low: exp.Expr, two: exp.Expr, high: exp.Expr) -> exp.
 def is_condition(translator: Translator, node: exp.Expr) -> Value:
     """IS [NOT] NULL, TRUE, FALSE, UNKNOWN."""
     right = node.expression
-    if isinstance(node.this, exp.Tuple):
-        raise UnsupportedError("IS NULL of a row is not supported")
+    if isinstance(node.this, exp.Tuple) and isinstance(right, exp.Null):
+        return row_is_null(translator, node)
+    if isinstance(node.this, exp.In) and isinstance(node.this.this, exp.Tuple):
+        query = node.this.args.get("query")
+        if query is not None and isinstance(right, exp.Boolean) and right.this:
+            found = row_is_in(translator, node.this.this, query).node
+            return Value(exp.Not(this=found) if node.args.get("negate") else found, BOOL)
     if isinstance(right, exp.Null):
         operand = translator.settled(node.this).node
     elif isinstance(right, exp.Boolean):
@@ -293,8 +248,7 @@ def _like_any(translator: Translator, node: exp.Expr) -> Value:
         raise UnsupportedError("LIKE ANY and LIKE ALL need ARRAY[...]")
     every = not isinstance(right, exp.Any)
     found = [_like(translator, node, node.this, item, "\\").node for item in inner.expressions]
-    joined = _joined(exp.And if every else exp.Or, found)
-    return Value(exp.Paren(this=joined), BOOL)
+    return Value(exp.Paren(this=joined(exp.And if every else exp.Or, found)), BOOL)
 
 
 def similar(translator: Translator, node: exp.Expr) -> Value:
