@@ -14,6 +14,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from semantic.compiler.dialect import cast_to, dialect_of
+from semantic.compiler.granularities import local_period, period_of
 from semantic.compiler.trees import enclose, identifier, rebuild, table_of
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Case, Dimension, Measure, Member, Segment
@@ -150,8 +151,14 @@ class ModelSql:
         tree = below(self.dimension(self.model.cubes_by_name[target.cube], member), target.path)
         if target.granularity is None:
             return tree
-        if member.granularity(target.granularity) is not None:
-            raise unsupported(target.cube, member.name, "custom granularities")
+        custom = member.granularity(target.granularity)
+        if custom is not None and custom.sql is not None:
+            return below(self.condition(target.cube, custom.sql), target.path)
+        if custom is not None:
+            home_cube = self.model.cubes_by_name[target.cube]
+            return local_period(
+                period_of(member, custom), tree, self.dialect(home_cube.data_source)
+            )
         return exp.TimestampTrunc(this=tree, unit=exp.Var(this=target.granularity.upper()))
 
     def substitute(

@@ -5,20 +5,21 @@ They are never run for rows: the warehouse is only asked to bind them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.emit_parts import add_scan_tables, aliased
+from semantic.compiler.granularities import column_name
 from semantic.compiler.measures import MeasureDefinition
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import Names
 from semantic.compiler.scan import Members, ScanBuilder
 from semantic.compiler.trees import copied, rebuild, table_of
 from semantic.errors import SemanticError
-from semantic.model.members import CALCULATED_TYPES, Measure
+from semantic.model.members import CALCULATED_TYPES, Dimension, Measure
 from semantic.model.model import Model
 from semantic.model.relations import Cube, View
 from semantic.model.types import UNKNOWN
@@ -65,11 +66,27 @@ def _probe(members: Members, relation: Cube | View) -> Probe | None:
             projections.append(aliased(_value(members, relation, builder, name, member), name))
         except SemanticError:
             continue
+        if isinstance(relation, Cube) and isinstance(member, Dimension):
+            projections += _periods(members, relation, builder, member)
     if not projections:
         return None
     select = exp.Select(expressions=projections)
     add_scan_tables(select, builder.make())
     return Probe(data_source, dialect_of(members.sql.dialect(data_source)).generate(select))
+
+
+def _periods(
+    members: Members, cube: Cube, builder: ScanBuilder, dimension: Dimension
+) -> Iterator[exp.Expr]:
+    """The custom granularities that are defined by sql; the others have their dimension's type."""
+    for item in dimension.granularities:
+        if item.sql is None:
+            continue
+        try:
+            tree = builder.place(members.period_value(cube, dimension.name, item.name))
+        except SemanticError:
+            continue
+        yield aliased(tree, column_name(dimension.name, item.name))
 
 
 def _value(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
+from semantic.compiler.granularities import column_name, period_column_type
 from semantic.compiler.model_sql import ModelSql, path_of
+from semantic.compiler.names import truncate
 from semantic.compiler.trees import conjuncts
 from semantic.errors import SemanticError
 from semantic.model.members import Dimension, Measure, Member, Segment
@@ -78,7 +80,7 @@ class _Publisher:
         return PublishedRelation(
             cube.name,
             "cube",
-            tuple(self._column(cube.name, member, member.name) for member in visible),
+            tuple(self._columns(cube, visible)),
             key if key and names.issuperset(key) else (),
             tuple(self._foreign_keys(cube, names)),
             _describe(cube.title, cube.description),
@@ -95,11 +97,38 @@ class _Publisher:
                 title = member.title or target.title
                 text = _comment(target, title, member.description or target.description)
                 columns.append(PublishedColumn(name, kind, member.kind, text))
+                columns += self._periods(member.cube, target, columns[-1], view.columns)
             else:
                 columns.append(self._column(view.name, member, name))
         return PublishedRelation(
             view.name, "view", tuple(columns), comment=_describe(view.title, view.description)
         )
+
+    def _columns(self, cube: Cube, visible: Sequence[Member]) -> Iterator[PublishedColumn]:
+        for member in visible:
+            column = self._column(cube.name, member, member.name)
+            yield column
+            yield from self._periods(cube.name, member, column, cube.members)
+
+    def _periods(
+        self, cube: str, member: Member, column: PublishedColumn, taken: Collection[str]
+    ) -> Iterator[PublishedColumn]:
+        """The columns of a time dimension's custom granularities (T2)."""
+        if not isinstance(member, Dimension):
+            return
+        for item in member.granularities:
+            name = column_name(column.name, item.name)
+            if name in taken or truncate(name) != name:
+                # In a view, where members have other names than in their cube.
+                continue
+            kind = period_column_type(member, item, column.type)
+            probed = self._types.get((cube, column_name(member.name, item.name)), UNKNOWN)
+            if item.sql is not None and probed.name != "unknown":
+                kind = probed
+            title = item.title or f"{member.title or member.name} by {item.name}"
+            yield PublishedColumn(
+                name, kind, "dimension", f"[dimension] {title}", (column.name, item.name)
+            )
 
     def _column(self, relation: str, member: Member, name: str) -> PublishedColumn:
         comment = _comment(member, member.title, member.description)

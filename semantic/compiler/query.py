@@ -32,6 +32,7 @@ from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.compiler.trees import column, identifier, rebuild
 from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.members import Dimension
 
 _OPERATORS = {exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except"}
 _SET_CLAUSES = frozenset({"this", "expression", "distinct", "with_", "order", "limit", "offset"})
@@ -79,6 +80,10 @@ class BoundWith:
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""
         return self._body.hand_up(index)
+
+    def time_dimension(self, index: int) -> Dimension | None:
+        """See ``BoundQuery``."""
+        return self._body.time_dimension(index)
 
     def repeated_by(self, index: int) -> Source | None:
         """See ``BoundQuery``."""
@@ -155,6 +160,12 @@ class BoundSetOperation:
         """See ``BoundQuery``."""
         raise TypeError(self.names[index])
 
+    def time_dimension(self, index: int) -> Dimension | None:
+        """See ``BoundQuery``."""
+        left, right = self._left.time_dimension(index), self._right.time_dimension(index)
+        same = left is not None and right is not None and left.granularities == right.granularities
+        return left if same else None
+
     def repeated_by(self, index: int) -> Source | None:
         """See ``BoundQuery``."""
         return None
@@ -216,6 +227,10 @@ class BoundValues:
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""
         raise TypeError(self.names[index])
+
+    def time_dimension(self, index: int) -> Dimension | None:
+        """See ``BoundQuery``."""
+        return None
 
     def repeated_by(self, index: int) -> Source | None:
         """See ``BoundQuery``."""

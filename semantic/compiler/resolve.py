@@ -22,6 +22,7 @@ from semantic.compiler.aggregates import (
 )
 from semantic.compiler.names import name_of, quoted
 from semantic.compiler.parse import refuse_misread
+from semantic.compiler.period_use import PeriodUse, find_period
 from semantic.compiler.positions import position_of
 from semantic.compiler.scope import BoundQuery, MeasureColumn, Scope, VisibleColumn
 from semantic.compiler.statement import Statement, unsupported
@@ -80,6 +81,7 @@ class Resolver:
         evaluations: aggregates and bare measures that stand for a measure's value.
         subqueries: the queries inside expressions, by their SELECT (or set operation) node.
         aggregated: measures that are aggregated in any way, with a node to blame.
+        periods: calls of date_trunc to a custom granularity.
     """
 
     def __init__(self, statement: Statement, scope: Scope, bind: BindSubquery) -> None:
@@ -91,6 +93,7 @@ class Resolver:
         self.subqueries: dict[int, BoundQuery] = {}
         self.aggregated: list[tuple[VisibleColumn, exp.Expr]] = []
         self.group_keys: list[exp.Expr] = []
+        self.periods: dict[int, PeriodUse] = {}
         self._key_columns: set[int] = set()
 
     def add_group_key(self, node: exp.Expr) -> None:
@@ -120,6 +123,9 @@ class Resolver:
                 context = ROWS
             for child in node.iter_expressions():
                 self.resolve(child, context)
+            period = find_period(node, self.columns)
+            if period is not None:
+                self.periods[id(node)] = period
 
     def find(self, node: exp.Column, *, local: bool = False) -> VisibleColumn | None:
         """The column that a node names; None after reporting or deferring the failure."""

@@ -86,6 +86,33 @@ class Members:
         tree = self.row_value(self.sql.model.cubes_by_name[found.cube], found.member)
         return below(tree, found.join_path)
 
+    def time_dimension(self, relation: Cube | View, name: str) -> tuple[Cube, Dimension] | None:
+        """The time dimension with custom granularities that a column is, and its cube."""
+        cube = relation
+        if isinstance(relation, View):
+            found = relation.columns.get(name)
+            if not isinstance(found, ViewMember):
+                return None
+            cube, name = self.sql.model.cubes_by_name[found.cube], found.member
+        member = cube.members.get(name) if isinstance(cube, Cube) else None
+        if isinstance(cube, Cube) and isinstance(member, Dimension) and member.granularities:
+            return cube, member
+        return None
+
+    def period_value(self, relation: Cube | View, name: str, granularity: str) -> exp.Expr:
+        """The SQL of a granularity that truncates by itself, as ``row_value``."""
+        found = self.time_dimension(relation, name)
+        item = None if found is None else found[1].granularity(granularity)
+        if found is None or item is None or item.sql is None:
+            raise TypeError(f"{name}.{granularity}")
+        tree = self.sql.condition(found[0].name, item.sql)
+        if isinstance(relation, View):
+            member = relation.columns[name]
+            if isinstance(member, ViewMember):
+                self._check_root(relation, member)
+                tree = below(tree, member.join_path)
+        return tree
+
     def _check_root(self, relation: View, found: ViewMember) -> None:
         if found.root != relation.root:
             raise UnsupportedError(
@@ -132,6 +159,11 @@ class ScanBuilder:
             if published.kind == "measure":
                 tree = self._row_of_measure(published)
                 wanted = f"{published.name}:row"
+            elif published.granularity is not None:
+                tree = self.place(
+                    self._members.period_value(self._relation, *published.granularity)
+                )
+                wanted = published.name
             else:
                 tree = self.place(self._members.row_value(self._relation, published.name))
                 wanted = published.name

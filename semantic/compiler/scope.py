@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sqlglot import exp
 
+from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
 from semantic.compiler.measures import MeasureDefinition
 from semantic.compiler.model_sql import UnservedMemberError
 from semantic.compiler.names import Names, fold
 from semantic.compiler.plan import CteReference, Derived, Query, Relation
 from semantic.compiler.scan import Members, ScanBuilder
 from semantic.compiler.trees import column, identifier, rebuild
+from semantic.model.members import Dimension
 from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View
 from semantic.model.types import PostgresType
@@ -93,6 +95,14 @@ class Source:
     def value(self, visible: VisibleColumn) -> exp.Expr:
         """The plan column that holds a column's value for a row."""
         raise NotImplementedError
+
+    def time_dimension(self, visible: VisibleColumn) -> Dimension | None:
+        """The time dimension with custom granularities whose values a column holds."""
+        return None
+
+    def period(self, visible: VisibleColumn, granularity: str) -> exp.Expr | None:
+        """The value of a granularity that is defined by sql; None where its row is out of reach."""
+        return None
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """The formula of a measure over plan columns of this source."""
@@ -181,10 +191,42 @@ class CubeSource(Source):
 
     def value(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.value``."""
-        if visible.published is None:
+        published = visible.published
+        if published is None:
             raise TypeError(visible.name)
         with self._named(visible):
-            return self.builder.value(visible.published)
+            if published.granularity is not None:
+                return self._period(published, *published.granularity)
+            return self.builder.value(published)
+
+    def _period(self, published: PublishedColumn, dimension: str, granularity: str) -> exp.Expr:
+        found = self._members.time_dimension(self._relation, dimension)
+        item = None if found is None else found[1].granularity(granularity)
+        if found is None or item is None:
+            raise TypeError(published.name)
+        if item.sql is not None:
+            return self.builder.value(published)
+        base = self._published.columns[self._indexes[dimension]]
+        return period_column(found[1], item, self.builder.value(base), base.type)
+
+    def time_dimension(self, visible: VisibleColumn) -> Dimension | None:
+        """See ``Source.time_dimension``."""
+        found = self._members.time_dimension(self._relation, visible.name)
+        return None if found is None else found[1]
+
+    def period(self, visible: VisibleColumn, granularity: str) -> exp.Expr | None:
+        """See ``Source.period``."""
+        published = visible.published
+        if published is None:
+            raise TypeError(visible.name)
+        name = column_name(visible.name, granularity)
+        if name in self._indexes:
+            own = self._published.columns[self._indexes[name]]
+        else:
+            own = PublishedColumn(name, published.type, "dimension")
+        column = replace(own, granularity=(visible.name, granularity))
+        with self._named(visible):
+            return zoned_as_date_trunc(self.builder.value(column), published.type)
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""
@@ -223,6 +265,9 @@ class BoundQuery(Protocol):
 
     def hand_up(self, index: int) -> exp.Expr:
         """The formula of a measure over output columns, ``table`` being ``OUTPUT``."""
+
+    def time_dimension(self, index: int) -> Dimension | None:
+        """See ``Source.time_dimension``."""
 
     def repeated_by(self, index: int) -> Source | None:
         """See ``Source.repeated_by``."""
@@ -288,6 +333,10 @@ class QuerySource(Source):
     def value(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.value``."""
         return column(self.alias, self.query.demand(visible.index))
+
+    def time_dimension(self, visible: VisibleColumn) -> Dimension | None:
+        """See ``Source.time_dimension``."""
+        return self.query.time_dimension(visible.index)
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""

@@ -28,6 +28,7 @@ from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.compiler.trees import column, rebuild
 from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.members import Dimension
 
 _SELECT_CLAUSES = frozenset(
     {
@@ -298,6 +299,11 @@ class BoundSelect:
         while isinstance(node, exp.Paren):
             node = node.this
         return self._state.resolver.columns.get(id(node)) if isinstance(node, exp.Column) else None
+
+    def time_dimension(self, index: int) -> Dimension | None:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        return None if visible is None else visible.source.time_dimension(visible)
 
     def is_measure(self, index: int) -> bool:
         """See ``BoundQuery``."""

@@ -6,7 +6,9 @@ from sqlglot import exp
 
 from semantic.compiler.aggregates import result_type
 from semantic.compiler.emit_parts import postgres_data_type
+from semantic.compiler.granularities import column_name, period_of, truncated
 from semantic.compiler.names import name_of
+from semantic.compiler.period_use import PeriodUse
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
@@ -132,6 +134,9 @@ class _Build:
         evaluation = self._state.resolver.evaluations.get(id(node))
         if evaluation is not None:
             return self._evaluation(evaluation)
+        period = self._state.resolver.periods.get(id(node))
+        if period is not None:
+            return self._period(period)
         if isinstance(node, exp.Column):
             visible = self._state.resolver.columns.get(id(node))
             if visible is None:
@@ -147,6 +152,21 @@ class _Build:
         except UnsupportedError as error:
             error.position = error.position or position_of(node)
             raise
+
+    def _period(self, use: PeriodUse) -> exp.Expr:
+        if use.granularity.sql is None:
+            period = period_of(use.dimension, use.granularity)
+            return truncated(period, self.expression(use.moment))
+        direct = self._state.resolver.columns.get(id(use.moment)) is use.column
+        found = use.column.source.period(use.column, use.granularity.name) if direct else None
+        if found is None:
+            raise unsupported(
+                f"date_trunc to {use.granularity.name}, which is defined by sql, over anything but "
+                "a column of a cube or view,",
+                use.moment,
+                f"Take the column {column_name(use.dimension.name, use.granularity.name)} of it.",
+            )
+        return found
 
     def _unresolved(self, node: exp.Expr) -> SemanticError:
         if self._state.statement.deferred is not None:

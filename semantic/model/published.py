@@ -12,12 +12,18 @@ ColumnKind = Literal["dimension", "measure", "segment"]
 
 @dataclass(frozen=True, slots=True)
 class PublishedColumn:
-    """One member as a column. ``comment`` is the whole text of its COMMENT ON COLUMN."""
+    """One member as a column, or a custom granularity of one.
+
+    Attributes:
+        comment: the whole text of its COMMENT ON COLUMN.
+        granularity: for a granularity, the column of its time dimension and its name there.
+    """
 
     name: str
     type: PostgresType
     kind: ColumnKind
     comment: str | None = None
+    granularity: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from sqlglot import exp
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import Types
+from semantic.compiler.expressions.periods import read_period, start_of_period
 from semantic.compiler.expressions.syntax import (
     QUANTIFIERS,
     SESSION_NODES,
@@ -32,9 +33,25 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
         if call is None or isinstance(item.parent, exp.WithinGroup) or call.name in QUANTIFIERS:
             continue
         types.call(call)
+    for item in list(tree.find_all(exp.Anonymous)):
+        start = _period_start(item, types)
+        if start is not None:
+            item.replace(start)
     found = tree.this.pop()
     assert isinstance(found, exp.Expr)
     return found
+
+
+def _period_start(node: exp.Anonymous, types: Types) -> exp.Expr | None:
+    """The start of a model's period, where a call of date_trunc asks for one."""
+    if node.name != "date_trunc" or len(node.expressions) != 2:
+        return None
+    field, moment = node.expressions
+    period = read_period(field.this) if isinstance(field, exp.Literal) else None
+    if period is None:
+        return None
+    kind = types.of(node)
+    return exp.Paren(this=start_of_period(period, _casted(moment.copy(), kind), kind))
 
 
 def _casted(node: exp.Expr, kind: PostgresType) -> exp.Expr:

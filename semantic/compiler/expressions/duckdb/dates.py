@@ -14,33 +14,13 @@ from semantic.compiler.expressions.duckdb.rules import arguments, literal_text, 
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.duckdb.zones import at_session_zone, at_zone
+from semantic.compiler.expressions.fields import find_field
+from semantic.compiler.expressions.periods import HOUR, Period, read_period, start_of_period
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.types import FLOAT8, NUMERIC, TEXT, TIMESTAMPTZ
+from semantic.model.types import FLOAT8, NUMERIC, TEXT, TIMESTAMP, TIMESTAMPTZ, PostgresType
 
-_FIELDS = {
-    "microseconds": "microsecond microseconds microsecon us usec usecond useconds usecs",
-    "milliseconds": "millisecond milliseconds millisecon ms msec msecond mseconds msecs",
-    "second": "second seconds s sec secs",
-    "minute": "minute minutes m min mins",
-    "hour": "hour hours h hr hrs",
-    "day": "day days d",
-    "week": "week weeks w",
-    "month": "month months mon mons",
-    "quarter": "quarter qtr",
-    "year": "year years y yr yrs",
-    "decade": "decade decades dec decs",
-    "century": "century centuries c cent",
-    "millennium": "millennium millennia mil mils",
-    "dow": "dow",
-    "doy": "doy",
-    "isodow": "isodow",
-    "isoyear": "isoyear",
-    "epoch": "epoch",
-    "julian": "julian j jd",
-}
-_FIELD_OF = {name: field for field, names in _FIELDS.items() for name in names.split()}
 _MICROSECOND_FIELDS = {"microseconds": 0, "milliseconds": 3, "second": 6}
 _DAY_FIELDS = ("week", "dow", "doy", "isodow", "isoyear", "quarter")
 
@@ -51,7 +31,7 @@ def field(text: str) -> str:
     Raises:
         SemanticError: 22023, there is no such field.
     """
-    found = _FIELD_OF.get(text.lower())
+    found = find_field(text)
     if found is None:
         raise SemanticError("22023", f'unit "{text}" not recognized')
     return found
@@ -157,8 +137,12 @@ def truncated(name: str, kind: str, value: exp.Expr, *, folds: bool = False) -> 
 
 
 def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value:
-    name = field(literal_text(call.arguments[0], "the field"))
+    text = literal_text(call.arguments[0], "the field")
     kind = resolved.arguments[1]
+    period = read_period(text)
+    if period is not None:
+        return _period_start(translator, period, call.arguments[1], kind)
+    name = field(text)
     if kind.name == "interval":
         raise UnsupportedError("date_trunc of an interval is not supported on DuckDB")
     value = translator.typed(call.arguments[1], kind)
@@ -168,6 +152,21 @@ def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value
     zone = string(_zone(call.arguments[2]))
     local = truncated(name, "timestamp", build_call("timezone", zone, value))
     return Value(at_zone(local, zone.this), TIMESTAMPTZ)
+
+
+def _period_start(
+    translator: Translator, period: Period, node: exp.Expr, kind: PostgresType
+) -> Value:
+    """``date_trunc`` to a period of the model."""
+    moment = exp.Cast(this=node.copy(), to=exp.DataType.build(kind.name))
+    if kind.name != "timestamptz" or not 0 < period.microseconds <= HOUR:
+        return translator.value(start_of_period(period, moment, kind))
+    # Within the offset that holds at that moment.
+    local = exp.Cast(this=moment, to=exp.DataType.build("timestamp"))
+    start = start_of_period(period, local, TIMESTAMP)
+    items = [translator.value(each).node for each in (moment, local, start)]
+    text = "_1 - to_microseconds(epoch_us(_2) - epoch_us(_3))"
+    return Value(exp.Paren(this=sql(text, *items)), kind)
 
 
 _ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)+\Z|UTC\Z|GMT\Z", re.IGNORECASE)
@@ -233,8 +232,9 @@ def _date_bin(translator: Translator, call: Call, resolved: Resolved) -> Value:
         raise UnsupportedError("date_bin needs a constant positive interval without months")
     size = stride.days * 86_400_000_000 + stride.microseconds
     items = [translator.typed(node, resolved.result) for node in call.arguments[1:]]
+    # Division of whole numbers cuts toward zero.
     text = f"""list_transform([{{'d': epoch_us(_1) - epoch_us(_2), 'o': _2}}], lambda x:
-    x.o + to_microseconds(CAST(floor(x.d / {size}) AS BIGINT) * {size}))[1]"""
+    x.o + to_microseconds(x.d - ((x.d % {size}) + {size}) % {size}))[1]"""
     return Value(sql(text, *items), resolved.result)
 
 
