@@ -137,6 +137,9 @@ class _OneMoment:
     def subquery(self, node: exp.Expr) -> PostgresType:
         raise TypeError(type(node).__name__)
 
+    def subquery_columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        raise TypeError(type(node).__name__)
+
 
 def local_period(period: Period, value: exp.Expr, dialect: str) -> exp.Expr:
     """The start of a value's period by its local clock, in the warehouse's own SQL.

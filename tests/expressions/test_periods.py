@@ -60,6 +60,9 @@ class Environment:
     def subquery(self, node: exp.Expr) -> PostgresType:
         raise AssertionError(node)
 
+    def subquery_columns(self, node: exp.Expr) -> tuple[PostgresType, ...]:
+        raise AssertionError(node)
+
 
 @pytest.fixture(scope="module")
 def engines(
