@@ -8,6 +8,7 @@ from types import MappingProxyType
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.bind import Binder, BoundStatement
 from semantic.compiler.emit import emit
+from semantic.compiler.lower import lower
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
 from semantic.compiler.plan import Query, explain
@@ -108,7 +109,7 @@ class Compiler:
         """
         if bound.plan is None:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
-        return rewrite(bound.plan, self._rules)
+        return rewrite(lower(bound.plan), self._rules)
 
 
 def _too_deep() -> SemanticError:

@@ -452,7 +452,7 @@ class _Emitter:
         return enclose(copied(self._types.scan_column(relation, node.name).expression))
 
     def _measure(self, use: MeasureUse, uses: dict[str, MeasureUse]) -> exp.Expr:
-        if use.portable:
+        if use.portable or use.type is None:
             call = use.formula
             if use.filter is not None:
                 call = exp.Filter(this=call, expression=exp.Where(this=use.filter))

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from sqlglot import exp
 
+from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn
-from semantic.compiler.measures import is_aggregate
 from semantic.compiler.names import Names
 from semantic.compiler.plan import OrderKey, Scan
 from semantic.compiler.trees import copied, identifier

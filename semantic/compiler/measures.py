@@ -6,10 +6,17 @@ measure handed up through subqueries (M9) stays computable as long as its inputs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from semantic.compiler.aggregate_trees import (
+    counts_duplicates,
+    is_aggregate,
+    row_reading,
+    zero_or_one,
+)
 from semantic.compiler.model_sql import (
     ModelSql,
     ParsedTemplate,
@@ -21,37 +28,27 @@ from semantic.compiler.trees import column, enclose, identifier, is_column_of, r
 from semantic.errors import UnsupportedError
 from semantic.model.members import Measure, MeasureType
 from semantic.model.model import MemberTarget
+from semantic.model.relations import View
 from semantic.model.types import INT4, INT8, TEXT, PostgresType
 
 INPUT = "input:"
 
-# Aggregates of warehouses that sqlglot does not know as such.
-_MORE_AGGREGATES = frozenset(
-    {
-        "arg_max",
-        "arg_min",
-        "argmax",
-        "argmin",
-        "bit_and",
-        "bit_or",
-        "bool_and",
-        "bool_or",
-        "entropy",
-        "every",
-        "favg",
-        "fsum",
-        "geomean",
-        "kurtosis",
-        "mad",
-        "median",
-        "mode",
-        "product",
-        "regr_avgx",
-        "regr_avgy",
-        "skewness",
-        "weighted_avg",
-    }
-)
+
+@dataclass(frozen=True, slots=True)
+class MeasureRows:
+    """The rows that a measure, or a part of it, is aggregated over: those of one cube (J2).
+
+    Attributes:
+        path: the joins from the relation's root to the cube.
+        cube: whose rows they are.
+        inputs: names of the inputs that are values of these rows.
+        duplicates_matter: whether a row counted twice changes the measure.
+    """
+
+    path: tuple[str, ...]
+    cube: str
+    inputs: frozenset[str]
+    duplicates_matter: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class MeasureDefinition:
         row: its value for a single row (M5), over the inputs.
         portable: the formula is a PostgreSQL expression over typed inputs, to be translated;
             otherwise it holds the model's own SQL and is in the warehouse's dialect already.
-        duplicates_matter: whether a row counted twice changes it.
+        rows: the cubes whose rows it is aggregated over, one unless it is calculated.
     """
 
     relation: str
@@ -77,7 +74,12 @@ class MeasureDefinition:
     formula: exp.Expr
     row: exp.Expr
     portable: bool
-    duplicates_matter: bool
+    rows: tuple[MeasureRows, ...]
+
+    @property
+    def duplicates_matter(self) -> bool:
+        """Whether a row counted twice changes it."""
+        return any(item.duplicates_matter for item in self.rows)
 
     def input_type(self, published: PostgresType) -> PostgresType:
         """The type of the only input of a portable formula, from that of the measure.
@@ -91,13 +93,23 @@ class MeasureDefinition:
         return INT4 if self.type == "sum" and published == INT8 else published
 
 
+# The joins to a cube, and its name.
+Home = tuple[tuple[str, ...], str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Formula:
-    """A formula under construction; ``row`` is None where only the one-row query can say it."""
+    """A formula under construction.
+
+    Attributes:
+        row: None where only the one-row query can say it.
+        homes: the rows that each input is a value of, as the path to a cube and its name.
+    """
 
     inputs: tuple[tuple[str, exp.Expr], ...]
     formula: exp.Expr
     row: exp.Expr | None
+    homes: Mapping[str, Home]
 
 
 class Measures:
@@ -107,13 +119,15 @@ class Measures:
         self._sql = sql
         self._made: dict[tuple[str, str], _Formula] = {}
 
-    def define(self, relation: str, name: str, home: str, measure: Measure) -> MeasureDefinition:
-        """The measure ``measure`` of ``home`` as the column ``relation.name``.
+    def define(
+        self, relation: str, name: str, home: str, measure: Measure, path: tuple[str, ...] = ()
+    ) -> MeasureDefinition:
+        """The measure ``measure`` of ``home``, reached over ``path``, as ``relation.name``.
 
         Raises:
             UnsupportedError: its definition needs what the compiler cannot do yet.
         """
-        made = self._make(home, measure, ())
+        made = self._below(home, self._make(home, measure, ()), path)
         row = made.row if made.row is not None else _one_row_query(made)
         return MeasureDefinition(
             relation,
@@ -123,8 +137,63 @@ class Measures:
             made.formula,
             row,
             not measure.is_calculated,
-            any(_counts_duplicates(node) for node in made.formula.walk()),
+            tuple(self._rows(f"{relation}.{name}", made)),
         )
+
+    def _rows(self, name: str, made: _Formula) -> Iterator[MeasureRows]:
+        counted = {
+            item.name
+            for node in made.formula.walk()
+            if counts_duplicates(node)
+            for item in node.find_all(exp.Column)
+            if is_column_of(item, INPUT)
+        }
+        for home in dict.fromkeys(made.homes.values()):
+            path, cube = home
+            inputs = frozenset(item for item, found in made.homes.items() if found == home)
+            for item, tree in made.inputs:
+                if item in inputs:
+                    self._refuse_to_many(name, tree, path, cube)
+            yield MeasureRows(path, cube, inputs, not counted.isdisjoint(inputs))
+
+    def _refuse_to_many(self, name: str, tree: exp.Expr, path: tuple[str, ...], cube: str) -> None:
+        """A measure takes one value of each row of its cube."""
+        for node in tree.find_all(exp.Column):
+            rest = (path_of(node) or ())[len(path) :]
+            for step in self._sql.model.walk(cube, rest):
+                if not step.join.is_to_one:
+                    raise UnsupportedError(
+                        f"measure {name} takes values of {step.target}, which has several rows "
+                        f"for one of {step.source}",
+                        hint=f"Define the measure in {step.target} and refer to it.",
+                    )
+
+    def _below(self, home: str, made: _Formula, path: tuple[str, ...]) -> _Formula:
+        """A formula seen from a cube that reaches its home over ``path``.
+
+        Where the join finds no row there is none to aggregate, whatever its values would be.
+        """
+        if not path:
+            return made
+        inputs: list[tuple[str, exp.Expr]] = []
+        for name, tree in made.inputs:
+            if not made.homes[name][0] and not isinstance(tree, exp.Column):
+                exists = self._sql.exists(self.root(home))
+                tree = exp.Case(ifs=[exp.If(this=exists, true=tree)])
+            inputs.append((".".join((*path, name)), below(tree, path)))
+        names: dict[str, exp.Expr] = {
+            old: column(INPUT, new) for (old, _), (new, _) in zip(made.inputs, inputs, strict=True)
+        }
+        homes = {
+            names[old].name: ((*path, *inner), cube) for old, (inner, cube) in made.homes.items()
+        }
+        row = None if made.row is None else at_inputs(made.row, names)
+        return _Formula(tuple(inputs), at_inputs(made.formula, names), row, homes)
+
+    def root(self, home: str) -> str:
+        """The cube whose rows a cube or view has."""
+        relation = self._sql.model.relation(home)
+        return relation.root if isinstance(relation, View) else home
 
     def _make(self, home: str, measure: Measure, above: tuple[str, ...]) -> _Formula:
         key = (home, measure.name)
@@ -157,10 +226,8 @@ class Measures:
         formula = self._aggregate(measure, input_column)
         row: exp.Expr = input_column
         if measure.type.startswith("count"):
-            row = _zero_or_one(input_column)
-            if measure.sql is None and condition is None:
-                row = exp.Literal.number(1)
-        return _Formula(((name, value),), formula, row)
+            row = zero_or_one(input_column)
+        return _Formula(((name, value),), formula, row, {name: ((), self.root(home))})
 
     def _filters(self, home: str, measure: Measure) -> exp.Expr | None:
         condition: exp.Expr | None = None
@@ -199,14 +266,7 @@ class Measures:
         member = target.member
         if not isinstance(member, Measure):
             raise TypeError(type(member).__name__)
-        if target.path:
-            raise unsupported(home, above[-1], "measures over measures of joined cubes")
-        made = self._make(target.cube, member, above)
-        return _Formula(
-            tuple((name, below(tree, target.path)) for name, tree in made.inputs),
-            made.formula,
-            made.row,
-        )
+        return self._below(target.cube, self._make(target.cube, member, above), target.path)
 
 
 class _Calculation:
@@ -221,6 +281,8 @@ class _Calculation:
         self._measure = measure
         self._above = above
         self._inputs: dict[str, exp.Expr] = {}
+        self._root: Home = ((), measures.root(home))
+        self._homes: dict[str, Home] = {}
         self._rows_known = True
 
     def make(self) -> _Formula:
@@ -231,7 +293,9 @@ class _Calculation:
         tree = self._sql.substitute(parsed, lambda target: self._reference(parsed, target))
         formula = rebuild(tree, self._formula_node)
         row = rebuild(tree, self._row_node) if self._rows_known else None
-        return _Formula(tuple(self._inputs.items()), formula, row if self._rows_known else None)
+        if not self._rows_known:
+            row = None
+        return _Formula(tuple(self._inputs.items()), formula, row, self._homes)
 
     def _reference(self, parsed: ParsedTemplate, target: MemberTarget) -> exp.Expr:
         """Measures become marks that the two readings fill in apart; the rest are row values."""
@@ -257,7 +321,7 @@ class _Calculation:
         if mark is not None:
             return mark[1]
         if is_aggregate(node):
-            reading = _row_reading(self._aggregate(node))
+            reading = row_reading(self._aggregate(node))
             if reading is None:
                 self._rows_known = False
                 return exp.Null()
@@ -266,7 +330,16 @@ class _Calculation:
 
     def _aggregate(self, node: exp.Expr) -> exp.Expr:
         """An aggregate of the model's own SQL, its base columns turned into inputs."""
-        return rebuild(node, self._aggregate_node)
+        made = rebuild(node, self._aggregate_node)
+        if not any(is_column_of(item, INPUT) for item in made.find_all(exp.Column)):
+            # It is over the rows all the same: those that an outer join adds are none of them.
+            simple = made.find(exp.Sum, exp.Avg, exp.Count, exp.Min, exp.Max)
+            if simple is None or isinstance(simple.this, exp.Distinct):
+                raise unsupported(self._home, self._measure.name, "aggregates without columns")
+            absent = exp.Is(this=self._input(exp.Literal.number(1)), expression=exp.Null())
+            branch = exp.If(this=exp.Not(this=absent), true=simple.this)
+            simple.set("this", exp.Case(ifs=[branch]))
+        return made
 
     def _aggregate_node(self, node: exp.Expr) -> exp.Expr | None:
         if _mark(node) is not None:
@@ -279,25 +352,27 @@ class _Calculation:
 
     def _input(self, tree: exp.Expr) -> exp.Column:
         for name, known in self._inputs.items():
-            if known == tree:
+            if known == tree and self._homes[name] == self._root:
                 return column(INPUT, name)
         name = f"{self._measure.name}:{len(self._inputs) + 1}"
         while name in self._inputs:
             name += ":"
         self._inputs[name] = tree
+        self._homes[name] = self._root
         return column(INPUT, name)
 
     def _adopt(self, made: _Formula) -> _Formula:
         """Take over another formula's inputs; a name that is taken for another value changes."""
         names: dict[str, exp.Expr] = {}
         for name, tree in made.inputs:
-            own = name
-            while self._inputs.get(own, tree) != tree:
+            own, home = name, made.homes[name]
+            while (self._inputs.get(own, tree), self._homes.get(own, home)) != (tree, home):
                 own += ":"
             self._inputs[own] = tree
+            self._homes[own] = home
             names[name] = column(INPUT, own)
         row = None if made.row is None else at_inputs(made.row, names)
-        return _Formula(made.inputs, at_inputs(made.formula, names), row)
+        return replace(made, formula=at_inputs(made.formula, names), row=row)
 
     def _refuse_loose_column(self, node: exp.Expr) -> None:
         if isinstance(node, exp.Column) and path_of(node) is not None:
@@ -307,18 +382,7 @@ class _Calculation:
             )
 
 
-def is_aggregate(node: exp.Expr) -> bool:
-    """Whether a node of a warehouse's dialect is an aggregate call with all its clauses."""
-    if isinstance(node, exp.Filter | exp.WithinGroup):
-        return True
-    if isinstance(node, exp.Window | exp.Lag | exp.Lead):
-        return False
-    if isinstance(node, exp.AggFunc):
-        return True
-    return isinstance(node, exp.Anonymous) and node.name.lower() in _MORE_AGGREGATES
-
-
-def at_inputs(tree: exp.Expr, names: dict[str, exp.Expr]) -> exp.Expr:
+def at_inputs(tree: exp.Expr, names: Mapping[str, exp.Expr]) -> exp.Expr:
     """A formula with expressions in place of its inputs."""
 
     def replace(node: exp.Expr) -> exp.Expr | None:
@@ -371,33 +435,6 @@ def _is_continuous(measure: Measure) -> bool:
     return measure.type == "median" or (measure.type == "percentile" and not measure.discrete)
 
 
-def _zero_or_one(value: exp.Expr) -> exp.Expr:
-    is_null = exp.Is(this=value, expression=exp.Null())
-    zero, one = exp.Literal.number(0), exp.Literal.number(1)
-    return exp.Case(ifs=[exp.If(this=is_null, true=zero)], default=one)
-
-
-def _row_reading(node: exp.Expr) -> exp.Expr | None:
-    """The value of a simple aggregate over one row; None where only running it says."""
-    if isinstance(node, exp.Filter):
-        reading = _row_reading(node.this)
-        condition = node.expression.this if isinstance(node.expression, exp.Where) else None
-        if reading is None or condition is None:
-            return None
-        default = exp.Literal.number(0) if isinstance(node.this, exp.Count) else None
-        return exp.Case(ifs=[exp.If(this=condition, true=reading)], default=default)
-    if not isinstance(node, exp.Sum | exp.Avg | exp.Min | exp.Max | exp.Count):
-        return None
-    value = node.this
-    if isinstance(value, exp.Distinct):
-        if len(value.expressions) != 1 or isinstance(node, exp.Avg | exp.Sum):
-            return None
-        value = value.expressions[0]
-    if isinstance(node, exp.Count):
-        return _zero_or_one(enclose(value))
-    return enclose(value)
-
-
 def _one_row_query(made: _Formula) -> exp.Expr:
     """A measure of one row as a scalar subquery that aggregates just that row."""
     names = {name: column("one", name) for name, _ in made.inputs}
@@ -412,12 +449,3 @@ def _one_row_query(made: _Formula) -> exp.Expr:
             expressions=[at_inputs(made.formula, dict(names))], from_=exp.From(this=rows)
         )
     )
-
-
-def _counts_duplicates(node: exp.Expr) -> bool:
-    """Whether a node is an aggregate that a repeated row changes."""
-    if not is_aggregate(node) or isinstance(node, exp.Filter):
-        return False
-    if isinstance(node, exp.Min | exp.Max | exp.LogicalAnd | exp.LogicalOr):
-        return False
-    return not isinstance(node.this, exp.Distinct)

@@ -115,6 +115,28 @@ class ModelSql:
             self._dimensions[key] = tree
         return tree
 
+    def primary_key(self, cube: str) -> tuple[exp.Expr, ...]:
+        """What tells one row of a cube from another; empty where nothing is declared."""
+        found = self.model.cubes_by_name[cube]
+        return tuple(self.dimension(found, item) for item in found.primary_key)
+
+    def exists(self, cube: str) -> exp.Expr:
+        """The condition that there is a row of a cube, where an outer join may have found none.
+
+        Raises:
+            UnsupportedError: the cube declares no primary key.
+        """
+        key = [
+            exp.Not(this=exp.Is(this=enclose(tree), expression=exp.Null()))
+            for tree in self.primary_key(cube)
+        ]
+        if not key:
+            raise no_primary_key(cube)
+        result: exp.Expr = key[0]
+        for other in key[1:]:
+            result = exp.Or(this=result, expression=other)
+        return result
+
     def condition(self, home: str, template: SqlTemplate) -> exp.Expr:
         """A segment's or filter's condition, or any other expression over a row."""
         return self.fill_in(home, self.parse(home, template))
@@ -294,6 +316,15 @@ class UnservedMemberError(UnsupportedError):
 def unsupported(relation: str, member: str, what: str) -> UnservedMemberError:
     """The refusal of a member whose definition the compiler cannot serve yet."""
     return UnservedMemberError(relation, member, what)
+
+
+def no_primary_key(cube: str) -> UnsupportedError:
+    """The refusal to tell rows apart that nothing tells apart (J2)."""
+    return UnsupportedError(
+        f"cube {cube} declares no primary key, so rows that a join repeats cannot be told apart",
+        hint=f"Declare primary_key on the dimensions that make a row of {cube} unique, or "
+        "aggregate in a grouped subquery and join that.",
+    )
 
 
 def _lambda_names(tree: exp.Expr) -> frozenset[str]:

@@ -172,6 +172,21 @@ class Join(Relation):
 
 
 @dataclass(frozen=True, slots=True)
+class RowKey:
+    """What tells the rows of a measure's cube apart where a join may repeat them (J2).
+
+    Attributes:
+        columns: the primary key as plan columns; all NULL where an outer join found no row.
+        inputs: names of the formula's columns whose aggregates are over these rows; None for all.
+        apart: further values that a row is counted apart for.
+    """
+
+    columns: tuple[exp.Expr, ...]
+    inputs: frozenset[str] | None = None
+    apart: tuple[exp.Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureUse:
     """A measure evaluated over the rows of a group (M1).
 
@@ -181,7 +196,10 @@ class MeasureUse:
         alias: the relation whose columns the formula is over.
         formula: aggregates over ``alias``'s columns.
         portable: the formula is a PostgreSQL expression, not in the warehouse's dialect.
+        type: of the value; None for a portable formula that says it itself.
         filter: the FILTER condition, a PostgreSQL expression.
+        row_keys: where the SELECT's rows may repeat those of a cube, how to count each once. A plan
+            with any of them is not complete: ``semantic.compiler.lower`` writes them out.
     """
 
     key: str
@@ -189,8 +207,9 @@ class MeasureUse:
     alias: str
     formula: exp.Expr
     portable: bool
-    type: PostgresType
+    type: PostgresType | None
     filter: exp.Expr | None = None
+    row_keys: tuple[RowKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,8 +378,13 @@ def _show(node: exp.Expr, names: dict[str, MeasureUse]) -> str:
     text = sql_text(node)
     for key, use in names.items():
         condition = f" filter ({sql_text(use.filter)})" if use.filter is not None else ""
-        text = text.replace(f'"{MEASURE_TABLE}"."{key}"', f"measure({use.name}{condition})")
+        rows = "".join(f" by row of {_show_key(item)}" for item in use.row_keys)
+        text = text.replace(f'"{MEASURE_TABLE}"."{key}"', f"measure({use.name}{rows}{condition})")
     return text
+
+
+def _show_key(key: RowKey) -> str:
+    return "(" + ", ".join(sql_text(node) for node in (*key.columns, *key.apart)) + ")"
 
 
 def _show_order(key: OrderKey, names: dict[str, MeasureUse]) -> str:

@@ -14,6 +14,7 @@ from semantic.compiler.plan import (
     Cte,
     CteReference,
     Derived,
+    MeasureUse,
     PlanNode,
     Query,
     Relation,
@@ -48,7 +49,7 @@ class PlanTypes:
     def __init__(self, plan: PlanNode, analysis: Analysis) -> None:
         self._parameters = analysis.parameters
         self._relations: dict[str, Relation] = {}
-        self._measures: dict[str, PostgresType] = {}
+        self._measures: dict[str, MeasureUse] = {}
         self._subqueries: dict[str, Query] = {}
         self._ctes: dict[str, Query] = {}
         self._known: dict[tuple[str, str], PostgresType] = {}
@@ -70,7 +71,7 @@ class PlanTypes:
             self._subqueries[node.key] = node.query
         elif isinstance(node, Select):
             for use in node.measures:
-                self._measures[use.key] = use.type
+                self._measures[use.key] = use
 
     def define(self, table: str, name: str, kind: PostgresType) -> None:
         """Make a column known that belongs to no relation of the plan."""
@@ -92,7 +93,8 @@ class PlanTypes:
         """The type of a bound column."""
         table, name = table_of(node), node.name
         if table == MEASURE_TABLE:
-            return self._measures[name]
+            use = self._measures[name]
+            return infer(use.formula, self) if use.type is None else use.type
         key = (table, name)
         known = self._known.get(key)
         if known is None:

@@ -13,7 +13,7 @@ from sqlglot import exp
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.emit_parts import add_scan_tables, aliased
 from semantic.compiler.granularities import column_name
-from semantic.compiler.measures import MeasureDefinition
+from semantic.compiler.measures import MeasureDefinition, at_inputs
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import Names
 from semantic.compiler.scan import Members, ScanBuilder
@@ -104,7 +104,7 @@ def _value(
 def _aggregated(members: Members, relation: Cube | View, definition: MeasureDefinition) -> exp.Expr:
     """A calculated measure as a scalar subquery over the relation's rows."""
     builder = ScanBuilder(members, relation, relation.name, Names(), governed=False)
-    formula = builder.formula(definition, UNKNOWN)
+    formula = at_inputs(definition.formula, builder.inputs(definition, UNKNOWN))
     scan = builder.make()
     columns = {item.name: item.expression for item in scan.columns}
 

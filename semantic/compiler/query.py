@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.names import Names, name_of, quoted
+from semantic.compiler.plain_columns import PlainColumns
 from semantic.compiler.plan import (
     Cte,
     OrderKey,
     Query,
+    RowKey,
     SetOperation,
     Values,
     With,
@@ -85,9 +87,17 @@ class BoundWith:
         """See ``BoundQuery``."""
         return self._body.time_dimension(index)
 
-    def repeated_by(self, index: int) -> Source | None:
+    def hand_up_rows(self, index: int, *, repeated: bool) -> tuple[RowKey, ...]:
+        """See ``BoundQuery``."""
+        return self._body.hand_up_rows(index, repeated=repeated)
+
+    def repeated_by(self, index: int) -> str | None:
         """See ``BoundQuery``."""
         return self._body.repeated_by(index)
+
+    def is_settled(self, index: int, measure: int) -> bool:
+        """See ``BoundQuery``."""
+        return self._body.is_settled(index, measure)
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
@@ -103,7 +113,7 @@ class BoundWith:
         return With(tuple(reversed(built)), body) if built else body
 
 
-class BoundSetOperation:
+class BoundSetOperation(PlainColumns):
     """UNION, INTERSECT, EXCEPT; see ``BoundQuery``. Its columns are all in demand."""
 
     def __init__(
@@ -142,33 +152,15 @@ class BoundSetOperation:
             index,
         )
 
-    is_rows = False
-
-    def is_measure(self, index: int) -> bool:
-        """See ``BoundQuery``."""
-        return False
-
-    def measure(self, index: int) -> MeasureColumn | None:
-        """See ``BoundQuery``."""
-        return None
-
     def demand(self, index: int) -> str:
         """See ``BoundQuery``."""
         return self._columns[index]
-
-    def hand_up(self, index: int) -> exp.Expr:
-        """See ``BoundQuery``."""
-        raise TypeError(self.names[index])
 
     def time_dimension(self, index: int) -> Dimension | None:
         """See ``BoundQuery``."""
         left, right = self._left.time_dimension(index), self._right.time_dimension(index)
         same = left is not None and right is not None and left.granularities == right.granularities
         return left if same else None
-
-    def repeated_by(self, index: int) -> Source | None:
-        """See ``BoundQuery``."""
-        return None
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
@@ -194,7 +186,7 @@ class BoundSetOperation:
         )
 
 
-class BoundValues:
+class BoundValues(PlainColumns):
     """VALUES; see ``BoundQuery``."""
 
     def __init__(self, binder: QueryBinder, node: exp.Values, parent: Scope | None) -> None:
@@ -210,31 +202,9 @@ class BoundValues:
             for item in row:
                 self._resolver.resolve(item, ROWS)
 
-    is_rows = False
-
-    def is_measure(self, index: int) -> bool:
-        """See ``BoundQuery``."""
-        return False
-
-    def measure(self, index: int) -> MeasureColumn | None:
-        """See ``BoundQuery``."""
-        return None
-
     def demand(self, index: int) -> str:
         """See ``BoundQuery``."""
         return self.names[index]
-
-    def hand_up(self, index: int) -> exp.Expr:
-        """See ``BoundQuery``."""
-        raise TypeError(self.names[index])
-
-    def time_dimension(self, index: int) -> Dimension | None:
-        """See ``BoundQuery``."""
-        return None
-
-    def repeated_by(self, index: int) -> Source | None:
-        """See ``BoundQuery``."""
-        return None
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""

@@ -103,6 +103,10 @@ class Resolver:
         if key is not None:
             self._key_columns.add(id(key))
 
+    def is_key(self, visible: VisibleColumn) -> bool:
+        """Whether a column is a grouping key."""
+        return id(visible) in self._key_columns
+
     def resolve(self, node: exp.Expr, context: Context) -> None:
         """Resolve an expression and everything below it."""
         refuse_misread(node)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
-from semantic.compiler.measures import MeasureDefinition, Measures, at_inputs
-from semantic.compiler.model_sql import ModelSql, below, path_of
+from semantic.compiler.measures import MeasureDefinition, MeasureRows, Measures, at_inputs
+from semantic.compiler.model_sql import ModelSql, below, no_primary_key, path_of
 from semantic.compiler.names import Names
 from semantic.compiler.plan import Scan, ScanColumn, ScanJoin
 from semantic.compiler.trees import column, rebuild
@@ -17,7 +18,7 @@ from semantic.model.members import Dimension, Measure, Segment
 from semantic.model.model import ResolutionError
 from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View, ViewMember
-from semantic.model.types import NUMERIC, PostgresType
+from semantic.model.types import NUMERIC, TEXT, PostgresType
 
 
 class Members:
@@ -57,16 +58,10 @@ class Members:
         if not isinstance(found, ViewMember):
             raise TypeError(name)
         self._check_root(relation, found)
-        if found.join_path:
-            raise UnsupportedError(
-                f"{relation.name}.{name} cannot be used: measures of joined cubes in a view are "
-                "not supported yet",
-                hint=f"Use the measures of {relation.root}, the view's root cube.",
-            )
         target = self.sql.model.cubes_by_name[found.cube].members[found.member]
         if not isinstance(target, Measure):
             raise TypeError(name)
-        return self._measures.define(relation.name, name, found.cube, target)
+        return self._measures.define(relation.name, name, found.cube, target, found.join_path)
 
     def row_value(self, relation: Cube | View, name: str) -> exp.Expr:
         """A dimension or segment over base columns, paths seen from the relation's root."""
@@ -170,10 +165,12 @@ class ScanBuilder:
             found = self._columns[key] = self._column(wanted, tree, published.type)
         return column(self.alias, found.name)
 
-    def formula(self, definition: MeasureDefinition, published: PostgresType) -> exp.Expr:
-        """A measure's formula over this scan's columns."""
+    def inputs(
+        self, definition: MeasureDefinition, published: PostgresType
+    ) -> Mapping[str, exp.Column]:
+        """This scan's columns that hold a measure's inputs, by name."""
         kind = definition.input_type(published)
-        names: dict[str, exp.Expr] = {}
+        names: dict[str, exp.Column] = {}
         for name, tree in definition.inputs:
             key = ("input", name, tree)
             found = self._columns.get(key)
@@ -183,7 +180,33 @@ class ScanBuilder:
                 # A calculated measure asked first, which does not know the type.
                 found = self._columns[key] = replace(found, type=kind)
             names[name] = column(self.alias, found.name)
-        return at_inputs(definition.formula, names)
+        return names
+
+    def row_key(self, rows: MeasureRows) -> tuple[exp.Expr, ...]:
+        """The columns that tell the rows apart which a measure is aggregated over.
+
+        Raises:
+            UnsupportedError: their cube declares no primary key.
+        """
+        trees = self._members.sql.primary_key(rows.cube)
+        if not trees:
+            raise no_primary_key(rows.cube)
+        columns: list[exp.Expr] = []
+        for number, tree in enumerate(trees):
+            key = ("key", rows.path, number)
+            found = self._columns.get(key)
+            if found is None:
+                # Nothing asks for its type: it is compared with itself.
+                wanted = ".".join((*rows.path, f"key:{number + 1}"))
+                placed = self.place(below(tree, rows.path))
+                found = self._columns[key] = self._column(wanted, placed, TEXT)
+            columns.append(column(self.alias, found.name))
+        return tuple(columns)
+
+    def repeats(self, rows: MeasureRows) -> bool:
+        """Whether a row that a measure is aggregated over may stand in several rows of the scan."""
+        steps = self._members.sql.model.walk(self._root.name, rows.path)
+        return any(step.join.relationship == "many_to_one" for step in steps)
 
     def make(self) -> Scan:
         """The scan with everything collected so far."""

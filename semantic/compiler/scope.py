@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -10,10 +10,10 @@ from typing import Protocol
 from sqlglot import exp
 
 from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
-from semantic.compiler.measures import MeasureDefinition
+from semantic.compiler.measures import MeasureDefinition, MeasureRows, at_inputs
 from semantic.compiler.model_sql import UnservedMemberError
 from semantic.compiler.names import Names, fold
-from semantic.compiler.plan import CteReference, Derived, Query, Relation
+from semantic.compiler.plan import CteReference, Derived, Query, Relation, RowKey
 from semantic.compiler.scan import Members, ScanBuilder
 from semantic.compiler.trees import column, identifier, rebuild
 from semantic.model.members import Dimension
@@ -112,9 +112,25 @@ class Source:
         """The plan relation; nothing may be asked for afterwards."""
         raise NotImplementedError
 
-    def repeated_by(self, visible: VisibleColumn) -> Source | None:
-        """What may already have repeated the rows that a measure is handed up with."""
+    def repeated_by(self, visible: VisibleColumn) -> str | None:
+        """What repeats the rows of a measure's cube in this source: a name for people."""
         return None
+
+    def row_keys(self, visible: VisibleColumn, *, repeated: bool) -> tuple[RowKey, ...]:
+        """What tells the rows apart that a measure is aggregated over, where they are repeated.
+
+        Args:
+            visible: the measure.
+            repeated: something beside this source repeats its rows.
+
+        Raises:
+            UnsupportedError: nothing tells them apart.
+        """
+        raise TypeError(visible.name)
+
+    def is_settled(self, visible: VisibleColumn, measure: VisibleColumn) -> bool:
+        """Whether a column has one value for each row that a measure is aggregated over."""
+        return visible is measure
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """Sets of columns (by index) whose values no two rows share; an empty set: one row."""
@@ -230,10 +246,50 @@ class CubeSource(Source):
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""
+        definition = self._members.measure(self._relation, visible.name)
+        return at_inputs(definition.formula, self._inputs(visible))
+
+    def _inputs(self, visible: VisibleColumn) -> Mapping[str, exp.Column]:
         if visible.published is None:
             raise TypeError(visible.name)
         definition = self._members.measure(self._relation, visible.name)
-        return self.builder.formula(definition, visible.published.type)
+        return self.builder.inputs(definition, visible.published.type)
+
+    def _rows(self, visible: VisibleColumn) -> tuple[MeasureRows, ...]:
+        return self._members.measure(self._relation, visible.name).rows
+
+    def repeated_by(self, visible: VisibleColumn) -> str | None:
+        """See ``Source.repeated_by``."""
+        for rows in self._rows(visible):
+            if rows.duplicates_matter and self.builder.repeats(rows):
+                return self.relation_name
+        return None
+
+    def row_keys(self, visible: VisibleColumn, *, repeated: bool) -> tuple[RowKey, ...]:
+        """See ``Source.row_keys``."""
+        found = [
+            rows
+            for rows in self._rows(visible)
+            if rows.duplicates_matter and (repeated or self.builder.repeats(rows))
+        ]
+        if not found:
+            return ()
+        names = self._inputs(visible)
+        return tuple(
+            RowKey(
+                self.builder.row_key(rows),
+                frozenset(names[name].name for name in rows.inputs),
+            )
+            for rows in found
+        )
+
+    def is_settled(self, visible: VisibleColumn, measure: VisibleColumn) -> bool:
+        """See ``Source.is_settled``."""
+        if visible is measure:
+            return True
+        return all(rows.path == () for rows in self._rows(measure)) and (
+            not visible.is_measure or all(rows.path == () for rows in self._rows(visible))
+        )
 
     def relation(self) -> Relation:
         """See ``Source.relation``."""
@@ -269,8 +325,14 @@ class BoundQuery(Protocol):
     def time_dimension(self, index: int) -> Dimension | None:
         """See ``Source.time_dimension``."""
 
-    def repeated_by(self, index: int) -> Source | None:
+    def hand_up_rows(self, index: int, *, repeated: bool) -> tuple[RowKey, ...]:
+        """See ``Source.row_keys``, over output columns, ``table`` being ``OUTPUT``."""
+
+    def repeated_by(self, index: int) -> str | None:
         """See ``Source.repeated_by``."""
+
+    def is_settled(self, index: int, measure: int) -> bool:
+        """See ``Source.is_settled``."""
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``, by output column."""
@@ -340,6 +402,9 @@ class QuerySource(Source):
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""
+        return self._outside(self.query.hand_up(visible.index))
+
+    def _outside(self, tree: exp.Expr) -> exp.Expr:
         alias = self.alias
 
         def replace(node: exp.Expr) -> exp.Expr | None:
@@ -347,11 +412,26 @@ class QuerySource(Source):
                 return exp.Column(this=node.this, table=identifier(alias))
             return None
 
-        return rebuild(self.query.hand_up(visible.index), replace)
+        return rebuild(tree, replace)
 
-    def repeated_by(self, visible: VisibleColumn) -> Source | None:
+    def repeated_by(self, visible: VisibleColumn) -> str | None:
         """See ``Source.repeated_by``."""
         return self.query.repeated_by(visible.index)
+
+    def row_keys(self, visible: VisibleColumn, *, repeated: bool) -> tuple[RowKey, ...]:
+        """See ``Source.row_keys``."""
+        return tuple(
+            RowKey(
+                tuple(self._outside(node) for node in key.columns),
+                key.inputs,
+                tuple(self._outside(node) for node in key.apart),
+            )
+            for key in self.query.hand_up_rows(visible.index, repeated=repeated)
+        )
+
+    def is_settled(self, visible: VisibleColumn, measure: VisibleColumn) -> bool:
+        """See ``Source.is_settled``."""
+        return visible is measure or self.query.is_settled(visible.index, measure.index)
 
     def relation(self) -> Relation:
         """See ``Source.relation``."""

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from semantic.compiler.aggregates import contains_aggregate
-from semantic.compiler.multiplicity import linked, row_multiplied_by
+from semantic.compiler.fan_out import FanOut
+from semantic.compiler.multiplicity import linked
 from semantic.compiler.names import name_of, output_name
 from semantic.compiler.plan import (
     Query,
+    RowKey,
 )
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import GROUPS, ROWS, Resolver
@@ -19,7 +21,6 @@ from semantic.compiler.scope import (
     BoundQuery,
     MeasureColumn,
     Scope,
-    Source,
     VisibleColumn,
 )
 from semantic.compiler.select_build import build_select
@@ -27,7 +28,7 @@ from semantic.compiler.select_state import GROUP_SETS, Item, SelectState, limits
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.compiler.trees import column, rebuild
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.errors import SemanticError
 from semantic.model.members import Dimension
 
 _SELECT_CLAUSES = frozenset(
@@ -71,6 +72,7 @@ class BoundSelect:
         clause = from_clause(scope)
         resolver = Resolver(statement, scope, bind)
         self._state = SelectState(statement, node, scope, clause, resolver)
+        self._fan_out = FanOut(self._state)
         self._bind_clauses()
         self.names = [item.name for item in self._state.items]
 
@@ -95,7 +97,9 @@ class BoundSelect:
         self._bind_distinct()
         self._bind_after_grouping()
         self._state.limit, self._state.offset, self._state.with_ties = limits_of(node)
-        self._check_multiplicity()
+        where = self._state.where
+        self._state.from_clause.refuse_products(lambda join: linked(join, where, resolver))
+        self._fan_out.check()
 
     def _expand(self, expressions: list[exp.Expr]) -> Iterator[Item]:
         for node in expressions:
@@ -234,41 +238,37 @@ class BoundSelect:
         if renamed or id(inner) in self._state.resolver.evaluations:
             self._state.statement.name_item(inner, item.name)
 
-    def _check_multiplicity(self) -> None:
-        """A measure counts each row of its source once (J2)."""
-        where, resolver = self._state.where, self._state.resolver
-        self._state.from_clause.refuse_products(lambda join: linked(join, where, resolver))
-        for visible, node in resolver.aggregated:
-            measure = visible.measure
-            if measure is None or not measure.definition.duplicates_matter:
-                continue
-            other = self._repeating(visible)
-            if other is not None:
-                raise UnsupportedError(
-                    f'measure "{visible.name}" cannot be aggregated here: joining "{other.name}" '
-                    "may repeat its rows",
-                    hint="Aggregate the measure in a grouped subquery and join that, or join on "
-                    f"all columns that make a row of {other.name} unique.",
-                    position=position_of(node),
-                )
-
-    def _repeating(self, visible: VisibleColumn) -> Source | None:
-        """A source that may repeat the rows of a measure, here or where it is handed up."""
-        state = self._state
-        if len(state.scope.sources) > 1:
-            other = row_multiplied_by(
-                visible.source, state.from_clause, state.where, state.resolver
-            )
-            if other is not None:
-                return other
-        return visible.source.repeated_by(visible)
-
     # What the query around may ask.
 
-    def repeated_by(self, index: int) -> Source | None:
+    def repeated_by(self, index: int) -> str | None:
         """See ``BoundQuery``."""
         visible = self._handed_up(index)
-        return None if visible is None else self._repeating(visible)
+        return None if visible is None else self._fan_out.repeated_by(visible)
+
+    def hand_up_rows(self, index: int, *, repeated: bool) -> tuple[RowKey, ...]:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        if visible is None:
+            raise TypeError(self._state.items[index].name)
+        source = visible.source
+        beside = repeated or self._fan_out.beside(visible) is not None
+        return tuple(
+            RowKey(
+                tuple(self._output(node) for node in key.columns),
+                None
+                if key.inputs is None
+                else frozenset(self._hide(column(source.alias, name)) for name in key.inputs),
+                tuple(self._output(node) for node in key.apart),
+            )
+            for key in source.row_keys(visible, repeated=beside)
+        )
+
+    def is_settled(self, index: int, measure: int) -> bool:
+        """See ``BoundQuery``."""
+        visible, counted = self._handed_up(index), self._handed_up(measure)
+        if visible is None or counted is None or visible.source is not counted.source:
+            return False
+        return visible.source.is_settled(visible, counted)
 
     @property
     def is_transparent(self) -> bool:
@@ -330,12 +330,18 @@ class BoundSelect:
         if visible is None:
             raise TypeError(self._state.items[index].name)
 
+        return self._output(visible.source.formula(visible))
+
+    def _output(self, tree: exp.Expr) -> exp.Expr:
+        """The same over hidden outputs."""
+        aliases = {source.alias for source in self._state.scope.sources}
+
         def replace(node: exp.Expr) -> exp.Expr | None:
-            if isinstance(node, exp.Column) and node.table == visible.source.alias:
+            if isinstance(node, exp.Column) and node.table in aliases:
                 return column(OUTPUT, self._hide(node))
             return None
 
-        return rebuild(visible.source.formula(visible), replace)
+        return rebuild(tree, replace)
 
     def _hide(self, node: exp.Column) -> str:
         key = (node.table, node.name)
@@ -396,7 +402,7 @@ class BoundSelect:
         if self._state.distinct:
             for index in range(len(self._state.items)):
                 self.demand(index)
-        return build_select(self._state)
+        return build_select(self._state, self._fan_out)
 
 
 def _set_keys(node: exp.Expr) -> Iterator[exp.Expr]:

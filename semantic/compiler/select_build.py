@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
-from semantic.compiler.aggregates import result_type
+from semantic.compiler.aggregates import aggregate_name, result_type
 from semantic.compiler.emit_parts import postgres_data_type
+from semantic.compiler.fan_out import FanOut
 from semantic.compiler.granularities import column_name, period_of, truncated
 from semantic.compiler.names import name_of
 from semantic.compiler.period_use import PeriodUse
@@ -24,22 +27,25 @@ from semantic.compiler.resolve import Evaluation
 from semantic.compiler.scope import MergedColumn, VisibleColumn
 from semantic.compiler.select_state import GROUP_SETS, Item, SelectState
 from semantic.compiler.statement import unsupported
-from semantic.compiler.trees import column, rebuild
+from semantic.compiler.trees import column, copied, rebuild
 from semantic.errors import SemanticError, UnsupportedError
 
 
-def build_select(state: SelectState) -> Query:
+def build_select(state: SelectState, fan_out: FanOut) -> Query:
     """Make the plan node; nothing may be asked of the SELECT afterwards."""
-    return _Build(state).make()
+    return _Build(state, fan_out).make()
 
 
 class _Build:
     """Makes the plan node of one SELECT."""
 
-    def __init__(self, state: SelectState) -> None:
+    def __init__(self, state: SelectState, fan_out: FanOut) -> None:
         self._state = state
+        self._fan_out = fan_out
         self._uses: list[MeasureUse] = []
         self._subqueries: list[Subquery] = []
+        # The markers of subqueries by node: a key that an output names is one expression with it.
+        self._markers: dict[int, exp.Expr] = {}
 
     def make(self) -> Query:
         state = self._state
@@ -134,6 +140,9 @@ class _Build:
         evaluation = self._state.resolver.evaluations.get(id(node))
         if evaluation is not None:
             return self._evaluation(evaluation)
+        aggregate = self._row_aggregate(node)
+        if aggregate is not None:
+            return aggregate
         period = self._state.resolver.periods.get(id(node))
         if period is not None:
             return self._period(period)
@@ -145,6 +154,25 @@ class _Build:
         if isinstance(node, exp.Query):
             return self._subquery(node)
         return None
+
+    def _row_aggregate(self, node: exp.Expr) -> exp.Expr | None:
+        """An aggregate over measures' values of rows, where the rows may be repeated."""
+        call = node.this if isinstance(node, exp.Filter) else node
+        found = self._fan_out.row_aggregate(call)
+        if found is None:
+            return None
+        visible, row_key = found
+        row_key = replace(row_key, apart=tuple(self.expression(item) for item in row_key.apart))
+        condition: exp.Expr | None = None
+        if call is not node:
+            where = node.expression
+            condition = self.expression(where.this if isinstance(where, exp.Where) else where)
+        formula = rebuild(call, lambda item: None if item is call else self._replace(item))
+        key = self._state.statement.next_key()
+        name = f"{aggregate_name(call)} of {visible.name}"
+        alias = visible.source.alias
+        self._uses.append(MeasureUse(key, name, alias, formula, True, None, condition, (row_key,)))
+        return column(MEASURE_TABLE, key)
 
     def _value(self, visible: VisibleColumn, node: exp.Expr | None) -> exp.Expr:
         try:
@@ -192,8 +220,9 @@ class _Build:
             raise TypeError(visible.name)
         formula = visible.source.formula(visible)
         condition = self._optional(evaluation.filter)
+        row_keys = self._fan_out.row_keys(visible)
         for use in self._uses:
-            same = use.formula == formula and use.filter == condition
+            same = use.formula == formula and use.filter == condition and use.row_keys == row_keys
             if same and use.alias == visible.source.alias:
                 return column(MEASURE_TABLE, use.key)
         name = f"{measure.definition.relation}.{measure.definition.name}"
@@ -207,11 +236,15 @@ class _Build:
                 measure.definition.portable,
                 measure.type,
                 condition,
+                row_keys,
             )
         )
         return column(MEASURE_TABLE, key)
 
     def _subquery(self, node: exp.Query) -> exp.Expr:
+        known = self._markers.get(id(node))
+        if known is not None:
+            return copied(known)
         bound = self._state.resolver.subqueries.get(id(node))
         if bound is None:
             raise unsupported("a subquery at this place", node)
@@ -220,7 +253,9 @@ class _Build:
         key = self._state.statement.next_key()
         self._subqueries.append(Subquery(key, bound.build()))
         marker = exp.Select(expressions=[column(SUBQUERY_TABLE, key)])
-        return exp.Subquery(this=marker) if isinstance(node, exp.Subquery) else marker
+        made = exp.Subquery(this=marker) if isinstance(node, exp.Subquery) else marker
+        self._markers[id(node)] = made
+        return made
 
 
 def merged_value(pair: MergedColumn) -> exp.Expr:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from semantic.compiler.bind import BoundStatement
+from semantic.compiler.lower import LOWERINGS, Lowering
 from semantic.compiler.plan import Query, explain
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.errors import SemanticError
@@ -14,6 +15,7 @@ from tests.compiler.conftest import SETTINGS, Shop
 from tests.compiler.datadriven import Case, read_cases, run
 
 DATA = Path(__file__).parent / "testdata"
+LOWERING_NAMES = [lowering.__name__ for lowering in LOWERINGS]
 RULE_NAMES = [rule.__name__ for rule in RULES]
 
 
@@ -27,10 +29,18 @@ def _bound(shop: Shop, sql: str) -> BoundStatement:
     return bound
 
 
-def _plan(shop: Shop, sql: str, rules: tuple[Rule, ...] = ()) -> Query:
+def _plan(
+    shop: Shop,
+    sql: str,
+    rules: tuple[Rule, ...] = (),
+    lowerings: tuple[Lowering, ...] = LOWERINGS,
+) -> Query:
     bound = _bound(shop, sql)
     assert bound.plan is not None, bound.deferred
-    return rewrite(bound.plan, rules)
+    plan = bound.plan
+    for lowering in lowerings:
+        plan = lowering(plan)
+    return rewrite(plan, rules)
 
 
 def show_error(sql: str, error: SemanticError) -> str:
@@ -74,7 +84,25 @@ def test_errors(path: Path, shop: Shop) -> None:
 
 @pytest.mark.parametrize("path", _files("plan"), ids=lambda path: path.stem)
 def test_plan(path: Path, shop: Shop) -> None:
-    run(path, lambda case: explain(_plan(shop, case.text)))
+    run(path, lambda case: explain(_plan(shop, case.text, lowerings=())))
+
+
+@pytest.mark.parametrize("path", _files("lower"), ids=lambda path: path.stem)
+def test_lower(path: Path, shop: Shop) -> None:
+    """A lowering has something to write out, or nothing."""
+    position = LOWERING_NAMES.index(path.stem)
+
+    def perform(case: Case) -> str:
+        before = _plan(shop, case.text, lowerings=LOWERINGS[:position])
+        after = LOWERINGS[position](before)
+        fired = case.options.get("expect") == path.stem
+        assert (after != before) is fired, explain(after)
+        return explain(after)
+
+    run(path, perform)
+    options = [case.options for case in read_cases(path)]
+    assert any("expect" in option for option in options)
+    assert any("expect-not" in option for option in options)
 
 
 @pytest.mark.parametrize("path", _files("rewrite"), ids=lambda path: path.stem)
@@ -97,5 +125,8 @@ def test_rewrite(path: Path, shop: Shop) -> None:
 
 def test_every_rule_has_fixtures_and_a_file() -> None:
     assert [path.stem for path in _files("rewrite")] == sorted(RULE_NAMES)
+    assert [path.stem for path in _files("lower")] == sorted(LOWERING_NAMES)
+    for lowering in LOWERINGS:
+        assert lowering.__module__ == f"semantic.compiler.lower.{lowering.__name__}"
     for rule in RULES:
         assert rule.__module__ == f"semantic.compiler.rewrite.{rule.__name__}"

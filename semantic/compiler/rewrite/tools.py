@@ -77,10 +77,20 @@ def _changed(item: object, change: Change) -> object:
     if isinstance(item, Projection | OrderKey):
         return replace(item, expression=change(item.expression))
     if isinstance(item, MeasureUse):
-        return item if item.filter is None else replace(item, filter=change(item.filter))
+        return _changed_use(item, change)
     if isinstance(item, tuple):
         return tuple(_changed(part, change) for part in item)
     return item
+
+
+def _changed_use(use: MeasureUse, change: Change) -> MeasureUse:
+    """A measure's formula may speak of columns outside only where it is PostgreSQL's."""
+    updates: dict[str, exp.Expr] = {}
+    if use.filter is not None:
+        updates["filter"] = change(use.filter)
+    if use.portable:
+        updates["formula"] = change(use.formula)
+    return replace(use, **updates) if updates else use  # type: ignore[arg-type]
 
 
 def everywhere(node: Node, change: Change) -> Node:

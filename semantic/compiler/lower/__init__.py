@@ -1,0 +1,19 @@
+"""Lowerings: steps every plan takes before the rewrite rules, which may not be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from semantic.compiler.lower.deduplicate import deduplicate
+from semantic.compiler.plan import Query
+
+Lowering = Callable[[Query], Query]
+
+LOWERINGS: tuple[Lowering, ...] = (deduplicate,)
+
+
+def lower(plan: Query) -> Query:
+    """Write out what a plan says in short."""
+    for lowering in LOWERINGS:
+        plan = lowering(plan)
+    return plan
