@@ -30,6 +30,7 @@ NOTICE_RESPONSE = ord("N")
 PARAMETER_DESCRIPTION = ord("t")
 PARAMETER_STATUS = ord("S")
 PARSE_COMPLETE = ord("1")
+PORTAL_SUSPENDED = ord("s")
 READY_FOR_QUERY = ord("Z")
 ROW_DESCRIPTION = ord("T")
 
@@ -97,6 +98,8 @@ class ChildConnection(asyncio.Protocol):
         self._queued = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._lost = False
 
     @property
@@ -114,7 +117,16 @@ class ChildConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._lost = True
+        self._writable.set()
         self._wake()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol: the server reads slower than it is sent to."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._writable.set()
 
     def data_received(self, data: bytes) -> None:
         """Cut the bytes into messages and wake the reader."""
@@ -175,6 +187,10 @@ class ChildConnection(asyncio.Protocol):
             raise ConnectionLostError
         self.outstanding += answers
         self._transport.write(data)
+
+    async def writable(self) -> None:
+        """Wait while the server does not take what was sent."""
+        await self._writable.wait()
 
     async def receive(self) -> Message:
         """The next message, in order. Raises ConnectionLostError when there will be none."""

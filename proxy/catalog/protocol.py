@@ -26,6 +26,7 @@ EXECUTE = b"E\x00\x00\x00\x09\x00\x00\x00\x00\x00"
 """Execute of the unnamed portal without a row limit."""
 
 COPY_FAIL = b"f\x00\x00\x00\x0c" + b"refused\x00"
+COPY_DONE = b"c\x00\x00\x00\x04"
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -71,9 +72,10 @@ def bind(
     parameter_formats: Sequence[int],
     parameters: Sequence[bytes | None],
     result_formats: Sequence[int],
+    portal: str = "",
 ) -> bytes:
-    """Bind the unnamed statement to the unnamed portal."""
-    parts = [b"\x00\x00", _UINT16.pack(len(parameter_formats))]
+    """Bind the unnamed statement to a portal."""
+    parts = [text(portal) + b"\x00", _UINT16.pack(len(parameter_formats))]
     parts += [_INT16.pack(code) for code in parameter_formats]
     parts.append(_UINT16.pack(len(parameters)))
     for value in parameters:
@@ -84,6 +86,21 @@ def bind(
     parts.append(_UINT16.pack(len(result_formats)))
     parts += [_INT16.pack(code) for code in result_formats]
     return message(b"B", b"".join(parts))
+
+
+def describe_portal(portal: str) -> bytes:
+    """Describe of a portal."""
+    return message(b"D", b"P" + text(portal))
+
+
+def execute(portal: str, rows: int) -> bytes:
+    """Execute of a portal, at most so many rows; 0 for all."""
+    return message(b"E", text(portal) + _INT32.pack(rows))
+
+
+def close_portal(portal: str) -> bytes:
+    """Close of a portal."""
+    return message(b"C", b"P" + text(portal))
 
 
 def fields_of(body: bytes) -> dict[str, str]:

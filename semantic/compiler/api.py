@@ -9,14 +9,37 @@ from semantic.model.types import PostgresType
 
 
 @dataclass(frozen=True, slots=True)
+class TemporaryTable:
+    """A temporary table of the session.
+
+    Attributes:
+        types: of the columns; that of a numeric without precision may be narrower than declared,
+            where all its values have the same number of decimals.
+        keys: sets of columns, by index, in whose values no two rows agree (unless one is NULL).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    types: tuple[PostgresType, ...]
+    keys: tuple[frozenset[int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """The session's settings that may change what a statement means or returns."""
+    """The session's settings, and its temporary tables: what may change a statement's meaning.
+
+    Attributes:
+        temporary_tables: those that the statement may name.
+        temporary_schema: the schema's own name, besides ``pg_temp``.
+    """
 
     user: str
     database: str
     time_zone: str = "UTC"
     measure_aggregates: Literal["strict", "defined"] = "strict"
     search_path: tuple[str, ...] = ("public",)
+    temporary_tables: tuple[TemporaryTable, ...] = ()
+    temporary_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +72,15 @@ class ParameterUse:
 
 
 @dataclass(frozen=True, slots=True)
+class TemporaryColumn:
+    """A column of a temporary table, whose values are bound as one array of ``type``."""
+
+    table: str
+    column: str
+    type: PostgresType
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledStatement:
     """One statement in the warehouse's dialect, ready to be run.
 
@@ -59,6 +91,7 @@ class CompiledStatement:
         columns: result columns; the SQL returns them in this order, cast to these types.
         plan: the plan as text, one line per node.
         relations: names of the cubes and views read.
+        temporary: the columns of temporary tables that it reads: parameters behind the client's.
     """
 
     sql: str
@@ -67,3 +100,4 @@ class CompiledStatement:
     columns: tuple[ResultColumn, ...]
     plan: str
     relations: tuple[str, ...]
+    temporary: tuple[TemporaryColumn, ...] = ()

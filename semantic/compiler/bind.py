@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from semantic.compiler.api import SessionSettings
+from semantic.compiler.api import SessionSettings, TemporaryColumn
 from semantic.compiler.expressions import check_functions
 from semantic.compiler.names import fold
 from semantic.compiler.parse import parse
@@ -35,6 +35,7 @@ class BoundStatement:
         relations: the cubes and views that it reads.
         data_source: the warehouse that it runs on.
         deferred: what to raise should PostgreSQL accept the text all the same.
+        temporary: the columns of temporary tables that it reads.
     """
 
     sql: str
@@ -44,6 +45,7 @@ class BoundStatement:
     relations: tuple[str, ...]
     data_source: str
     deferred: SemanticError | None = None
+    temporary: tuple[TemporaryColumn, ...] = ()
 
     @property
     def analysis_sql(self) -> str:
@@ -94,6 +96,7 @@ class Binder:
             tuple(statement.cubes),
             statement.data_source,
             statement.deferred,
+            statement.temporary.columns(),
         )
 
     def _may_touch(self, sql: str) -> bool:
@@ -102,7 +105,7 @@ class Binder:
 
     def _touches(self, binder: QueryBinder, table: exp.Table) -> bool:
         """Whether a table name means a cube or view, and not a WITH query around it."""
-        if binder.relation_of(table) is None:
+        if binder.relation_of(table) is None or binder.temporary_of(table) is not None:
             return False
         if table.args.get("db") is not None:
             return True

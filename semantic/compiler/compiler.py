@@ -89,7 +89,8 @@ class Compiler:
             )
         dialect = self._sql.dialect(bound.data_source)
         try:
-            emitted = emit(plan, analysis, dialect, settings)
+            arrays = tuple(item.type for item in bound.temporary)
+            emitted = emit(plan, analysis, dialect, settings, arrays)
         except RecursionError as error:
             raise _too_deep() from error
         return CompiledStatement(
@@ -99,6 +100,7 @@ class Compiler:
             columns=analysis.columns,
             plan=explain(plan),
             relations=bound.relations,
+            temporary=bound.temporary,
         )
 
     def plan(self, bound: BoundStatement) -> Query:

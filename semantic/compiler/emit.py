@@ -38,11 +38,13 @@ from semantic.compiler.plan import (
     Scan,
     Select,
     SetOperation,
+    TemporaryRows,
     Values,
     With,
     query_columns,
 )
 from semantic.compiler.plan_types import PlanTypes, subquery_key
+from semantic.compiler.temporary import temporary_rows
 from semantic.compiler.trees import column, copied, enclose, identifier, rebuild, table_of
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
@@ -61,11 +63,21 @@ class Emitted:
     parameters: tuple[ParameterUse, ...]
 
 
-def emit(plan: Query, analysis: Analysis, dialect: str, settings: SessionSettings) -> Emitted:
-    """Write a plan in a dialect, every result column cast to the type announced for it."""
-    emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings)
+def emit(
+    plan: Query,
+    analysis: Analysis,
+    dialect: str,
+    settings: SessionSettings,
+    arrays: tuple[PostgresType, ...] = (),
+) -> Emitted:
+    """Write a plan in a dialect, every result column cast to the type announced for it.
+
+    Args:
+        arrays: types of the parameters behind the client's.
+    """
+    emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings, len(analysis.parameters))
     tree = emitter.statement(plan, analysis.columns)
-    uses = number_parameters(tree, analysis)
+    uses = number_parameters(tree, (*analysis.parameters, *arrays))
     try:
         text = dialect_of(dialect).generate(tree, copy=False, unsupported_level=ErrorLevel.RAISE)
     except UnsupportedDialectError as error:
@@ -77,8 +89,11 @@ def emit(plan: Query, analysis: Analysis, dialect: str, settings: SessionSetting
 
 
 class _Emitter:
-    def __init__(self, types: PlanTypes, dialect: str, settings: SessionSettings) -> None:
+    def __init__(
+        self, types: PlanTypes, dialect: str, settings: SessionSettings, parameters: int
+    ) -> None:
         self._types = types
+        self._clients_parameters = parameters
         self._dialect = dialect
         self._settings = settings
         self._translated: dict[exp.Expr, exp.Expr] = {}
@@ -403,6 +418,8 @@ class _Emitter:
                 subquery.set("alias", None)
                 return exp.Lateral(this=subquery, alias=alias)
             return subquery
+        if isinstance(relation, TemporaryRows):
+            return temporary_rows(relation, self._dialect, self._clients_parameters)
         if isinstance(relation, CteReference):
             alias = exp.TableAlias(this=identifier(relation.alias))
             return exp.Table(this=identifier(relation.cte), alias=alias)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
-from semantic.compiler.api import Analysis, ParameterUse, ResultColumn
+from semantic.compiler.api import ParameterUse, ResultColumn
 from semantic.compiler.names import Names
 from semantic.compiler.plan import OrderKey, Scan
 from semantic.compiler.trees import copied, identifier
@@ -121,19 +121,21 @@ def final_names(columns: tuple[ResultColumn, ...]) -> list[str]:
     return [names.take(column.name) for column in columns]
 
 
-def number_parameters(tree: exp.Expr, analysis: Analysis) -> tuple[ParameterUse, ...]:
+def number_parameters(
+    tree: exp.Expr, parameters: Sequence[PostgresType]
+) -> tuple[ParameterUse, ...]:
     """Number a tree's placeholders anew, without gaps, in the order of the text."""
     uses: dict[int, int] = {}
-    if not analysis.parameters:
+    if not parameters:
         return ()
     for node in list(tree.find_all(exp.Parameter, bfs=False)):
         number = int(node.this.name)
         place = uses.setdefault(number - 1, len(uses) + 1)
         node.set("this", exp.Literal.number(place))
     for index in uses:
-        if index >= len(analysis.parameters):
+        if index >= len(parameters):
             raise SemanticError("42P02", f"there is no parameter ${index + 1}")
-    return tuple(ParameterUse(index, analysis.parameters[index]) for index in uses)
+    return tuple(ParameterUse(index, parameters[index]) for index in uses)
 
 
 _SPELLED = {

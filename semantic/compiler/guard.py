@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from semantic.compiler.utility.tables import may_change
 from semantic.errors import SemanticError
 
 _OPAQUE = re.compile(
@@ -89,9 +90,12 @@ def check_length(sql: str, limits: GuardLimits) -> None:
 def reads_at_once(text: str, limits: GuardLimits) -> bool:
     """Whether telling what kind of statement this is takes no time.
 
-    A query is told by its first word; anything else is read to its end.
+    A query is told by its first word, unless a word in it may make it change a table; anything else
+    is read to its end.
     """
-    return len(text) <= limits.inline_length or _QUERY.match(text) is not None
+    if len(text) <= limits.inline_length:
+        return True
+    return _QUERY.match(text) is not None and not may_change(text)
 
 
 def inspect(sql: str, limits: GuardLimits) -> Verdict:

@@ -157,6 +157,24 @@ class CteReference(Relation):
 
 
 @dataclass(frozen=True, slots=True)
+class TemporaryRows(Relation):
+    """A temporary table of the session, its rows bound as arrays.
+
+    Attributes:
+        columns: name, type and the number of the array among the statement's, from 0.
+    """
+
+    alias: str
+    table: str
+    columns: tuple[tuple[str, PostgresType, int], ...]
+
+    def describe(self) -> str:
+        """One stable line."""
+        names = ", ".join(name for name, _, _ in self.columns)
+        return f"temporary {self.table} as {self.alias} [{names}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Join(Relation):
     """A relational join as the client wrote it."""
 

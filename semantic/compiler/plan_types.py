@@ -23,6 +23,7 @@ from semantic.compiler.plan import (
     Select,
     SetOperation,
     Subquery,
+    TemporaryRows,
     Values,
     With,
     query_columns,
@@ -60,7 +61,7 @@ class PlanTypes:
             self._register(node)
 
     def _register(self, node: PlanNode) -> None:
-        if isinstance(node, Scan | Derived | CteReference):
+        if isinstance(node, Scan | Derived | CteReference | TemporaryRows):
             self._relations[node.alias] = node
             if isinstance(node, Scan):
                 for item in node.columns:
@@ -154,6 +155,8 @@ class PlanTypes:
         relation = self._relations[table]
         if isinstance(relation, Scan):
             return self._scan_columns[(table, name)].type
+        if isinstance(relation, TemporaryRows):
+            return next(kind for own, kind, _ in relation.columns if own == name)
         query = self._ctes[relation.cte] if isinstance(relation, CteReference) else None
         if isinstance(relation, Derived):
             query = relation.query

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.api import TemporaryTable
 from semantic.compiler.names import Names, name_of, quoted
 from semantic.compiler.plain_columns import PlainColumns
 from semantic.compiler.plan import (
@@ -32,6 +33,7 @@ from semantic.compiler.select import BoundSelect
 from semantic.compiler.select_state import limits_of
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
+from semantic.compiler.temporary_source import TemporarySource, find_temporary
 from semantic.compiler.trees import column, identifier, rebuild
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension
@@ -348,6 +350,12 @@ class QueryBinder:
             return QuerySource(
                 alias or name, plan_alias, cte.query, column_names=names, cte=cte.key
             )
+        temporary = self.temporary_of(node)
+        if temporary is not None:
+            plan_alias = self.statement.names.take(alias or name)
+            return TemporarySource(
+                alias or name, plan_alias, temporary, columns, self.statement.temporary
+            )
         return self._cube(node, name, alias or name, columns)
 
     def _find_cte(self, name: str) -> BoundCte | None:
@@ -404,6 +412,19 @@ class QueryBinder:
         if name in self.statement.relations:
             return name
         return None if node.this.args.get("quoted") else self.statement.folded.get(name)
+
+    def temporary_of(self, node: exp.Table) -> TemporaryTable | None:
+        """The temporary table of the session that a table name means."""
+        settings = self.statement.settings
+        if not settings.temporary_tables or not isinstance(node.this, exp.Identifier):
+            return None
+        schema = node.args.get("db")
+        return find_temporary(
+            settings,
+            None if schema is None else name_of(schema),
+            name_of(node.this),
+            published=schema is None and self.relation_of(node) is not None,
+        )
 
     def _not_a_cube(self, node: exp.Table, name: str) -> SemanticError:
         schema = node.args.get("db")

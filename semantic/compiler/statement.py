@@ -12,6 +12,7 @@ from semantic.compiler.api import SessionSettings
 from semantic.compiler.names import Names, quoted
 from semantic.compiler.positions import Edit, position_of, start_of
 from semantic.compiler.scan import Members
+from semantic.compiler.temporary import TemporaryUses
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.published import PublishedRelation
 
@@ -27,6 +28,7 @@ class Statement:
         cubes: names of the cubes and views that were found.
         sources: the data sources that they are in.
         foreign: the first relation that is neither a cube, a view nor a WITH query.
+        temporary: the columns of temporary tables that are in demand.
     """
 
     sql: str
@@ -41,6 +43,7 @@ class Statement:
     data_sources: dict[str, None] = field(default_factory=dict)
     deferred: SemanticError | None = None
     foreign: exp.Table | None = None
+    temporary: TemporaryUses = field(default_factory=TemporaryUses)
     _counter: int = 0
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from semantic.compiler.utility import copying, cursors, others, settings, transactions
+from semantic.compiler.utility import copying, cursors, others, settings, tables, transactions
 from semantic.compiler.utility.errors import StatementSyntaxError
 from semantic.compiler.utility.lexer import Kind
 from semantic.compiler.utility.reader import Reader
@@ -44,6 +44,7 @@ from semantic.compiler.utility.types import (
     SetTransaction,
     Show,
     Statement,
+    TableChange,
     TransactionOptions,
     Unlisten,
 )
@@ -78,10 +79,11 @@ _COMMANDS: dict[str, Callable[[Reader], Statement]] = {
     "unlisten": others.unlisten,
     "notify": others.notify,
     "lock": others.lock,
-    "create": others.definition,
-    "alter": others.definition,
-    "drop": others.definition,
+    "create": tables.definition,
+    "alter": tables.definition,
+    "drop": tables.definition,
     **dict.fromkeys(others.PLAIN_VERBS, others.plain),
+    **dict.fromkeys(tables.VERBS, tables.change),
     **dict.fromkeys(others.PHRASES, others.phrase),
 }
 
@@ -93,17 +95,17 @@ def parse_statement(text: str) -> Statement:
     looked into: whether it is one is for its parser to say.
     """
     if _QUERY.match(text):
-        return Select(text)
+        return tables.query(text)
     reader = Reader(text)
     token = reader.token
     if token.kind is Kind.WORD:
         if token.value in _QUERY_WORDS:
-            return Select(text)
+            return tables.query(text)
         command = _COMMANDS.get(token.value)
         if command is not None:
             return command(reader)
     elif token.kind is Kind.MARK and token.value == "(":
-        return Select(text)
+        return tables.query(text)
     raise reader.fault()
 
 
@@ -139,6 +141,7 @@ __all__ = [
     "Statement",
     "StatementSyntaxError",
     "StatementText",
+    "TableChange",
     "TransactionOptions",
     "Unlisten",
     "parse_statement",

@@ -21,6 +21,7 @@ from semantic.compiler.plan import (
     Relation,
     Scan,
     Select,
+    TemporaryRows,
 )
 from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
 from semantic.compiler.trees import column, is_column_of, rebuild, table_of
@@ -123,7 +124,7 @@ def _aliases(relation: Relation) -> Iterator[str]:
     if isinstance(relation, Join):
         yield from _aliases(relation.left)
         yield from _aliases(relation.right)
-    elif isinstance(relation, Scan | Derived | CteReference):
+    elif isinstance(relation, Scan | Derived | CteReference | TemporaryRows):
         yield relation.alias
 
 

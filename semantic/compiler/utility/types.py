@@ -326,3 +326,21 @@ class Other(Statement):
     verb: str
     text: str
     temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange(Other):
+    """A statement that makes, fills, changes or drops tables: what may be about temporary ones.
+
+    Attributes:
+        names: schema (None where not said) and name of each table; of the index for DROP INDEX.
+        missing_ok: IF EXISTS.
+    """
+
+    names: tuple[tuple[str | None, str], ...] = ()
+    missing_ok: bool = False
+
+    @property
+    def creates(self) -> bool:
+        """Whether it makes the table that it names."""
+        return self.verb in ("CREATE TABLE", "CREATE TABLE AS", "SELECT INTO")
