@@ -45,7 +45,7 @@ from semantic.compiler.plan import (
 )
 from semantic.compiler.plan_types import PlanTypes, subquery_key
 from semantic.compiler.temporary import temporary_rows
-from semantic.compiler.trees import column, copied, enclose, identifier, rebuild, table_of
+from semantic.compiler.trees import all_of, column, copied, enclose, identifier, rebuild, table_of
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -402,6 +402,9 @@ class _Emitter:
             inner.set("joins", right_joins)
             right_first = exp.Paren(this=inner)
         condition = None if source.condition is None else self._expression(source.condition, uses)
+        if source.model_condition is not None:
+            model = copied(source.model_condition)
+            condition = all_of([model] if condition is None else [model, condition])
         side = source.kind if source.kind in {"LEFT", "RIGHT", "FULL"} else None
         kind = source.kind if source.kind in {"CROSS", "INNER"} else None
         joins.append(exp.Join(this=right_first, side=side, kind=kind, on=condition))

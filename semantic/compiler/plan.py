@@ -176,17 +176,27 @@ class TemporaryRows(Relation):
 
 @dataclass(frozen=True, slots=True)
 class Join(Relation):
-    """A relational join as the client wrote it."""
+    """A join as the client wrote it, or as the model declares it.
+
+    Attributes:
+        condition: of the client's text.
+        model_condition: of the model, in the warehouse's dialect over columns of the scans.
+        path: how the model calls its join, as ``flights.origin``.
+    """
 
     left: Relation
     right: Relation
     kind: Literal["INNER", "LEFT", "RIGHT", "FULL", "CROSS"]
     condition: exp.Expr | None
+    model_condition: exp.Expr | None = None
+    path: str = ""
 
     def describe(self) -> str:
         """One stable line."""
-        on = "" if self.condition is None else f" on {sql_text(self.condition)}"
-        return f"{self.kind.lower()} join{on}"
+        path = f" by {self.path}" if self.path else ""
+        conditions = [item for item in (self.model_condition, self.condition) if item is not None]
+        on = " on " + " and ".join(sql_text(item) for item in conditions) if conditions else ""
+        return f"{self.kind.lower()} join{path}{on}"
 
 
 @dataclass(frozen=True, slots=True)

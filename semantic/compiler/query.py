@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.api import TemporaryTable
+from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, name_of, quoted
 from semantic.compiler.plain_columns import PlainColumns
 from semantic.compiler.plan import (
@@ -26,7 +27,6 @@ from semantic.compiler.scope import (
     CubeSource,
     MeasureColumn,
     QuerySource,
-    Scope,
     Source,
 )
 from semantic.compiler.select import BoundSelect
@@ -274,7 +274,7 @@ class QueryBinder:
                 self.statement,
                 node,
                 parent,
-                lambda scope: FromClause(node, scope, self._source),
+                lambda scope: FromClause(self.statement, node, scope, self._source),
                 self.bind,
             )
         if isinstance(node, exp.SetOperation):
@@ -369,8 +369,6 @@ class QueryBinder:
         found = self.relation_of(node)
         if found is None:
             raise self._not_a_cube(node, name)
-        if columns:
-            raise unsupported("column aliases for a cube", node, "Rename columns in a subquery.")
         published = statement.relations[found]
         relation = statement.members.sql.model.relation(found)
         if relation is None:
@@ -387,6 +385,7 @@ class QueryBinder:
                 published,
                 statement.members,
                 statement.names,
+                columns,
             )
         except UnsupportedError as error:
             error.position = error.position or position_of(node)

@@ -20,11 +20,13 @@ from semantic.compiler.aggregates import (
     is_measure_call,
     reading_of,
 )
+from semantic.compiler.join_field import is_join_field, misplaced_join_field
+from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import name_of, quoted
 from semantic.compiler.parse import refuse_misread
 from semantic.compiler.period_use import PeriodUse, find_period
 from semantic.compiler.positions import position_of
-from semantic.compiler.scope import BoundQuery, MeasureColumn, Scope, VisibleColumn
+from semantic.compiler.scope import BoundQuery, MeasureColumn, VisibleColumn
 from semantic.compiler.statement import Statement, unsupported
 from semantic.errors import SemanticError, UnsupportedError
 
@@ -170,9 +172,11 @@ class Resolver:
     def _not_found(
         self, node: exp.Column, table: str | None, name: str, *, ambiguous: bool
     ) -> None:
+        if is_join_field(node):
+            raise misplaced_join_field(node)
         scope: Scope | None = self._scope
         while table is None and scope is not None:
-            if scope.has_source(name):
+            if scope.named(name):
                 raise unsupported("a whole row as a value", node)
             scope = scope.parent
         if ambiguous:

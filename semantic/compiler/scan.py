@@ -18,7 +18,7 @@ from semantic.model.members import Dimension, Measure, Segment
 from semantic.model.model import ResolutionError
 from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View, ViewMember
-from semantic.model.types import NUMERIC, TEXT, PostgresType
+from semantic.model.types import NUMERIC, TEXT, UNKNOWN, PostgresType
 
 
 class Members:
@@ -208,6 +208,17 @@ class ScanBuilder:
         steps = self._members.sql.model.walk(self._root.name, rows.path)
         return any(step.join.relationship == "many_to_one" for step in steps)
 
+    def base_column(self, tree: exp.Column) -> exp.Column:
+        """A column of the base tables as it is, for conditions in the warehouse's dialect."""
+        key = ("base", tree)
+        found = self._columns.get(key)
+        if found is None:
+            placed = self.place(tree)
+            same = (item for item in self._columns.values() if item.expression == placed)
+            found = next(same, None) or self._column(tree.name, placed, UNKNOWN)
+            self._columns[key] = found
+        return column(self.alias, found.name)
+
     def make(self) -> Scan:
         """The scan with everything collected so far."""
         return Scan(
@@ -217,7 +228,7 @@ class ScanBuilder:
             base=self.alias,
             table=self._members.sql.table(self._root),
             joins=tuple(self._joins.values()),
-            columns=tuple(self._columns.values()),
+            columns=tuple(dict.fromkeys(self._columns.values())),
         )
 
     def _column(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> ScanColumn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlglot import exp
@@ -138,7 +138,14 @@ class Source:
 
 
 class CubeSource(Source):
-    """A cube or view."""
+    """A cube or view.
+
+    Attributes:
+        relation_name: its name in the model.
+        model_relation: the cube or view itself.
+        members: of the model.
+        builder: collects what the statement needs of it.
+    """
 
     def __init__(
         self,
@@ -148,15 +155,22 @@ class CubeSource(Source):
         published: PublishedRelation,
         members: Members,
         names: Names,
+        column_names: Sequence[str] = (),
     ) -> None:
         super().__init__(name, alias)
+        self._column_names = column_names
         self.relation_name = relation.name
-        self._relation = relation
-        self._members = members
+        self.model_relation = relation
+        self.members = members
         self._published = published
         self._indexes = members.column_indexes(published)
         self._made: dict[int, VisibleColumn] = {}
         self.builder = ScanBuilder(members, relation, alias, names)
+
+    @property
+    def root(self) -> Cube:
+        """The cube whose rows these are."""
+        return self.members.sql.root_of(self.model_relation)
 
     @property
     def columns(self) -> list[VisibleColumn]:
@@ -167,7 +181,9 @@ class CubeSource(Source):
         found = self._made.get(index)
         if found is None:
             member = self._published.columns[index]
-            found = self._made[index] = VisibleColumn(member.name, self, index, member)
+            renamed = index < len(self._column_names)
+            name = self._column_names[index] if renamed else member.name
+            found = self._made[index] = VisibleColumn(name, self, index, member)
         return found
 
     @property
@@ -177,7 +193,11 @@ class CubeSource(Source):
 
     def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
         """See ``Source.find``."""
-        index = self._indexes.get(name)
+        if self._column_names:
+            exact = [item for item in self.columns if item.name == name]
+            if exact or quoted:
+                return exact
+        index = None if self._column_names else self._indexes.get(name)
         if index is not None:
             return (self._column(index),)
         if quoted:
@@ -194,7 +214,7 @@ class CubeSource(Source):
         if published is None or published.kind != "measure":
             return None
         with self._named(visible):
-            definition = self._members.measure(self._relation, published.name)
+            definition = self.members.measure(self.model_relation, published.name)
         return MeasureColumn(definition, published.type)
 
     @contextmanager
@@ -216,7 +236,7 @@ class CubeSource(Source):
             return self.builder.value(published)
 
     def _period(self, published: PublishedColumn, dimension: str, granularity: str) -> exp.Expr:
-        found = self._members.time_dimension(self._relation, dimension)
+        found = self.members.time_dimension(self.model_relation, dimension)
         item = None if found is None else found[1].granularity(granularity)
         if found is None or item is None:
             raise TypeError(published.name)
@@ -227,7 +247,9 @@ class CubeSource(Source):
 
     def time_dimension(self, visible: VisibleColumn) -> Dimension | None:
         """See ``Source.time_dimension``."""
-        found = self._members.time_dimension(self._relation, visible.name)
+        if visible.published is None:
+            return None
+        found = self.members.time_dimension(self.model_relation, visible.published.name)
         return None if found is None else found[1]
 
     def period(self, visible: VisibleColumn, granularity: str) -> exp.Expr | None:
@@ -235,28 +257,33 @@ class CubeSource(Source):
         published = visible.published
         if published is None:
             raise TypeError(visible.name)
-        name = column_name(visible.name, granularity)
+        name = column_name(published.name, granularity)
         if name in self._indexes:
             own = self._published.columns[self._indexes[name]]
         else:
             own = PublishedColumn(name, published.type, "dimension")
-        column = replace(own, granularity=(visible.name, granularity))
+        column = replace(own, granularity=(published.name, granularity))
         with self._named(visible):
             return zoned_as_date_trunc(self.builder.value(column), published.type)
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""
-        definition = self._members.measure(self._relation, visible.name)
+        definition = self._definition(visible)
         return at_inputs(definition.formula, self._inputs(visible))
+
+    def _definition(self, visible: VisibleColumn) -> MeasureDefinition:
+        if visible.published is None:
+            raise TypeError(visible.name)
+        return self.members.measure(self.model_relation, visible.published.name)
 
     def _inputs(self, visible: VisibleColumn) -> Mapping[str, exp.Column]:
         if visible.published is None:
             raise TypeError(visible.name)
-        definition = self._members.measure(self._relation, visible.name)
+        definition = self._definition(visible)
         return self.builder.inputs(definition, visible.published.type)
 
     def _rows(self, visible: VisibleColumn) -> tuple[MeasureRows, ...]:
-        return self._members.measure(self._relation, visible.name).rows
+        return self._definition(visible).rows
 
     def repeated_by(self, visible: VisibleColumn) -> str | None:
         """See ``Source.repeated_by``."""
@@ -360,7 +387,7 @@ class QuerySource(Source):
         super().__init__(name, alias)
         self.query = query
         self._cte = cte
-        self._lateral = lateral
+        self.is_lateral = lateral
         self._columns: list[VisibleColumn] = []
         self._by_name: dict[str, list[VisibleColumn]] = {}
         for index, own in enumerate(query.names):
@@ -437,51 +464,8 @@ class QuerySource(Source):
         """See ``Source.relation``."""
         if self._cte is not None:
             return CteReference(self.alias, self._cte)
-        return Derived(self.alias, self.query.build(), self._lateral)
+        return Derived(self.alias, self.query.build(), self.is_lateral)
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``."""
         return self.query.unique_keys()
-
-
-@dataclass(slots=True)
-class MergedColumn:
-    """A column that USING has merged: the value of either side."""
-
-    name: str
-    left: VisibleColumn
-    right: VisibleColumn
-    kind: str
-
-
-@dataclass(slots=True)
-class Scope:
-    """The names of one SELECT.
-
-    Attributes:
-        sources: in the order of FROM.
-        parent: the scope around a correlated subquery.
-        grouped: whether the SELECT groups.
-        after_grouping: while its select list, HAVING or ORDER BY is being bound.
-    """
-
-    parent: Scope | None = None
-    sources: list[Source] = field(default_factory=list)
-    merged: list[MergedColumn] = field(default_factory=list)
-    grouped: bool = False
-    after_grouping: bool = False
-
-    def find(self, name: str, table: str | None, *, quoted: bool) -> list[VisibleColumn]:
-        """Columns of this SELECT's own sources that a name may mean."""
-        hidden = [item.right for item in self.merged] if table is None else []
-        return [
-            visible
-            for source in self.sources
-            if table is None or source.name == table
-            for visible in source.find(name, quoted=quoted)
-            if not any(visible is item for item in hidden)
-        ]
-
-    def has_source(self, name: str) -> bool:
-        """Whether FROM has that alias."""
-        return any(source.name == name for source in self.sources)

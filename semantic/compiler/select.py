@@ -9,6 +9,7 @@ from sqlglot import exp
 from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.fan_out import FanOut
 from semantic.compiler.multiplicity import linked
+from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import name_of, output_name
 from semantic.compiler.plan import (
     Query,
@@ -20,7 +21,6 @@ from semantic.compiler.scope import (
     OUTPUT,
     BoundQuery,
     MeasureColumn,
-    Scope,
     VisibleColumn,
 )
 from semantic.compiler.select_build import build_select
@@ -98,7 +98,9 @@ class BoundSelect:
         self._bind_after_grouping()
         self._state.limit, self._state.offset, self._state.with_ties = limits_of(node)
         where = self._state.where
-        self._state.from_clause.refuse_products(lambda join: linked(join, where, resolver))
+        self._state.from_clause.bind_products(
+            lambda one, other: linked(one, other, where, resolver)
+        )
         self._fan_out.check()
 
     def _expand(self, expressions: list[exp.Expr]) -> Iterator[Item]:
@@ -116,13 +118,9 @@ class BoundSelect:
                 yield Item(output_name(node, self._state.statement.sql), node)
 
     def _star(self, table: str | None, node: exp.Expr) -> Iterator[Item]:
-        merged = self._state.scope.merged if table is None else []
-        seen: set[int] = set()
-        for pair in merged:
-            yield Item(pair.name, merged=pair)
-            seen |= {id(pair.left), id(pair.right)}
-        sources = [s for s in self._state.scope.sources if table is None or s.name == table]
-        if not sources:
+        scope = self._state.scope
+        parts = scope.items if table is None else scope.named(table)
+        if not parts:
             self._state.statement.defer(
                 SemanticError(
                     "42P01",
@@ -130,10 +128,9 @@ class BoundSelect:
                     position=position_of(node),
                 )
             )
-        for source in sources:
-            for visible in source.columns:
-                if id(visible) not in seen:
-                    yield Item(visible.name, visible=visible, star=node)
+        for part in parts:
+            for visible in part.columns:
+                yield Item(visible.name, visible=visible, star=node)
 
     def _is_grouped(self) -> bool:
         if self._state.node.args.get("group") or self._state.having is not None:

@@ -24,7 +24,7 @@ from semantic.compiler.plan import (
 )
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import Evaluation
-from semantic.compiler.scope import MergedColumn, VisibleColumn
+from semantic.compiler.scope import VisibleColumn
 from semantic.compiler.select_state import GROUP_SETS, Item, SelectState
 from semantic.compiler.statement import unsupported
 from semantic.compiler.trees import column, copied, rebuild
@@ -94,9 +94,7 @@ class _Build:
             return self.expression(item.node)
         if item.visible is not None:
             return self._value(item.visible, item.star)
-        if item.merged is None:
-            raise TypeError(item.name)
-        return merged_value(item.merged)
+        raise TypeError(item.name)
 
     def _group(self, node: exp.Expr) -> exp.Expr:
         if isinstance(node, (*GROUP_SETS, exp.Tuple)):
@@ -256,14 +254,3 @@ class _Build:
         made = exp.Subquery(this=marker) if isinstance(node, exp.Subquery) else marker
         self._markers[id(node)] = made
         return made
-
-
-def merged_value(pair: MergedColumn) -> exp.Expr:
-    """The value of a column that USING has merged."""
-    left = pair.left.source.value(pair.left)
-    if pair.kind in {"INNER", "LEFT"}:
-        return left
-    right = pair.right.source.value(pair.right)
-    if pair.kind == "RIGHT":
-        return right
-    return exp.Coalesce(this=left, expressions=[right])

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, name_of
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import Resolver
-from semantic.compiler.scope import MergedColumn, Scope, VisibleColumn
+from semantic.compiler.scope import VisibleColumn
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.errors import SemanticError
@@ -24,7 +25,6 @@ class Item:
     name: str
     node: exp.Expr | None = None
     visible: VisibleColumn | None = None
-    merged: MergedColumn | None = None
     star: exp.Expr | None = None
 
 

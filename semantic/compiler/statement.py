@@ -61,11 +61,21 @@ class Statement:
         if self.deferred is None:
             self.deferred = error
 
-    def replace(self, node: exp.Identifier, text: str) -> None:
-        """Replace an identifier of the client's text."""
+    def replace(self, node: exp.Identifier | exp.Column, text: str) -> None:
+        """Replace an identifier or a column of the client's text."""
         span = span_of(node)
         if span is not None:
             self.edits.append(Edit(span[0], 0, span[1] - span[0], text))
+
+    def replace_using(self, node: exp.Expr, text: str) -> None:
+        """Replace the USING clause that ends with an identifier, from its first word on."""
+        span = span_of(node)
+        if span is None:
+            raise unsupported("USING at this place", node)
+        at = next(i for i, token in enumerate(self.tokens) if token.start >= span[0])
+        first = next(t for t in reversed(self.tokens[:at]) if t.token_type == TokenType.USING)
+        end = self.tokens[at + 1].end + 1
+        self.edits.append(Edit(first.start, 0, end - first.start, text))
 
     def wrap(self, node: exp.Expr, before: str, after: str) -> None:
         """Put text around a column of the client's text."""

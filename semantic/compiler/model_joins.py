@@ -1,0 +1,245 @@
+"""The model's joins between the cubes of one FROM clause (rules J1 and J4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from semantic.compiler.model_sql import path_name, path_of
+from semantic.compiler.names import fold
+from semantic.compiler.scope import CubeSource
+from semantic.compiler.trees import conjuncts, identifier, rebuild
+from semantic.errors import SemanticError
+from semantic.model.model import Model
+from semantic.model.published import PublishedColumn
+from semantic.model.relations import Cube, Join
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJoin:
+    """A join of the model between two sources.
+
+    Attributes:
+        source: where the join is declared, or where the way to its cube begins.
+        target: the cube that is joined.
+        path: names of the joins from the one to the other; all but the last are to-one.
+        join: the last of them.
+        reverse: the same join as it is declared from the other side, if it is.
+    """
+
+    source: CubeSource
+    target: CubeSource
+    path: tuple[str, ...]
+    join: Join
+    reverse: Join | None = None
+
+    @property
+    def name(self) -> str:
+        """The path for people: ``flights.origin``."""
+        return ".".join((self.source.root.name, *self.path))
+
+    def leads(self, start: CubeSource) -> bool:
+        """Whether the model declares it from that side."""
+        return start is self.source or self.reverse is not None
+
+    def determines(self, start: CubeSource) -> bool:
+        """Whether a row of that side has at most one partner on the other."""
+        reverse = self.reverse
+        if start is self.source:
+            return self.join.is_to_one or (
+                reverse is not None and reverse.relationship != "many_to_one"
+            )
+        if len(self.path) > 1:
+            return False
+        return self.join.relationship != "many_to_one" or (
+            reverse is not None and reverse.is_to_one
+        )
+
+    def is_inner(self, start: CubeSource) -> bool:
+        """Whether the model drops rows of that side that have no partner."""
+        join = self.join if start is self.source else self.reverse
+        return join is not None and join.type == "inner"
+
+    def condition(self) -> exp.Expr:
+        """The condition in the warehouse's dialect over columns of both scans."""
+
+        def replace_column(node: exp.Expr) -> exp.Expr | None:
+            if not isinstance(node, exp.Column):
+                return None
+            path = path_of(node)
+            if path is None:
+                return None
+            side, rest = self._side(path)
+            tree = exp.Column(this=node.this, table=identifier(path_name(rest)))
+            return side.builder.base_column(tree)
+
+        return rebuild(self._tree(), replace_column)
+
+    def canonical(self) -> frozenset[exp.Expr]:
+        """The conditions in a form in which equal ones are equal trees."""
+
+        def mark(node: exp.Column) -> exp.Expr | None:
+            path = path_of(node)
+            return None if path is None else _marked(node, *self._side(path))
+
+        return frozenset(canonical(item, mark) for item in conjuncts(self._tree()))
+
+    def _tree(self) -> exp.Expr:
+        home = _walked(self.source, self.path[:-1])
+        return self.source.members.sql.join_condition(home, self.join)
+
+    def _side(self, path: tuple[str, ...]) -> tuple[CubeSource, tuple[str, ...]]:
+        """The source that a path of the condition leads to, and the path from its own root."""
+        if path[:1] == (self.join.name,):
+            return self.target, path[1:]
+        return self.source, self.path[:-1] + path
+
+
+def direct_joins(first: CubeSource, second: CubeSource) -> list[ModelJoin]:
+    """The joins that the model declares between two cubes; one declared from both sides once."""
+    found: list[ModelJoin] = []
+    for source, target in ((first, second), (second, first)):
+        for join in source.root.joins:
+            if join.target != target.root.name or join.valid is not None:
+                continue
+            made = ModelJoin(source, target, (join.name,), join)
+            same = next((i for i, item in enumerate(found) if _same(item, made)), None)
+            if same is None:
+                found.append(made)
+            else:
+                found[same] = replace(found[same], reverse=join)
+    return found
+
+
+def distant_joins(first: CubeSource, second: CubeSource, around: frozenset[str]) -> list[ModelJoin]:
+    """The ways between two cubes over others, none of which is in ``around``."""
+    model = first.members.sql.model
+    for source, target in ((first, second), (second, first)):
+        ways = [
+            way
+            for way in model.paths(source.root.name, target.root.name)
+            if around.isdisjoint(step.source for step in model.walk(source.root.name, way)[1:])
+        ]
+        made = [_distant(model, source, target, way) for way in ways]
+        usable = [item for item in made if item is not None]
+        if usable:
+            return usable
+    return []
+
+
+def _distant(
+    model: Model, source: CubeSource, target: CubeSource, way: tuple[str, ...]
+) -> ModelJoin | None:
+    steps = model.walk(source.root.name, way)
+    if not steps or not all(step.join.is_to_one for step in steps[:-1]):
+        return None
+    if any(step.join.valid is not None for step in steps):
+        return None
+    return ModelJoin(source, target, way, steps[-1].join)
+
+
+def _same(one: ModelJoin, other: ModelJoin) -> bool:
+    """Whether two joins in opposite directions have one condition."""
+    if one.source is other.source or one.reverse is not None:
+        return False
+    return one.canonical() == other.canonical()
+
+
+def implied_by(
+    start: CubeSource, end: CubeSource, conditions: frozenset[exp.Expr]
+) -> ModelJoin | None:
+    """A join of the model whose conditions are all given, and by which ``start`` has one ``end``.
+
+    Args:
+        start: a cube, or a view for its root.
+        end: another.
+        conditions: of the client's text, in canonical form.
+    """
+    for path in _paths_in(start, conditions):
+        cube = _walked(start, path)
+        for join in cube.joins:
+            if join.target == end.root.name and join.is_to_one and join.valid is None:
+                made = ModelJoin(start, end, (*path, join.name), join)
+                if _is_given(made, conditions):
+                    return made
+    for join in end.root.joins:
+        if join.target == start.root.name and join.relationship != "many_to_one":
+            made = ModelJoin(end, start, (join.name,), join)
+            if join.valid is None and _is_given(made, conditions):
+                return made
+    return None
+
+
+def _is_given(join: ModelJoin, conditions: frozenset[exp.Expr]) -> bool:
+    try:
+        return join.canonical() <= conditions
+    except SemanticError:
+        # A condition that the compiler cannot serve is none that the client can have written.
+        return False
+
+
+def _paths_in(source: CubeSource, conditions: Iterable[exp.Expr]) -> Iterator[tuple[str, ...]]:
+    """Where the columns of a source's members come from, its own cube first."""
+    found: dict[tuple[str, ...], None] = {(): None}
+    start = f"{source.alias}:"
+    for item in conditions:
+        for node in item.find_all(exp.Column):
+            if node.table.startswith(start):
+                rest = node.table[len(start) :]
+                found[tuple(rest.split(".")) if rest else ()] = None
+    return iter(found)
+
+
+Mark = Callable[[exp.Column], "exp.Expr | None"]
+
+
+def canonical(node: exp.Expr, mark: Mark) -> exp.Expr:
+    """A condition without parentheses, its columns marked, the sides of = in order."""
+
+    def change(item: exp.Expr) -> exp.Expr | None:
+        if isinstance(item, exp.Paren):
+            return rebuild(item.this, change)
+        if isinstance(item, exp.Column):
+            return mark(item)
+        if isinstance(item, exp.EQ):
+            sides = [rebuild(side, change) for side in (item.this, item.expression)]
+            sides.sort(key=lambda side: side.sql())
+            return exp.EQ(this=sides[0], expression=sides[1])
+        return None
+
+    return rebuild(node, change)
+
+
+def canonical_member(source: CubeSource, member: PublishedColumn) -> exp.Expr | None:
+    """A dimension or segment over marked base columns; None for anything else."""
+    if member.kind == "measure":
+        return None
+    try:
+        tree = source.members.row_value(source.model_relation, member.name)
+    except SemanticError:
+        return None
+
+    def mark(node: exp.Column) -> exp.Expr | None:
+        path = path_of(node)
+        return None if path is None else _marked(node, source, path)
+
+    return canonical(tree, mark)
+
+
+def _marked(node: exp.Column, source: CubeSource, path: tuple[str, ...]) -> exp.Expr:
+    name = node.name if node.this.args.get("quoted") else fold(node.name)
+    return exp.Column(this=identifier(name), table=identifier(f"{source.alias}:{'.'.join(path)}"))
+
+
+def names_of(joins: Sequence[ModelJoin]) -> str:
+    """The paths of several joins, for an error."""
+    return ", ".join(item.name for item in joins)
+
+
+def _walked(source: CubeSource, path: tuple[str, ...]) -> Cube:
+    model = source.members.sql.model
+    if not path:
+        return source.root
+    return model.cubes_by_name[model.walk(source.root.name, path)[-1].target]

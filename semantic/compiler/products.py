@@ -1,0 +1,231 @@
+"""CROSS JOIN of cubes: the parts of FROM that the model joins, and in which order (J1, J4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from semantic.compiler.from_tree import ChainStep, Joined, Leaf, RenamedJoin, Tree, leaves
+from semantic.compiler.model_joins import ModelJoin, direct_joins, distant_joins, names_of
+from semantic.compiler.positions import position_of
+from semantic.compiler.scope import CubeSource, QuerySource
+from semantic.errors import SemanticError, UnsupportedError
+
+TRUE_PRODUCT = "for a true cross product write SELECT DISTINCT subqueries"
+
+
+Linked = Callable[[Tree, Tree], bool]
+
+
+def bind_products(tree: Tree | None, linked: Linked) -> None:
+    """Find the model's joins for every CROSS JOIN of cubes in a FROM clause.
+
+    Args:
+        tree: of the clause.
+        linked: whether WHERE equates a column of one part with one of another. A comma between them
+            is a plain product then, as SQL wrote joins before there was ON. CROSS JOIN is one if
+            the model has no join of the two, or several.
+    """
+    if isinstance(tree, RenamedJoin):
+        bind_products(tree.tree, linked)
+    elif isinstance(tree, Joined):
+        parts = list(_parts(tree, linked))
+        if len(parts) > 1:
+            tree.chain = _Chain(parts, tree.node, linked).make()
+        else:
+            parts = [tree.left, tree.right]
+        for part in parts:
+            bind_products(part, linked)
+
+
+def _parts(tree: Tree, linked: Linked) -> Iterator[Tree]:
+    """What CROSS JOINs of cubes connect."""
+    if isinstance(tree, Joined) and _is_product(tree, linked):
+        yield from _parts(tree.left, linked)
+        yield from _parts(tree.right, linked)
+    else:
+        yield tree
+
+
+def _is_product(join: Joined, linked: Linked) -> bool:
+    if join.kind != "CROSS":
+        return False
+    if not all(any(s.is_rows for s in leaves(side)) for side in (join.left, join.right)):
+        return False
+    return not (join.comma and linked(join.left, join.right))
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """A join of the model between two parts; without one, what WHERE says of them."""
+
+    ends: tuple[int, int]
+    join: ModelJoin | None
+
+    def start(self, part: int) -> CubeSource | None:
+        """The join's side in that part."""
+        if self.join is None:
+            return None
+        return self.join.source if part == self.ends[0] else self.join.target
+
+    def leads(self, part: int) -> bool:
+        """Whether it can be followed from that part."""
+        start = self.start(part)
+        return self.join is None or (start is not None and self.join.leads(start))
+
+    def other(self, part: int) -> int:
+        """The part at the other end."""
+        return self.ends[1] if part == self.ends[0] else self.ends[0]
+
+
+class _Chain:
+    def __init__(self, parts: list[Tree], node: exp.Expr | None, linked: Linked) -> None:
+        self._parts = parts
+        self._linked = linked
+        self._node = node
+        self._cubes = [[s for s in leaves(p) if isinstance(s, CubeSource)] for p in parts]
+        self._around = frozenset(c.root.name for cubes in self._cubes for c in cubes)
+
+    def make(self) -> tuple[ChainStep, ...]:
+        for part, cubes in zip(self._parts, self._cubes, strict=True):
+            if not cubes:
+                raise self._refuse_subquery(part)
+        edges = self._edges()
+        for root in range(len(self._parts)):
+            order = self._from(root, edges)
+            if order is not None:
+                self._refuse_moved_lateral(order)
+                return tuple(order[index] for index in order)
+        facts = [
+            self._shown(index)
+            for index in range(len(self._parts))
+            if not any(edge.leads(edge.other(index)) for edge in edges if index in edge.ends)
+        ]
+        raise UnsupportedError(
+            f"a CROSS JOIN over several facts ({', '.join(facts)}) is not supported",
+            hint="Aggregate each of them in a grouped subquery and join those.",
+            position=position_of(self._node),
+        )
+
+    def _edges(self) -> list[_Edge]:
+        """One join for each part but one, so that they all hang together."""
+        count = len(self._parts)
+        edges: list[_Edge] = []
+        group = list(range(count))
+        for find in (direct_joins, self._distant):
+            for right in range(count):
+                for left in range(right):
+                    # Ways around what is joined already are no other ways.
+                    if find is not direct_joins and group[left] == group[right]:
+                        continue
+                    edges += self._between((left, right), find, group, edges)
+        return edges
+
+    def _between(
+        self,
+        parts: tuple[int, int],
+        find: Callable[[CubeSource, CubeSource], list[ModelJoin]],
+        group: list[int],
+        edges: list[_Edge],
+    ) -> list[_Edge]:
+        left, right = parts
+        found = [
+            join
+            for one in self._cubes[left]
+            for other in self._cubes[right]
+            for join in find(one, other)
+        ]
+        joined = group[left] == group[right]
+        if joined and found:
+            found += [e.join for e in edges if e.join and not {left, right}.isdisjoint(e.ends)]
+        by_where = len(found) != 1 and self._linked(self._parts[left], self._parts[right])
+        if joined and (by_where or not found):
+            return []
+        if not found and not by_where:
+            return []
+        if len(found) > 1 and not by_where:
+            raise ambiguous(self._shown(left), self._shown(right), found, self._node)
+        merged, gone = group[left], group[right]
+        group[:] = [merged if item == gone else item for item in group]
+        if by_where:
+            return [_Edge((left, right), None)]
+        is_left = any(found[0].source is cube for cube in self._cubes[left])
+        return [_Edge((left, right) if is_left else (right, left), found[0])]
+
+    def _distant(self, one: CubeSource, other: CubeSource) -> list[ModelJoin]:
+        return distant_joins(one, other, self._around)
+
+    def _from(self, root: int, edges: list[_Edge]) -> dict[int, ChainStep] | None:
+        """The steps from one part along the declared directions; None if they miss a part."""
+        steps = {root: ChainStep(self._parts[root])}
+        progress = True
+        while progress:
+            progress = False
+            for edge in edges:
+                for end in edge.ends:
+                    other = edge.other(end)
+                    if end in steps and other not in steps and edge.leads(end):
+                        start = edge.start(end)
+                        steps[other] = ChainStep(self._parts[other], edge.join, start)
+                        progress = True
+        if len(steps) < len(self._parts):
+            self._refuse_unjoined(edges)
+            return None
+        return steps
+
+    def _refuse_unjoined(self, edges: list[_Edge]) -> None:
+        """Refuse parts between which the model has no join at all."""
+        reached = {0}
+        for _ in edges:
+            for edge in edges:
+                if not reached.isdisjoint(edge.ends):
+                    reached.update(edge.ends)
+        for index in range(len(self._parts)):
+            if index not in reached:
+                raise no_join(self._shown(0), self._shown(index), self._node)
+
+    def _refuse_subquery(self, part: Tree) -> SemanticError:
+        name = next((source.name for source in leaves(part) if source.is_rows), "")
+        return UnsupportedError(
+            f'CROSS JOIN of a cube and the rows of subquery "{name}" is not supported',
+            hint=f"Join them with ON and the columns they have in common; {TRUE_PRODUCT}.",
+            position=position_of(self._node),
+        )
+
+    def _refuse_moved_lateral(self, order: dict[int, ChainStep]) -> None:
+        if list(order) == sorted(order):
+            return
+        for part in self._parts:
+            if any(isinstance(s, QuerySource) and s.is_lateral for s in leaves(part)):
+                raise UnsupportedError(
+                    "LATERAL inside a CROSS JOIN of cubes is not supported",
+                    hint="Put LATERAL behind the cubes, or join them with ON.",
+                    position=position_of(self._node),
+                )
+
+    def _shown(self, part: int) -> str:
+        names = [cube.relation_name for cube in self._cubes[part]]
+        return names[0] if isinstance(self._parts[part], Leaf) else ", ".join(names)
+
+
+def no_join(left: str, right: str, node: exp.Expr | None) -> SemanticError:
+    """The refusal of a join that the model does not have."""
+    return UnsupportedError(
+        f"the model has no join between {left} and {right}",
+        hint=f"Join them with ON and the columns they have in common; {TRUE_PRODUCT}.",
+        position=position_of(node),
+    )
+
+
+def ambiguous(
+    left: str, right: str, joins: list[ModelJoin], node: exp.Expr | None
+) -> SemanticError:
+    """The refusal of a join that the model has several of (J4)."""
+    return SemanticError(
+        "42P09",
+        f"the join between {left} and {right} is ambiguous: {names_of(joins)}",
+        hint="Name the columns of one of them: JOIN ... ON ....",
+        position=position_of(node),
+    )
