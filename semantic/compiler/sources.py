@@ -57,7 +57,7 @@ class FromClause:
         trees = [self._item(clause.this)]
         nodes = [clause.this]
         for join in node.args.get("joins") or []:
-            if _is_comma(join):
+            if self._is_comma(join):
                 trees.append(self._item(join.this))
                 nodes.append(join.this)
             else:
@@ -83,6 +83,16 @@ class FromClause:
         for join in node.args.get("joins") or []:
             tree = self._join(tree, join)
         return tree
+
+    def _is_comma(self, join: exp.Join) -> bool:
+        if any(join.args.get(key) for key in ("side", "kind", "on", "using", "method")):
+            return False
+        if not self._statement.is_behind_join(join.this):
+            return True
+        # The parser lets it pass, PostgreSQL does not.
+        position = position_of(join.this)
+        self._statement.defer(SemanticError("42601", "JOIN without ON", position=position))
+        return False
 
     def _join(self, left: Tree, join: exp.Join) -> Tree:
         refuse_other_arguments(join, _JOIN_CLAUSES, "JOIN")
@@ -328,10 +338,6 @@ def _is_join_in_parentheses(node: exp.Expr) -> bool:
         has_name = inner.args.get("alias") is not None or inner.args.get("joins")
         return bool(has_name) or _is_join_in_parentheses(inner)
     return isinstance(inner, exp.Table | exp.Lateral)
-
-
-def _is_comma(join: exp.Join) -> bool:
-    return not any(join.args.get(key) for key in ("side", "kind", "on", "using", "method"))
 
 
 def _kind_of(join: exp.Join) -> JoinKind:

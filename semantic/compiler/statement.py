@@ -77,6 +77,13 @@ class Statement:
         end = self.tokens[at + 1].end + 1
         self.edits.append(Edit(first.start, 0, end - first.start, text))
 
+    def is_behind_join(self, node: exp.Expr) -> bool:
+        """Whether the word JOIN stands before an item of FROM."""
+        start = start_of(node)
+        before = [token for token in self.tokens if start is not None and token.start < start]
+        words = (t for t in reversed(before) if t.token_type not in _OPENINGS)
+        return next((t.token_type == TokenType.JOIN for t in words), False)
+
     def wrap(self, node: exp.Expr, before: str, after: str) -> None:
         """Put text around a column of the client's text."""
         span = span_of(node)
@@ -120,6 +127,7 @@ class Statement:
         return end
 
 
+_OPENINGS = frozenset({TokenType.L_PAREN, TokenType.LATERAL, TokenType.SELECT})
 _ITEM_ENDS = frozenset({TokenType.COMMA, TokenType.FROM})
 
 
