@@ -16,6 +16,7 @@ from semantic.compiler.plan import Query
 from semantic.compiler.positions import EditedText, apply_edits
 from semantic.compiler.query import QueryBinder
 from semantic.compiler.scan import Members
+from semantic.compiler.scope import use_all
 from semantic.compiler.statement import Statement
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.published import PublishedModel, PublishedRelation
@@ -84,6 +85,7 @@ class Binder:
         if not isinstance(parsed.tree, exp.Query):
             raise UnsupportedError("this statement over a cube is not supported")
         query = binder.bind(parsed.tree, None)
+        use_all(query)
         check_functions(parsed.tree, self._members.sql.dialect(statement.data_source))
         for index in range(len(query.names)):
             query.demand(index)

@@ -72,7 +72,7 @@ def _by_the_model(
     resolver: Resolver,
 ) -> bool:
     """Whether a join of the model gives a source that is known at most one row of another."""
-    if not isinstance(other, CubeSource):
+    if not isinstance(other, CubeSource) or other.builder.multiplies:
         return False
     starts = [item for item in known if isinstance(item, CubeSource)]
     for join in joins:

@@ -39,6 +39,9 @@ class PlainColumns:
         """See ``BoundQuery``."""
         return False
 
+    def use(self, index: int) -> None:
+        """See ``BoundQuery``."""
+
     def time_dimension(self, index: int) -> Dimension | None:
         """See ``BoundQuery``."""
         return None

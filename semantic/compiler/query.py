@@ -28,6 +28,7 @@ from semantic.compiler.scope import (
     MeasureColumn,
     QuerySource,
     Source,
+    use_all,
 )
 from semantic.compiler.select import BoundSelect
 from semantic.compiler.select_state import limits_of
@@ -101,6 +102,10 @@ class BoundWith:
         """See ``BoundQuery``."""
         return self._body.is_settled(index, measure)
 
+    def use(self, index: int) -> None:
+        """See ``BoundQuery``."""
+        self._body.use(index)
+
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
         return self._body.unique_keys()
@@ -126,6 +131,8 @@ class BoundSetOperation(PlainColumns):
         self._node = node
         self._left = left
         self._right = right
+        use_all(left)
+        use_all(right)
         self.names = list(left.names)
         self._output_names = Names()
         self._columns = tuple(self._output_names.take(name) for name in self.names)
@@ -265,6 +272,8 @@ class QueryBinder:
             raise unsupported("a recursive WITH query next to a cube", node)
         columns = tuple(name_of(item) for item in alias.args.get("columns") or [])
         query = self.bind(node.this, parent)
+        # Several references may follow, which all mean the same rows.
+        use_all(query)
         materialized = node.args.get("materialized")
         return BoundCte(name, self.statement.names.take(name), query, columns, materialized)
 

@@ -26,7 +26,12 @@ from semantic.compiler.names import name_of, quoted
 from semantic.compiler.parse import refuse_misread
 from semantic.compiler.period_use import PeriodUse, find_period
 from semantic.compiler.positions import position_of
-from semantic.compiler.scope import BoundQuery, MeasureColumn, VisibleColumn
+from semantic.compiler.scope import (
+    BoundQuery,
+    MeasureColumn,
+    VisibleColumn,
+    use_all,
+)
 from semantic.compiler.statement import Statement, unsupported
 from semantic.errors import SemanticError, UnsupportedError
 
@@ -192,6 +197,7 @@ class Resolver:
         if visible is None:
             return
         self.columns[id(node)] = visible
+        self._use(visible, node)
         if not (context.grouping and visible.is_measure) or id(visible) in self._key_columns:
             return
         if not self._is_local(visible):
@@ -199,6 +205,13 @@ class Resolver:
         self._check_usable(visible, node)
         self._statement.wrap(node, "measure(", ")")
         self._evaluate(node, Evaluation(visible))
+
+    def _use(self, visible: VisibleColumn, node: exp.Expr) -> None:
+        try:
+            visible.source.use(visible)
+        except UnsupportedError as error:
+            error.position = error.position or position_of(node)
+            raise
 
     def _evaluate(self, node: exp.Expr, evaluation: Evaluation) -> None:
         self.evaluations[id(node)] = evaluation
@@ -211,7 +224,8 @@ class Resolver:
         inner = node
         while isinstance(inner, exp.Subquery) and not _has_clauses(inner):
             inner = inner.this
-        self.subqueries[id(node)] = self._bind(inner, self._scope)
+        bound = self.subqueries[id(node)] = self._bind(inner, self._scope)
+        use_all(bound)
 
     def _window(self, node: exp.Window, context: Context) -> None:
         call = node.this
@@ -260,6 +274,7 @@ class Resolver:
         if not self._is_local(visible):
             raise unsupported("a measure of the outer query in a subquery", node)
         self.columns[id(argument)] = visible
+        self._use(visible, node)
         self._check_usable(visible, node)
         self._evaluate(node, Evaluation(visible, context.filter))
 

@@ -29,6 +29,7 @@ class Members:
         self._measures = Measures(sql)
         self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
         self._indexes: dict[str, dict[str, int]] = {}
+        self._to_many: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def column_indexes(self, relation: PublishedRelation) -> dict[str, int]:
         """The places of a published relation's columns by name."""
@@ -62,6 +63,21 @@ class Members:
         if not isinstance(target, Measure):
             raise TypeError(name)
         return self._measures.define(relation.name, name, found.cube, target, found.join_path)
+
+    def to_many(self, relation: Cube | View, name: str) -> tuple[str, ...]:
+        """The joins that a view's column goes over, if one of them multiplies rows."""
+        if not isinstance(relation, View):
+            return ()
+        key = (relation.name, name)
+        path = self._to_many.get(key)
+        if path is None:
+            found = relation.columns.get(name)
+            path = found.join_path if isinstance(found, ViewMember) else ()
+            steps = self.sql.model.walk(relation.root, path) if path else ()
+            if all(step.join.is_to_one for step in steps):
+                path = ()
+            self._to_many[key] = path
+        return path
 
     def row_value(self, relation: Cube | View, name: str) -> exp.Expr:
         """A dimension or segment over base columns, paths seen from the relation's root."""
@@ -139,6 +155,8 @@ class ScanBuilder:
         self._column_names = Names()
         self._columns: dict[tuple[object, ...], ScanColumn] = {}
         self._joins: dict[tuple[str, ...], ScanJoin] = {}
+        # Paths that end with a join to many rows.
+        self._to_many: set[tuple[str, ...]] = set()
         if governed:
             _refuse_governed(relation)
             _refuse_governed(self._root)
@@ -206,7 +224,25 @@ class ScanBuilder:
     def repeats(self, rows: MeasureRows) -> bool:
         """Whether a row that a measure is aggregated over may stand in several rows of the scan."""
         steps = self._members.sql.model.walk(self._root.name, rows.path)
-        return any(step.join.relationship == "many_to_one" for step in steps)
+        if any(step.join.relationship == "many_to_one" for step in steps):
+            return True
+        return any(rows.path[: len(path)] != path for path in self._to_many)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether the scan has more rows than the relation's root."""
+        return bool(self._to_many)
+
+    def join(self, path: tuple[str, ...]) -> None:
+        """Make the joins of a path, which may multiply the rows."""
+        try:
+            steps = self._members.sql.model.walk(self._root.name, path)
+        except ResolutionError as error:
+            raise SemanticError("XX000", error.message) from error
+        self._alias(path)
+        for number, step in enumerate(steps):
+            if not step.join.is_to_one:
+                self._to_many.add(path[: number + 1])
 
     def base_column(self, tree: exp.Column) -> exp.Column:
         """A column of the base tables as it is, for conditions in the warehouse's dialect."""
@@ -276,14 +312,11 @@ class ScanBuilder:
         join, source = step.join, sql.model.cubes_by_name[step.source]
         target = sql.model.cubes_by_name[step.target]
         shown = ".".join(path)
-        if not join.is_to_one:
+        if join.type == "inner" and (len(path) > 1 or not join.is_to_one):
             raise UnsupportedError(
-                f"members over the to-many join {shown} of {self._root.name} are not supported yet",
-                hint=f"Query {target.name} in a grouped subquery of its own and join that.",
-            )
-        if join.type == "inner" and len(path) > 1:
-            raise UnsupportedError(
-                f"the inner join {shown} behind another join is not supported yet"
+                f"the inner join {shown}, which is to-many or behind another join, is not "
+                "supported yet",
+                hint="Make it a left join and filter on the primary key of the joined cube.",
             )
         if target.data_source != self.data_source:
             raise UnsupportedError(

@@ -92,6 +92,12 @@ class Source:
         """Whether a column is a measure."""
         return False
 
+    def use(self, visible: VisibleColumn) -> None:
+        """A column is named: what it is made of has a say in which rows there are (R2).
+
+        While names are bound, so that the rows do not depend on what is done with the column.
+        """
+
     def value(self, visible: VisibleColumn) -> exp.Expr:
         """The plan column that holds a column's value for a row."""
         raise NotImplementedError
@@ -208,6 +214,12 @@ class CubeSource(Source):
         """See ``Source.is_measure``."""
         return visible.published is not None and visible.published.kind == "measure"
 
+    def use(self, visible: VisibleColumn) -> None:
+        """See ``Source.use``."""
+        path = self._members.to_many(self._relation, visible.name)
+        if path:
+            self.builder.join(path)
+
     def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
         """See ``Source.measure``."""
         published = visible.published
@@ -314,6 +326,8 @@ class CubeSource(Source):
         """See ``Source.is_settled``."""
         if visible is measure:
             return True
+        if self._members.to_many(self._relation, visible.name):
+            return False
         return all(rows.path == () for rows in self._rows(measure)) and (
             not visible.is_measure or all(rows.path == () for rows in self._rows(visible))
         )
@@ -324,7 +338,7 @@ class CubeSource(Source):
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``."""
-        if self._published.primary_key:
+        if self._published.primary_key and not self.builder.multiplies:
             yield frozenset(self._indexes[name] for name in self._published.primary_key)
 
 
@@ -364,8 +378,17 @@ class BoundQuery(Protocol):
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``, by output column."""
 
+    def use(self, index: int) -> None:
+        """See ``Source.use``."""
+
     def build(self) -> Query:
         """The plan; nothing may be asked for afterwards."""
+
+
+def use_all(query: BoundQuery) -> None:
+    """All columns of a query matter, ``*`` or not."""
+    for index in range(len(query.names)):
+        query.use(index)
 
 
 OUTPUT = "output:"
@@ -414,6 +437,10 @@ class QuerySource(Source):
     def is_measure(self, visible: VisibleColumn) -> bool:
         """See ``Source.is_measure``."""
         return self.query.is_measure(visible.index)
+
+    def use(self, visible: VisibleColumn) -> None:
+        """See ``Source.use``."""
+        self.query.use(visible.index)
 
     def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
         """See ``Source.measure``."""

@@ -22,6 +22,7 @@ from semantic.compiler.scope import (
     BoundQuery,
     MeasureColumn,
     VisibleColumn,
+    use_all,
 )
 from semantic.compiler.select_build import build_select
 from semantic.compiler.select_state import GROUP_SETS, Item, SelectState, limits_of
@@ -73,8 +74,8 @@ class BoundSelect:
         resolver = Resolver(statement, scope, bind)
         self._state = SelectState(statement, node, scope, clause, resolver)
         self._fan_out = FanOut(self._state)
+        self.names: list[str] = []
         self._bind_clauses()
-        self.names = [item.name for item in self._state.items]
 
     # Binding: everything is looked at once, in PostgreSQL's order of evaluation.
 
@@ -82,6 +83,7 @@ class BoundSelect:
         node, resolver = self._state.node, self._state.resolver
         self._state.from_clause.resolve_conditions(resolver)
         self._state.items = list(self._expand(node.expressions))
+        self.names += [item.name for item in self._state.items]
         where = node.args.get("where")
         self._state.where = where.this if where is not None else None
         if self._state.where is not None:
@@ -101,6 +103,8 @@ class BoundSelect:
         self._state.from_clause.bind_products(
             lambda one, other: linked(one, other, where, resolver)
         )
+        if not self.is_transparent:
+            use_all(self)
         self._fan_out.check()
 
     def _expand(self, expressions: list[exp.Expr]) -> Iterator[Item]:
@@ -259,6 +263,12 @@ class BoundSelect:
             )
             for key in source.row_keys(visible, repeated=beside)
         )
+
+    def use(self, index: int) -> None:
+        """See ``BoundQuery``: columns that ``*`` stands for are used where they are named."""
+        visible = self._state.items[index].visible
+        if visible is not None:
+            visible.source.use(visible)
 
     def is_settled(self, index: int, measure: int) -> bool:
         """See ``BoundQuery``."""

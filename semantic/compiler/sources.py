@@ -308,6 +308,8 @@ def _merged(
             node,
             "Name the columns: JOIN ... USING (...) or ON ....",
         )
+    for visible in (left, right):
+        visible.source.use(visible)
     return merge(name, left, right, kind)
 
 
