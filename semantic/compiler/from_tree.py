@@ -8,10 +8,14 @@ from typing import Literal
 
 from sqlglot import exp
 
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.model_joins import ModelJoin
 from semantic.compiler.names import fold
 from semantic.compiler.plan import Relation
-from semantic.compiler.scope import CubeSource, Source, VisibleColumn
+from semantic.compiler.scope import (
+    Source,
+    VisibleColumn,
+)
 
 JoinKind = Literal["INNER", "LEFT", "RIGHT", "FULL", "CROSS"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.model_sql import path_name, path_of
 from semantic.compiler.names import fold
-from semantic.compiler.scope import CubeSource
 from semantic.compiler.trees import conjuncts, identifier, rebuild
 from semantic.errors import SemanticError
 from semantic.model.model import Model

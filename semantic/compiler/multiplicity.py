@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.equalities import null_safe
 from semantic.compiler.from_tree import Joined, MergedSource, Tree, joins_of, leaves
 from semantic.compiler.model_joins import canonical, canonical_member, implied_by
 from semantic.compiler.resolve import Resolver
-from semantic.compiler.scope import CubeSource, Source, VisibleColumn
+from semantic.compiler.scope import (
+    Source,
+    VisibleColumn,
+)
 from semantic.compiler.sources import FromClause
 from semantic.compiler.trees import conjuncts
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.from_tree import ChainStep, Joined, Leaf, RenamedJoin, Tree, leaves
 from semantic.compiler.model_joins import ModelJoin, direct_joins, distant_joins, names_of
 from semantic.compiler.positions import position_of
-from semantic.compiler.scope import CubeSource, QuerySource
+from semantic.compiler.scope import (
+    QuerySource,
+)
 from semantic.errors import SemanticError, UnsupportedError
 
 TRUE_PRODUCT = "for a true cross product write SELECT DISTINCT subqueries"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.api import TemporaryTable
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, name_of, quoted
 from semantic.compiler.plain_columns import PlainColumns
@@ -24,7 +25,6 @@ from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import ROWS, Resolver
 from semantic.compiler.scope import (
     BoundQuery,
-    CubeSource,
     MeasureColumn,
     QuerySource,
     Source,

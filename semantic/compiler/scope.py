@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlglot import exp
 
-from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
-from semantic.compiler.measures import MeasureDefinition, MeasureRows, at_inputs
-from semantic.compiler.model_sql import UnservedMemberError
-from semantic.compiler.names import Names, fold
+from semantic.compiler.measures import MeasureDefinition
 from semantic.compiler.plan import CteReference, Derived, Query, Relation, RowKey
-from semantic.compiler.scan import Members, ScanBuilder
 from semantic.compiler.trees import column, identifier, rebuild
 from semantic.model.members import Dimension
-from semantic.model.published import PublishedColumn, PublishedRelation
-from semantic.model.relations import Cube, View
+from semantic.model.published import PublishedColumn
 from semantic.model.types import PostgresType
 
 
@@ -141,205 +135,6 @@ class Source:
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """Sets of columns (by index) whose values no two rows share; an empty set: one row."""
         return iter(())
-
-
-class CubeSource(Source):
-    """A cube or view.
-
-    Attributes:
-        relation_name: its name in the model.
-        model_relation: the cube or view itself.
-        members: of the model.
-        builder: collects what the statement needs of it.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        alias: str,
-        relation: Cube | View,
-        published: PublishedRelation,
-        members: Members,
-        names: Names,
-        column_names: Sequence[str] = (),
-    ) -> None:
-        super().__init__(name, alias)
-        self._column_names = column_names
-        self.relation_name = relation.name
-        self.model_relation = relation
-        self.members = members
-        self._published = published
-        self._indexes = members.column_indexes(published)
-        self._made: dict[int, VisibleColumn] = {}
-        self.builder = ScanBuilder(members, relation, alias, names)
-
-    @property
-    def root(self) -> Cube:
-        """The cube whose rows these are."""
-        return self.members.sql.root_of(self.model_relation)
-
-    @property
-    def columns(self) -> list[VisibleColumn]:
-        """In the order of ``*``. A column is made when it is asked for: most never are."""
-        return [self._column(index) for index in range(len(self._published.columns))]
-
-    def _column(self, index: int) -> VisibleColumn:
-        found = self._made.get(index)
-        if found is None:
-            member = self._published.columns[index]
-            renamed = index < len(self._column_names)
-            name = self._column_names[index] if renamed else member.name
-            found = self._made[index] = VisibleColumn(name, self, index, member)
-        return found
-
-    @property
-    def is_rows(self) -> bool:
-        """See ``Source.is_rows``."""
-        return True
-
-    def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
-        """See ``Source.find``."""
-        if self._column_names:
-            exact = [item for item in self.columns if item.name == name]
-            if exact or quoted:
-                return exact
-        index = None if self._column_names else self._indexes.get(name)
-        if index is not None:
-            return (self._column(index),)
-        if quoted:
-            return ()
-        return [item for item in self.columns if fold(item.name) == name]
-
-    def is_measure(self, visible: VisibleColumn) -> bool:
-        """See ``Source.is_measure``."""
-        return visible.published is not None and visible.published.kind == "measure"
-
-    def use(self, visible: VisibleColumn) -> None:
-        """See ``Source.use``."""
-        path = self._members.to_many(self._relation, visible.name)
-        if path:
-            self.builder.join(path)
-
-    def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
-        """See ``Source.measure``."""
-        published = visible.published
-        if published is None or published.kind != "measure":
-            return None
-        with self._named(visible):
-            definition = self.members.measure(self.model_relation, published.name)
-        return MeasureColumn(definition, published.type)
-
-    @contextmanager
-    def _named(self, visible: VisibleColumn) -> Iterator[None]:
-        """Blame the member that was asked for, not one deep inside its definition."""
-        try:
-            yield
-        except UnservedMemberError as error:
-            raise UnservedMemberError(self.relation_name, visible.name, error.what) from error
-
-    def value(self, visible: VisibleColumn) -> exp.Expr:
-        """See ``Source.value``."""
-        published = visible.published
-        if published is None:
-            raise TypeError(visible.name)
-        with self._named(visible):
-            if published.granularity is not None:
-                return self._period(published, *published.granularity)
-            return self.builder.value(published)
-
-    def _period(self, published: PublishedColumn, dimension: str, granularity: str) -> exp.Expr:
-        found = self.members.time_dimension(self.model_relation, dimension)
-        item = None if found is None else found[1].granularity(granularity)
-        if found is None or item is None:
-            raise TypeError(published.name)
-        if item.sql is not None:
-            return self.builder.value(published)
-        base = self._published.columns[self._indexes[dimension]]
-        return period_column(found[1], item, self.builder.value(base), base.type)
-
-    def time_dimension(self, visible: VisibleColumn) -> Dimension | None:
-        """See ``Source.time_dimension``."""
-        if visible.published is None:
-            return None
-        found = self.members.time_dimension(self.model_relation, visible.published.name)
-        return None if found is None else found[1]
-
-    def period(self, visible: VisibleColumn, granularity: str) -> exp.Expr | None:
-        """See ``Source.period``."""
-        published = visible.published
-        if published is None:
-            raise TypeError(visible.name)
-        name = column_name(published.name, granularity)
-        if name in self._indexes:
-            own = self._published.columns[self._indexes[name]]
-        else:
-            own = PublishedColumn(name, published.type, "dimension")
-        column = replace(own, granularity=(published.name, granularity))
-        with self._named(visible):
-            return zoned_as_date_trunc(self.builder.value(column), published.type)
-
-    def formula(self, visible: VisibleColumn) -> exp.Expr:
-        """See ``Source.formula``."""
-        definition = self._definition(visible)
-        return at_inputs(definition.formula, self._inputs(visible))
-
-    def _definition(self, visible: VisibleColumn) -> MeasureDefinition:
-        if visible.published is None:
-            raise TypeError(visible.name)
-        return self.members.measure(self.model_relation, visible.published.name)
-
-    def _inputs(self, visible: VisibleColumn) -> Mapping[str, exp.Column]:
-        if visible.published is None:
-            raise TypeError(visible.name)
-        definition = self._definition(visible)
-        return self.builder.inputs(definition, visible.published.type)
-
-    def _rows(self, visible: VisibleColumn) -> tuple[MeasureRows, ...]:
-        return self._definition(visible).rows
-
-    def repeated_by(self, visible: VisibleColumn) -> str | None:
-        """See ``Source.repeated_by``."""
-        for rows in self._rows(visible):
-            if rows.duplicates_matter and self.builder.repeats(rows):
-                return self.relation_name
-        return None
-
-    def row_keys(self, visible: VisibleColumn, *, repeated: bool) -> tuple[RowKey, ...]:
-        """See ``Source.row_keys``."""
-        found = [
-            rows
-            for rows in self._rows(visible)
-            if rows.duplicates_matter and (repeated or self.builder.repeats(rows))
-        ]
-        if not found:
-            return ()
-        names = self._inputs(visible)
-        return tuple(
-            RowKey(
-                self.builder.row_key(rows),
-                frozenset(names[name].name for name in rows.inputs),
-            )
-            for rows in found
-        )
-
-    def is_settled(self, visible: VisibleColumn, measure: VisibleColumn) -> bool:
-        """See ``Source.is_settled``."""
-        if visible is measure:
-            return True
-        if self._members.to_many(self._relation, visible.name):
-            return False
-        return all(rows.path == () for rows in self._rows(measure)) and (
-            not visible.is_measure or all(rows.path == () for rows in self._rows(visible))
-        )
-
-    def relation(self) -> Relation:
-        """See ``Source.relation``."""
-        return self.builder.make()
-
-    def unique_keys(self) -> Iterator[frozenset[int]]:
-        """See ``Source.unique_keys``."""
-        if self._published.primary_key and not self.builder.multiplies:
-            yield frozenset(self._indexes[name] for name in self._published.primary_key)
 
 
 class BoundQuery(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.equalities import bare, null_safe
 from semantic.compiler.from_tree import (
     ChainStep,
@@ -27,7 +28,10 @@ from semantic.compiler.plan import Join, Relation
 from semantic.compiler.positions import position_of
 from semantic.compiler.products import Linked, ambiguous, bind_products, no_join
 from semantic.compiler.resolve import ROWS, Resolver
-from semantic.compiler.scope import CubeSource, Source, VisibleColumn
+from semantic.compiler.scope import (
+    Source,
+    VisibleColumn,
+)
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.compiler.trees import all_of, conjuncts
 from semantic.errors import SemanticError
