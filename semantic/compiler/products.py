@@ -11,9 +11,7 @@ from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.from_tree import ChainStep, Joined, Leaf, RenamedJoin, Tree, leaves
 from semantic.compiler.model_joins import ModelJoin, direct_joins, distant_joins, names_of
 from semantic.compiler.positions import position_of
-from semantic.compiler.scope import (
-    QuerySource,
-)
+from semantic.compiler.scope import QuerySource, Source
 from semantic.errors import SemanticError, UnsupportedError
 
 TRUE_PRODUCT = "for a true cross product write SELECT DISTINCT subqueries"
@@ -57,7 +55,14 @@ def _is_product(join: Joined, linked: Linked) -> bool:
         return False
     if not all(any(s.is_rows for s in leaves(side)) for side in (join.left, join.right)):
         return False
+    if isinstance(join.right, Leaf) and _is_lateral(join.right.source):
+        # It says itself which rows belong to those before it.
+        return False
     return not (join.comma and linked(join.left, join.right))
+
+
+def _is_lateral(source: Source) -> bool:
+    return isinstance(source, QuerySource) and source.is_lateral
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ class _Chain:
         if list(order) == sorted(order):
             return
         for part in self._parts:
-            if any(isinstance(s, QuerySource) and s.is_lateral for s in leaves(part)):
+            if any(_is_lateral(source) for source in leaves(part)):
                 raise UnsupportedError(
                     "LATERAL inside a CROSS JOIN of cubes is not supported",
                     hint="Put LATERAL behind the cubes, or join them with ON.",

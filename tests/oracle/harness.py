@@ -16,6 +16,7 @@ import duckdb
 import psycopg
 from psycopg import pq
 
+from tests.oracle import join_tables
 from tests.oracle.statements import Case
 from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
 from tests.support.oracle import OraclePostgres
@@ -178,14 +179,17 @@ def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
         connection.execute(f"CREATE DATABASE {DATABASE}".encode())
     dsn = oracle.dsn.rpartition("/")[0] + f"/{DATABASE}"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute((load_text() + PLAIN_TABLES).encode())
+        connection.execute(
+            (load_text() + PLAIN_TABLES + join_tables.TABLES + join_tables.PLAIN_TABLES).encode()
+        )
     warehouse = folder / "rows.duckdb"
     with duckdb.connect(str(warehouse)) as database:
         database.execute("SET TimeZone = 'UTC'")
-        database.execute(load_text())
+        database.execute(load_text() + join_tables.TABLES)
     models = folder / "models"
     models.mkdir()
-    shutil.copy(MODEL, models)
+    for model in (MODEL, join_tables.MODEL):
+        shutil.copy(model, models)
     sources: dict[str, dict[str, object]] = {
         "duckdb": {"type": "duckdb", "path": str(warehouse), "read_only": True},
         "postgres": {"type": "postgres", "dsn": dsn},
