@@ -82,7 +82,7 @@ class Binder:
         binder = QueryBinder(statement)
         if not any(self._touches(binder, table) for table in parsed.tree.find_all(exp.Table)):
             return None
-        if not isinstance(parsed.tree, exp.Query):
+        if not isinstance(parsed.tree, exp.Query | exp.Values):
             raise UnsupportedError("this statement over a cube is not supported")
         query = binder.bind(parsed.tree, None)
         use_all(query)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
@@ -10,13 +10,14 @@ from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
 from semantic.compiler.dialect import cast_to, dialect_of
+from semantic.compiler.emit_functions import function_call, unnested
+from semantic.compiler.emit_keys import KEY_TABLE, with_named_keys
 from semantic.compiler.emit_parts import (
     add_scan_tables,
     aliased,
     decided,
     filtered,
     final_names,
-    grouping_keys,
     is_constant,
     number_parameters,
     ordered,
@@ -24,12 +25,13 @@ from semantic.compiler.emit_parts import (
     postgres_data_type,
     scan_select,
 )
-from semantic.compiler.expressions import cast_result, common_form, translate
+from semantic.compiler.expressions import cast_result, common_form, set_lists, translate
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     Cte,
     CteReference,
     Derived,
+    FunctionTable,
     Join,
     MeasureUse,
     OrderKey,
@@ -50,9 +52,6 @@ from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
 Types = tuple[PostgresType, ...]
-
-# Placeholders of grouping keys, by number.
-KEY_TABLE = "key:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ class _Emitter:
         with_order: bool = True,
         targets: Types | None = None,
     ) -> exp.Select:
-        plan = self._with_keys(plan)
+        plan = with_named_keys(plan, self._keys, self._types)
         uses = {use.key: use for use in plan.measures}
 
         def expression(node: exp.Expr) -> exp.Expr:
@@ -222,36 +221,6 @@ class _Emitter:
             if plan.with_ties:
                 self._with_ties(select)
         return select
-
-    def _with_keys(self, plan: Select) -> Select:
-        """Name the grouping keys that are computed, so that each is written alike wherever it is.
-
-        The warehouse finds a key in the select list by its text. What an expression becomes may
-        depend on what is around it, as the digits of a quotient do.
-        """
-        names: dict[exp.Expr, exp.Expr] = {}
-        for node in grouping_keys(plan.group or ()):
-            if not isinstance(node, exp.Column) and node.find(exp.Column) and node not in names:
-                name = str(len(self._keys))
-                self._keys[name] = node
-                self._types.define(KEY_TABLE, name, self._types.expression(node))
-                names[node] = column(KEY_TABLE, name)
-        if not names:
-            return plan
-
-        def placed(node: exp.Expr) -> exp.Expr:
-            return rebuild(node, names.get)
-
-        return replace(
-            plan,
-            projections=tuple(
-                replace(item, expression=placed(item.expression)) for item in plan.projections
-            ),
-            having=None if plan.having is None else placed(plan.having),
-            order=tuple(replace(key, expression=placed(key.expression)) for key in plan.order),
-            distinct_on=tuple(placed(node) for node in plan.distinct_on),
-            windows=tuple((name, placed(node)) for name, node in plan.windows),
-        )
 
     def _projections(
         self,
@@ -426,7 +395,18 @@ class _Emitter:
         if isinstance(relation, CteReference):
             alias = exp.TableAlias(this=identifier(relation.alias))
             return exp.Table(this=identifier(relation.cte), alias=alias)
+        if isinstance(relation, FunctionTable):
+            return self._function_table(relation)
         raise TypeError(type(relation).__name__)
+
+    def _function_table(self, table: FunctionTable) -> exp.Expr:
+        lists = set_lists(
+            table.function, table.arguments, self._dialect, self._types, self._settings
+        )
+        if lists is None:
+            arguments = [self._expression(item, {}) for item in table.arguments]
+            return function_call(table, arguments)
+        return unnested(table, [self._filled(item, {}) for item in lists])
 
     def _expression(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         """A plan expression in the dialect, its placeholders filled in."""
@@ -440,7 +420,10 @@ class _Emitter:
         return copied(known)
 
     def _translate(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
-        tree = translate(node, self._dialect, self._types, self._settings)
+        return self._filled(translate(node, self._dialect, self._types, self._settings), uses)
+
+    def _filled(self, tree: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
+        """A translation with its placeholders filled in."""
         places = [item for item in tree.walk() if isinstance(item, exp.Column | exp.Select)]
         for place in places:
             value = self._fill_in(place, uses)

@@ -175,6 +175,30 @@ class TemporaryRows(Relation):
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionTable(Relation):
+    """A function in FROM, which may speak of the relations before it.
+
+    Attributes:
+        function: ``generate_series`` or ``unnest``.
+        columns: names of its columns, the ordinality last.
+        subqueries: those inside the arguments.
+    """
+
+    alias: str
+    function: str
+    arguments: tuple[exp.Expr, ...]
+    columns: tuple[str, ...]
+    ordinality: bool = False
+    subqueries: tuple[Subquery, ...] = ()
+
+    def describe(self) -> str:
+        """One stable line."""
+        listed = ", ".join(sql_text(item) for item in self.arguments)
+        ordinality = " with ordinality" if self.ordinality else ""
+        return f"function {self.function}({listed}){ordinality} as {self.alias}"
+
+
+@dataclass(frozen=True, slots=True)
 class Join(Relation):
     """A join as the client wrote it, or as the model declares it.
 
@@ -371,6 +395,7 @@ class Values(Query):
 
     rows: tuple[tuple[exp.Expr, ...], ...]
     columns: tuple[str, ...]
+    subqueries: tuple[Subquery, ...] = ()
 
     def describe(self) -> str:
         """One stable line."""

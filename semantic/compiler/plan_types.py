@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from semantic.compiler.api import Analysis
-from semantic.compiler.expressions import infer
+from semantic.compiler.expressions import infer, set_columns
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
     Cte,
     CteReference,
     Derived,
+    FunctionTable,
     MeasureUse,
     PlanNode,
     Query,
@@ -61,7 +62,7 @@ class PlanTypes:
             self._register(node)
 
     def _register(self, node: PlanNode) -> None:
-        if isinstance(node, Scan | Derived | CteReference | TemporaryRows):
+        if isinstance(node, Scan | Derived | CteReference | TemporaryRows | FunctionTable):
             self._relations[node.alias] = node
             if isinstance(node, Scan):
                 for item in node.columns:
@@ -157,6 +158,9 @@ class PlanTypes:
             return self._scan_columns[(table, name)].type
         if isinstance(relation, TemporaryRows):
             return next(kind for own, kind, _ in relation.columns if own == name)
+        if isinstance(relation, FunctionTable):
+            kinds = set_columns(relation.function, relation.arguments, self)
+            return dict(zip(relation.columns, kinds, strict=False)).get(name, INT8)
         query = self._ctes[relation.cte] if isinstance(relation, CteReference) else None
         if isinstance(relation, Derived):
             query = relation.query

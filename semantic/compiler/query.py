@@ -10,7 +10,9 @@ from sqlglot import exp
 from semantic.compiler.api import TemporaryTable
 from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.name_scope import Scope
+from semantic.compiler.from_functions import bind_function
 from semantic.compiler.names import Names, name_of, quoted
+from semantic.compiler.plain_build import PlainBuilder
 from semantic.compiler.plain_columns import PlainColumns
 from semantic.compiler.plan import (
     Cte,
@@ -35,7 +37,7 @@ from semantic.compiler.select_state import limits_of
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.compiler.temporary_source import TemporarySource, find_temporary
-from semantic.compiler.trees import column, identifier, rebuild
+from semantic.compiler.trees import column, identifier
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension
 
@@ -222,19 +224,9 @@ class BoundValues(PlainColumns):
 
     def build(self) -> Query:
         """See ``BoundQuery``."""
-
-        def replace(node: exp.Expr) -> exp.Expr | None:
-            if isinstance(node, exp.Query):
-                raise unsupported("a subquery in VALUES", node)
-            if isinstance(node, exp.Column):
-                visible = self._resolver.columns.get(id(node))
-                if visible is None:
-                    raise self._statement.deferred or unsupported("this column reference", node)
-                return visible.source.value(visible)
-            return None
-
-        rows = tuple(tuple(rebuild(item, replace) for item in row) for row in self._rows)
-        return Values(rows, tuple(self.names))
+        builder = PlainBuilder(self._statement, self._resolver)
+        rows = tuple(tuple(builder.expression(item) for item in row) for row in self._rows)
+        return Values(rows, tuple(self.names), tuple(builder.subqueries))
 
 
 class QueryBinder:
@@ -316,12 +308,15 @@ class QueryBinder:
         return BoundSetOperation(self.statement, node, left, right)
 
     def _source(self, node: exp.Expr, scope: Scope) -> Source:
+        function = bind_function(self.statement, node, scope, self.bind)
+        if function is not None:
+            return function
         if isinstance(node, exp.Table):
             return self._table(node, scope)
         if isinstance(node, exp.Lateral):
             inner = node.this
             if not isinstance(inner, exp.Subquery):
-                raise unsupported("LATERAL over a function next to a cube", node)
+                raise unsupported("this form of LATERAL", node)
             return self._derived(inner, scope, node.args.get("alias"), lateral=True)
         if isinstance(node, exp.Subquery | exp.Values):
             return self._derived(node, scope.parent, node.args.get("alias"), lateral=False)
@@ -345,7 +340,7 @@ class QueryBinder:
 
     def _table(self, node: exp.Table, scope: Scope) -> Source:
         if not isinstance(node.this, exp.Identifier):
-            raise unsupported("a function in FROM next to a cube", node)
+            raise unsupported("this item in FROM", node)
         refuse_other_arguments(node, _TABLE_CLAUSES, "FROM")
         name = name_of(node.this)
         alias, columns = _alias_of(node.args.get("alias"))

@@ -99,6 +99,9 @@ class BoundSelect:
         self._bind_distinct()
         self._bind_after_grouping()
         self._state.limit, self._state.offset, self._state.with_ties = limits_of(node)
+        for count in (self._state.limit, self._state.offset):
+            if count is not None:
+                resolver.resolve(count, ROWS)
         where = self._state.where
         self._state.from_clause.bind_products(
             lambda one, other: linked(one, other, where, resolver)

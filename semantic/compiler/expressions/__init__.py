@@ -5,6 +5,7 @@ What a dialect cannot do exactly as PostgreSQL would is refused (0A000), never a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlglot import exp
@@ -15,6 +16,8 @@ from semantic.compiler.expressions.allowed import check_functions, check_node
 from semantic.compiler.expressions.duckdb import dialect as duckdb
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import infer
+from semantic.compiler.expressions.sets import SETS as FROM_FUNCTIONS
+from semantic.compiler.expressions.sets import set_columns
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -42,6 +45,16 @@ class _Dialect(Protocol):
 
     def common_kind(self, kind: PostgresType, /) -> PostgresType:
         """See ``common_kind`` below."""
+
+    def set_lists(
+        self,
+        function: str,
+        arguments: Sequence[exp.Expr],
+        environment: TypeEnvironment,
+        settings: SessionSettings,
+        /,
+    ) -> list[exp.Expr] | None:
+        """See ``set_lists`` below."""
 
 
 _DIALECTS: dict[str, _Dialect] = {"duckdb": duckdb, "postgres": postgres}
@@ -101,6 +114,20 @@ def common_kind(kind: PostgresType, dialect: str) -> PostgresType:
     return _module(dialect).common_kind(kind)
 
 
+def set_lists(
+    function: str,
+    arguments: Sequence[exp.Expr],
+    dialect: str,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+) -> list[exp.Expr] | None:
+    """The lists whose elements are the rows of a function in FROM, a list a column.
+
+    None where the dialect has PostgreSQL's functions themselves.
+    """
+    return _module(dialect).set_lists(function, arguments, environment, settings)
+
+
 def _module(dialect: str) -> _Dialect:
     found = _DIALECTS.get(dialect)
     if found is None:
@@ -109,6 +136,7 @@ def _module(dialect: str) -> _Dialect:
 
 
 __all__ = [
+    "FROM_FUNCTIONS",
     "TypeEnvironment",
     "cast_result",
     "check_functions",
@@ -116,5 +144,7 @@ __all__ = [
     "common_form",
     "common_kind",
     "infer",
+    "set_columns",
+    "set_lists",
     "translate",
 ]

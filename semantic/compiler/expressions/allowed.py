@@ -53,6 +53,8 @@ _STRUCTURE = frozenset(
         exp.With,
     )
 )
+_ONLY_IN_FROM = frozenset((exp.Unnest, exp.ExplodingGenerateSeries))
+_PLACES_IN_FROM = (exp.From, exp.Join, exp.Table, exp.Lateral)
 _SPECIAL_NAMES = MARKERS | QUANTIFIERS
 
 
@@ -74,6 +76,11 @@ def check_functions(tree: exp.Expr, dialect: str) -> None:
 def check_node(node: exp.Expr) -> None:
     """As ``check_functions``, for one node alone."""
     kind = type(node)
+    if kind in _ONLY_IN_FROM and isinstance(node.parent, _PLACES_IN_FROM):
+        return
+    if kind is exp.Anonymous and isinstance(node.parent, exp.Table | exp.Lateral):
+        # Which functions may stand there is known where FROM is bound.
+        return
     if kind is exp.Anonymous or kind not in _PLAIN:
         call = call_of(node)
         if call is not None:

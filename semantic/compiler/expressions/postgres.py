@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings
@@ -99,3 +101,13 @@ def common_form(node: exp.Expr, _kind: PostgresType) -> exp.Expr:
 def common_kind(kind: PostgresType) -> PostgresType:
     """It is the one that it would find."""
     return kind
+
+
+def set_lists(
+    _function: str,
+    _arguments: Sequence[exp.Expr],
+    _environment: TypeEnvironment,
+    _settings: SessionSettings,
+) -> None:
+    """Functions in FROM are PostgreSQL's own."""
+    return

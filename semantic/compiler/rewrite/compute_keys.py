@@ -13,6 +13,7 @@ from semantic.compiler.plan import (
     SUBQUERY_TABLE,
     CteReference,
     Derived,
+    FunctionTable,
     Join,
     MeasureUse,
     PlanNode,
@@ -124,7 +125,7 @@ def _aliases(relation: Relation) -> Iterator[str]:
     if isinstance(relation, Join):
         yield from _aliases(relation.left)
         yield from _aliases(relation.right)
-    elif isinstance(relation, Scan | Derived | CteReference | TemporaryRows):
+    elif isinstance(relation, Scan | Derived | CteReference | TemporaryRows | FunctionTable):
         yield relation.alias
 
 

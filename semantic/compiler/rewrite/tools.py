@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from sqlglot import exp
 
 from semantic.compiler.plan import (
+    FunctionTable,
     Join,
     MeasureUse,
     OrderKey,
@@ -97,7 +98,7 @@ def everywhere(node: Node, change: Change) -> Node:
     """Change every PostgreSQL expression of a plan."""
 
     def on_node(item: PlanNode) -> PlanNode:
-        if isinstance(item, Select | Join | SetOperation | Values):
+        if isinstance(item, Select | Join | SetOperation | Values | FunctionTable):
             return with_expressions(item, change)
         return item
 

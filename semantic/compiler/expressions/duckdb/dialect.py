@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings
-from semantic.compiler.expressions.duckdb import casts, numeric
+from semantic.compiler.expressions.duckdb import casts, numeric, sets
 from semantic.compiler.expressions.duckdb.aggregates import (
     AGGREGATE_NODES,
     AGGREGATES,
@@ -83,6 +85,17 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
     if value.type.name == "unknown":
         return null(TEXT).node
     return value.node
+
+
+def set_lists(
+    function: str,
+    arguments: Sequence[exp.Expr],
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+) -> list[exp.Expr]:
+    """The lists whose elements are the rows of a function in FROM."""
+    translator = Translator(environment, settings, _NODES, _FUNCTIONS)
+    return sets.set_lists(translator, function, arguments)
 
 
 def cast_result(

@@ -28,6 +28,7 @@ class Translator:
     """Translates the expressions of one statement's clause to DuckDB's SQL.
 
     Attributes:
+        environment: the types of the leaves.
         types: PostgreSQL's types of the nodes.
         settings: the session's settings.
         folds: whether the session's time zone has hours that come twice.
@@ -40,6 +41,7 @@ class Translator:
         nodes: dict[type[exp.Expr], NodeRule],
         functions: dict[str, FunctionRule],
     ) -> None:
+        self.environment = environment
         self.types = Types(environment)
         self.settings = settings
         self.folds = changes(settings)
