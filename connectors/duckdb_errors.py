@@ -102,6 +102,11 @@ _MESSAGES = {
 
 _INTERNAL = "XX000"
 
+# What a statement complains of by itself, with error('22012: division by zero'), and what it casts
+# so that the cast fails.
+_OWN = re.compile(r"(?P<code>[0-9][0-9A-Z]{4}): (?P<message>.+)", re.DOTALL)
+_CAST_COMPLAINT = re.compile(r"'(invalid input syntax for type [a-z ]+: \".*\")'", re.DOTALL)
+
 
 def split_message(text: str) -> tuple[str, str, str | None]:
     """Kind in lower case, first line without the kind, and the other lines or None."""
@@ -119,6 +124,12 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
     if isinstance(error, MemoryError):
         return WarehouseError("53200", "out of memory", reached=reached)
     kind, message, detail = split_message(str(error))
+    own = _OWN.match(message)
+    if own is not None:
+        return WarehouseError(own["code"], own["message"], reached=reached)
+    complaint = _CAST_COMPLAINT.search(message)
+    if complaint is not None:
+        return WarehouseError("22P02", complaint[1], reached=reached)
     code = _INTERNAL
     for pattern, candidate in _RULES.get(kind, ()):
         if re.search(pattern, message):

@@ -42,9 +42,8 @@ from semantic.compiler.guard import (
 )
 from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.statements import Statement, StatementText, parse_statement, split
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.errors import ForbiddenError, SemanticError, UnsupportedError
 
-_NOT_ALLOWED = "42501"
 _UNDEFINED_FUNCTION = "42883"
 _TEXTS = frozenset(("text", "varchar"))
 """Types of parameters whose value may be compiled as a constant."""
@@ -127,7 +126,7 @@ class Engine:
         except UnparsableStatement as problem:
             return await self._unparsable(generation, sql, parameter_oids, caller, problem)
         except SemanticError as refusal:
-            if refusal.sqlstate == _NOT_ALLOWED:
+            if isinstance(refusal, ForbiddenError) and not refusal.certain:
                 await self._check_defined(sql, parameter_oids, caller)
             raise
         if bound is None:

@@ -62,6 +62,11 @@ def error_fields(
     return fields
 
 
+def is_own_fault(error: BaseException) -> bool:
+    """Whether a warehouse complains of the syntax or names of SQL that we have written."""
+    return isinstance(error, WarehouseError) and error.sqlstate.startswith("42")
+
+
 def flatten(error: BaseException, offset: int = 0) -> dict[str, str]:
     """Turn any error into ErrorResponse fields.
 
@@ -86,6 +91,12 @@ def flatten(error: BaseException, offset: int = 0) -> dict[str, str]:
     if isinstance(error, ProtocolViolation):
         severity = "FATAL" if error.fatal else "ERROR"
         return error_fields(error.sqlstate, error.message, detail=error.detail, severity=severity)
+    if is_own_fault(error):
+        return error_fields(
+            "0A000",
+            "the warehouse does not understand what the statement was compiled to",
+            hint="Write the statement in another way. The log has what the warehouse says.",
+        )
     if isinstance(error, WarehouseError):
         # Its detail may hold row values and the warehouse's SQL, policies and all.
         return error_fields(error.sqlstate, error.message, hint=error.hint)

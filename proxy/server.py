@@ -247,6 +247,7 @@ class Server:
             limits=self._session_limits,
             recorder=recorder,
             measure_aggregates=self._measure_aggregates(identity),
+            version=self._engine.catalog.version,
         )
         runner = Runner(self._engine, state, BackendFunctions(self))
         session = Session(connection, connection.wire, state, runner)

@@ -47,3 +47,17 @@ class UnsupportedError(SemanticError):
         detail: str | None = None,
     ) -> None:
         super().__init__("0A000", message, detail=detail, hint=hint, position=position)
+
+
+class ForbiddenError(SemanticError):
+    """Something that is not on the list of what a query over cubes may use (42501).
+
+    Attributes:
+        certain: what stands there can be no misspelling of something that is on the list.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str, position: int | None = None, certain: bool = False
+    ) -> None:
+        super().__init__("42501", message, hint=hint, position=position)
+        self.certain = certain

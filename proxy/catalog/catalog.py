@@ -64,6 +64,7 @@ class Catalog:
 
     Attributes:
         server_version: as the server reports it (``16.14``).
+        version: as ``version()`` reports it.
         parameters: ParameterStatus values of a fresh backend.
         model: what has been deployed.
     """
@@ -71,6 +72,7 @@ class Catalog:
     def __init__(self, options: CatalogOptions | None = None) -> None:
         self.options = options or CatalogOptions()
         self.server_version = ""
+        self.version = ""
         self.parameters: dict[str, str] = {}
         self.model: PublishedModel | None = None
         dsn = self.options.dsn
@@ -97,6 +99,7 @@ class Catalog:
         probe = await self._connect(self._server.analyst)
         self.parameters = dict(probe.parameters)
         self.server_version = self.parameters.get("server_version", "")
+        self.version = (await probe.execute("SELECT version()"))[0][0] or ""
         probe.close()
 
     async def close(self) -> None:

@@ -47,8 +47,9 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
 
 
 async def _compile(config: Config, sql: str, user: str) -> CompiledStatement:
-    caller = Caller(user, 0, {}, SessionSettings(user, config.database))
     async with open_engine(config) as engine:
+        settings = SessionSettings(user, config.database, version=engine.catalog.version)
+        caller = Caller(user, 0, {}, settings)
         query = await engine.prepare(sql, (), caller)
     if isinstance(query, CatalogQuery):
         raise NoCubeError("the statement reads no cube: the catalog PostgreSQL answers it")

@@ -102,6 +102,8 @@ class Runner:
             if isinstance(query, CubeQuery):
                 fields = explain_fields(statement)
                 return PreparedStatement(text, statement, query.parameter_oids, fields, query)
+        if isinstance(inner, sql.Other) and inner.verb:
+            await self._refuse(inner, oids)
         whole = await self._engine.prepare_catalog(text, oids, caller)
         return PreparedStatement(text, statement, whole.parameter_oids, whole.fields, whole)
 

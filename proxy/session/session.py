@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from proxy.catalog.errors import CatalogError
-from proxy.errors import SessionError, flatten
+from proxy.errors import SessionError, flatten, is_own_fault
 from proxy.queries import with_formats
 from proxy.session.client import Client
 from proxy.session.outcomes import OutcomeWriter
@@ -284,7 +284,7 @@ class Session:
         if isinstance(error, SessionError) and error.severity == "FATAL":
             raise error
         fields = flatten(error, self.state.offset)
-        if fields["C"] == "XX000" and not isinstance(error, CatalogError):
+        if is_own_fault(error) or (fields["C"] == "XX000" and not isinstance(error, CatalogError)):
             logger.error("internal error in connection %s", self.state.process_id, exc_info=error)
         self.state.transaction.fail()
         self._client.send(ErrorResponse(fields).encode())

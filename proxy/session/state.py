@@ -35,6 +35,7 @@ class SessionState:
     Attributes:
         process_id: what BackendKeyData announced.
         database: the database of the startup packet.
+        version: what ``version()`` says.
         offset: characters before the statement at hand in the client's text, for error positions.
         several: the Query message at hand holds several statements.
     """
@@ -46,6 +47,7 @@ class SessionState:
     limits: SessionLimits
     recorder: StatementRecorder
     measure_aggregates: str = "strict"
+    version: str = ""
     transaction: Transaction = field(init=False)
     kept: KeptRows = field(init=False)
     statements: dict[str, PreparedStatement] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class SessionState:
                 time_zone=settings.get("TimeZone") or "UTC",
                 measure_aggregates=cast("Literal['strict', 'defined']", aggregates),
                 search_path=tuple(name.strip().strip('"') for name in path.split(",")),
+                version=self.version,
             ),
             statement_timeout=self.seconds("statement_timeout") or None,
         )

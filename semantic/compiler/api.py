@@ -38,6 +38,7 @@ class SessionSettings:
     time_zone: str = "UTC"
     measure_aggregates: Literal["strict", "defined"] = "strict"
     search_path: tuple[str, ...] = ("public",)
+    version: str = "PostgreSQL 16"
     temporary_tables: tuple[TemporaryTable, ...] = ()
     temporary_schema: str = ""
 

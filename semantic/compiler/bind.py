@@ -17,8 +17,8 @@ from semantic.compiler.positions import EditedText, apply_edits
 from semantic.compiler.query import QueryBinder
 from semantic.compiler.scan import Members
 from semantic.compiler.scope import use_all
-from semantic.compiler.statement import Statement
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.compiler.statement import Statement, not_a_query
+from semantic.errors import SemanticError
 from semantic.model.published import PublishedModel, PublishedRelation
 
 _WORDS = re.compile(r"[^\W\d][\w$]*")
@@ -83,10 +83,10 @@ class Binder:
         if not any(self._touches(binder, table) for table in parsed.tree.find_all(exp.Table)):
             return None
         if not isinstance(parsed.tree, exp.Query | exp.Values):
-            raise UnsupportedError("this statement over a cube is not supported")
+            raise not_a_query(parsed.tree)
         query = binder.bind(parsed.tree, None)
         use_all(query)
-        check_functions(parsed.tree, self._members.sql.dialect(statement.data_source))
+        check_functions(parsed.tree, self._members.sql.dialect(statement.data_source), sql)
         for index in range(len(query.names)):
             query.demand(index)
         plan = None if statement.deferred is not None else query.build()

@@ -15,6 +15,7 @@ from semantic.compiler.emit_keys import KEY_TABLE, with_named_keys
 from semantic.compiler.emit_parts import (
     add_scan_tables,
     aliased,
+    checked_count,
     decided,
     filtered,
     final_names,
@@ -289,9 +290,16 @@ class _Emitter:
 
     def _limits(self, select: exp.Expr, limit: exp.Expr | None, offset: exp.Expr | None) -> None:
         if limit is not None:
-            select.set("limit", exp.Limit(expression=self._expression(limit, {})))
+            select.set("limit", exp.Limit(expression=self._count(limit, "2201W", "LIMIT")))
         if offset is not None:
-            select.set("offset", exp.Offset(expression=self._expression(offset, {})))
+            select.set("offset", exp.Offset(expression=self._count(offset, "2201X", "OFFSET")))
+
+    def _count(self, node: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:
+        """The number of a LIMIT or OFFSET, which must not be negative."""
+        if self._dialect == "postgres" or isinstance(node, exp.Literal):
+            return self._expression(node, {})
+        number = exp.Cast(this=node, to=exp.DataType.build("bigint"))
+        return checked_count(self._expression(number, {}), sqlstate, clause)
 
     def _with_ties(self, select: exp.Select) -> None:
         if self._dialect != "postgres":

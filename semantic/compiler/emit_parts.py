@@ -11,7 +11,7 @@ from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.api import ParameterUse, ResultColumn
 from semantic.compiler.names import Names
 from semantic.compiler.plan import OrderKey, Scan
-from semantic.compiler.trees import copied, identifier
+from semantic.compiler.trees import copied, enclose, identifier
 from semantic.errors import SemanticError
 from semantic.model.types import PostgresType
 
@@ -83,6 +83,16 @@ def decided(condition: exp.Expr) -> exp.Expr:
     if isinstance(condition, exp.In) and isinstance(condition.this, exp.Tuple):
         return exp.Is(this=condition, expression=exp.true())
     return condition
+
+
+def checked_count(number: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:
+    """A count of rows that complains by itself when it is negative."""
+    if number.find(exp.Select):
+        return number
+    message = exp.Literal.string(f"{sqlstate}: {clause} must not be negative")
+    complaint = exp.cast(exp.Anonymous(this="error", expressions=[message]), "bigint")
+    negative = exp.LT(this=enclose(number), expression=exp.Literal.number(0))
+    return exp.Case(ifs=[exp.If(this=negative, true=complaint)], default=copied(number))
 
 
 def plain(node: exp.Expr) -> exp.Expr:

@@ -6,22 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
-from semantic.compiler.expressions import FROM_FUNCTIONS
+from semantic.compiler.expressions import FROM_FUNCTIONS, FROM_SPLITS
+from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, fold
 from semantic.compiler.plain_build import PlainBuilder
 from semantic.compiler.plan import FunctionTable, Relation
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import ROWS, BindSubquery, Resolver
-from semantic.compiler.scope import Scope, Source, VisibleColumn
+from semantic.compiler.scope import Source, VisibleColumn
 from semantic.compiler.statement import Statement, unsupported
 from semantic.compiler.trees import column
-from semantic.errors import SemanticError
-
-# Functions whose rows are the elements of an array that another function makes.
-_SPLITS = {
-    "string_to_table": "string_to_array",
-    "regexp_split_to_table": "regexp_split_to_array",
-}
+from semantic.errors import ForbiddenError
 
 
 class FunctionCall:
@@ -47,7 +42,7 @@ class FunctionCall:
         elif isinstance(node, exp.Anonymous):
             self.name = self.label = fold(node.name)
             self.arguments = list(node.expressions)
-            array = _SPLITS.get(self.name)
+            array = FROM_SPLITS.get(self.name)
             if array is not None:
                 self.name = "unnest"
                 self.arguments = [exp.Anonymous(this=array, expressions=self.arguments)]
@@ -57,11 +52,11 @@ class FunctionCall:
             )
             self.arguments = []
         if self.name not in FROM_FUNCTIONS:
-            raise SemanticError(
-                "42501",
+            raise ForbiddenError(
                 f"permission denied for function {self.name}",
                 hint="It is not among the functions that a query over cubes may call in FROM.",
                 position=position_of(node),
+                certain=True,
             )
 
 

@@ -15,7 +15,8 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from semantic.compiler.positions import position_of
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.compiler.unicode_text import UnparsableStatement, decoded, with_unicode_names
+from semantic.errors import UnsupportedError
 
 POSTGRES = Dialect.get_or_raise("postgres")
 
@@ -63,10 +64,6 @@ _OTHER_OPERATORS = (
 )
 
 
-class UnparsableStatement(SemanticError):  # noqa: N818 (named for what it is, not for a fault)
-    """Text that our parser cannot read; PostgreSQL's own answer is the better error."""
-
-
 @dataclass(frozen=True, slots=True)
 class ParsedStatement:
     """One statement's text with its tree and tokens. The tree is never changed in place."""
@@ -84,7 +81,7 @@ def parse(sql: str) -> ParsedStatement:
         SemanticError: the text holds something that would be read otherwise than PostgreSQL does.
     """
     try:
-        tokens = _tokenize(sql)
+        tokens = with_unicode_names(_tokenize(sql), sql)
         enclosed = _with_enclosed_literals(tokens)
         trees = [tree for tree in POSTGRES.parser().parse(enclosed, sql) if tree is not None]
     except ParseError as error:
@@ -101,6 +98,12 @@ def parse(sql: str) -> ParsedStatement:
     tree = trees[0]
     if not isinstance(tree, exp.Expr):
         raise UnparsableStatement("42601", "syntax error or unsupported syntax")
+    _normalise(sql, tree)
+    return ParsedStatement(sql, tree, tuple(tokens))
+
+
+def _normalise(sql: str, tree: exp.Expr) -> None:
+    """Give what the parser has several classes for the one class that the compiler knows."""
     if _ROW.search(sql):
         for call in list(tree.find_all(exp.Anonymous)):
             if str(call.this).lower() == "row" and len(call.expressions) > 1:
@@ -108,7 +111,17 @@ def parse(sql: str) -> ParsedStatement:
     if "$" in sql:
         for quoted in list(tree.find_all(exp.RawString)):
             quoted.replace(exp.Literal.string(quoted.this))
-    return ParsedStatement(sql, tree, tuple(tokens))
+    if "&'" in sql:
+        for coded in list(tree.find_all(exp.UnicodeString)):
+            escape = coded.args.get("escape")
+            mark = escape.name if isinstance(escape, exp.Expr) else "\\"
+            coded.replace(exp.Literal.string(decoded(str(coded.this), mark)))
+    if "?" in sql:
+        question = tree.find(exp.Placeholder)
+        if question is not None:
+            raise UnparsableStatement(
+                "42601", 'syntax error at or near "?"', position=position_of(question)
+            )
 
 
 def refuse_misread(node: exp.Expr) -> None:
@@ -234,3 +247,6 @@ def _error_position(sql: str, error: ParseError) -> int | None:
         start = sql.find("\n", start) + 1
     # The parser counts to the end of the token that it stumbled over.
     return max(1, start + column - max(len(highlight) - 1, 0))
+
+
+__all__ = ["ParsedStatement", "UnparsableStatement", "parse", "refuse_misread"]

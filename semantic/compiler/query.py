@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from semantic.compiler.api import TemporaryTable
 from semantic.compiler.cube_source import CubeSource
-from semantic.compiler.name_scope import Scope
 from semantic.compiler.from_functions import bind_function
+from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, name_of, quoted
 from semantic.compiler.plain_build import PlainBuilder
 from semantic.compiler.plain_columns import PlainColumns
@@ -35,7 +35,7 @@ from semantic.compiler.scope import (
 from semantic.compiler.select import BoundSelect
 from semantic.compiler.select_state import limits_of
 from semantic.compiler.sources import FromClause
-from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
+from semantic.compiler.statement import Statement, not_a_query, refuse_other_arguments, unsupported
 from semantic.compiler.temporary_source import TemporarySource, find_temporary
 from semantic.compiler.trees import column, identifier
 from semantic.errors import SemanticError, UnsupportedError
@@ -257,7 +257,7 @@ class QueryBinder:
         alias = node.args["alias"]
         name = name_of(alias.this)
         if not isinstance(node.this, exp.Query):
-            raise unsupported("a data-modifying statement in WITH", node)
+            raise not_a_query(node.this)
         if recursive and any(
             table.name and name_of(table.this) == name for table in _tables(node.this)
         ):

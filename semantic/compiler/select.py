@@ -27,7 +27,7 @@ from semantic.compiler.scope import (
 from semantic.compiler.select_build import build_select
 from semantic.compiler.select_state import GROUP_SETS, Item, SelectState, limits_of
 from semantic.compiler.sources import FromClause
-from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
+from semantic.compiler.statement import Statement, read_only, refuse_other_arguments, unsupported
 from semantic.compiler.trees import column, rebuild
 from semantic.errors import SemanticError
 from semantic.model.members import Dimension
@@ -66,7 +66,7 @@ class BoundSelect:
     ) -> None:
         refuse_other_arguments(node, _SELECT_CLAUSES, "SELECT")
         if node.args.get("locks"):
-            raise unsupported("FOR UPDATE or FOR SHARE on a cube", node)
+            raise read_only(_locking(node), node)
         if node.args.get("into"):
             raise unsupported("SELECT INTO from a cube", node)
         scope = Scope(parent)
@@ -421,3 +421,10 @@ def _set_keys(node: exp.Expr) -> Iterator[exp.Expr]:
             yield from _set_keys(child)
         else:
             yield child.this if isinstance(child, exp.Paren) else child
+
+
+def _locking(node: exp.Select) -> str:
+    lock = node.args["locks"][0]
+    if lock.args.get("update"):
+        return "SELECT FOR NO KEY UPDATE" if lock.args.get("key") else "SELECT FOR UPDATE"
+    return "SELECT FOR KEY SHARE" if lock.args.get("key") else "SELECT FOR SHARE"

@@ -147,6 +147,23 @@ def unsupported(what: str, node: exp.Expr | None, hint: str | None = None) -> Un
     return UnsupportedError(f"{what} is not supported", hint=hint, position=position_of(node))
 
 
+def not_a_query(node: exp.Expr) -> SemanticError:
+    """The refusal of what would change data, in PostgreSQL's words (25006), or of what it is."""
+    if isinstance(node, exp.Insert | exp.Update | exp.Delete | exp.Merge):
+        return read_only(type(node).__name__.upper(), node)
+    return unsupported("this form of statement over a cube", node, "Write a SELECT.")
+
+
+def read_only(command: str, node: exp.Expr) -> SemanticError:
+    """The refusal of a command that PostgreSQL has no read-only transaction run."""
+    return SemanticError(
+        "25006",
+        f"cannot execute {command} in a read-only transaction",
+        hint="Cubewire serves cubes for reading; write to the warehouse itself.",
+        position=position_of(node),
+    )
+
+
 def refuse_other_arguments(node: exp.Expr, allowed: frozenset[str], what: str) -> None:
     """Refuse a node that carries a clause which is not in the list."""
     for key, value in node.args.items():

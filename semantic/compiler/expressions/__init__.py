@@ -16,8 +16,8 @@ from semantic.compiler.expressions.allowed import check_functions, check_node
 from semantic.compiler.expressions.duckdb import dialect as duckdb
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import infer
+from semantic.compiler.expressions.sets import FROM_SPLITS, set_columns
 from semantic.compiler.expressions.sets import SETS as FROM_FUNCTIONS
-from semantic.compiler.expressions.sets import set_columns
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -137,6 +137,7 @@ def _module(dialect: str) -> _Dialect:
 
 __all__ = [
     "FROM_FUNCTIONS",
+    "FROM_SPLITS",
     "TypeEnvironment",
     "cast_result",
     "check_functions",

@@ -5,13 +5,16 @@ By list, so that whatever is new or unknown is refused.
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
-from semantic.compiler.expressions.inference import KNOWN_NODES, forbidden
+from semantic.compiler.expressions.inference import KNOWN_NODES, forbidden, reaches_out
 from semantic.compiler.expressions.places import position
+from semantic.compiler.expressions.sets import FROM_SPLITS
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS, MARKERS
 from semantic.compiler.expressions.syntax import QUANTIFIERS, call_of
-from semantic.errors import SemanticError
+from semantic.errors import ForbiddenError
 
 # Parts of statements and of expressions that carry no meaning of their own.
 _STRUCTURE = frozenset(
@@ -58,28 +61,31 @@ _PLACES_IN_FROM = (exp.From, exp.Join, exp.Table, exp.Lateral)
 _SPECIAL_NAMES = MARKERS | QUANTIFIERS
 
 
-def check_functions(tree: exp.Expr, dialect: str) -> None:
+def check_functions(tree: exp.Expr, dialect: str, sql: str = "") -> None:
     """Refuse every function, operator and construct that is not on the list.
 
     Args:
         tree: a statement or an expression.
         dialect: of the warehouse. What it cannot do exactly is refused at translation.
+        sql: the text that the tree was made of, so that functions are called as they are there.
 
     Raises:
         SemanticError: 42501, with the position of the first offender.
     """
     del dialect
     for node in tree.walk():
-        check_node(node)
+        check_node(node, sql)
 
 
-def check_node(node: exp.Expr) -> None:
+def check_node(node: exp.Expr, sql: str = "") -> None:
     """As ``check_functions``, for one node alone."""
     kind = type(node)
     if kind in _ONLY_IN_FROM and isinstance(node.parent, _PLACES_IN_FROM):
         return
     if kind is exp.Anonymous and isinstance(node.parent, exp.Table | exp.Lateral):
-        # Which functions may stand there is known where FROM is bound.
+        call = call_of(node)
+        if call is not None and call.name not in FROM_SPLITS:
+            raise forbidden(call)
         return
     if kind is exp.Anonymous or kind not in _PLAIN:
         call = call_of(node)
@@ -89,27 +95,48 @@ def check_node(node: exp.Expr) -> None:
             ):
                 raise forbidden(call)
         elif kind not in _ALLOWED:
-            raise _denied(node)
+            raise _denied(node, sql)
     elif kind is exp.Dot or (kind is exp.Table and isinstance(node.this, exp.Literal)):
-        raise _denied(node)
+        raise _denied(node, sql)
 
 
-def _denied(node: exp.Expr) -> SemanticError:
-    return SemanticError(
-        "42501",
-        f"permission denied for {_spelled(node)}",
+def _denied(node: exp.Expr, sql: str) -> ForbiddenError:
+    name = _function_name(node, sql)
+    spelled = f"the construct {type(node).__name__}" if name is None else f"function {name}"
+    place = position(node)
+    if name is not None and place is not None:
+        # What the parser has made of some functions does not know where their names are.
+        place = sql.lower().rfind(name, 0, place + len(name)) + 1 or place
+    return ForbiddenError(
+        f"permission denied for {spelled}",
         hint="It is not among what a query over cubes may use.",
-        position=position(node),
+        position=place,
+        certain=name is not None and reaches_out(name),
     )
 
 
-def _spelled(node: exp.Expr) -> str:
-    if isinstance(node, exp.Func):
-        return f"function {node.sql_name().lower()}"
+def _function_name(node: exp.Expr, sql: str) -> str | None:
+    """A function's name as the client wrote it; None for what is no function."""
     if isinstance(node, exp.Dot):
-        return f"function {node.sql('postgres')}"
-    return type(node).__name__
+        return node.sql("postgres")
+    if not isinstance(node, exp.Func):
+        return None
+    meta = node._meta
+    if meta and "start" in meta:
+        written = sql[meta["start"] : meta["end"] + 1]
+        if _NAME.fullmatch(written):
+            return written.lower()
+    return _OTHER_NAMES.get(type(node)) or node.sql_name().lower()
 
 
+_OTHER_NAMES: dict[type[exp.Expr], str] = {
+    exp.Explode: "unnest",
+    exp.ExplodingGenerateSeries: "generate_series",
+    exp.JSONArrayAgg: "json_agg",
+    exp.JSONBObjectAgg: "jsonb_object_agg",
+    exp.JSONObjectAgg: "json_object_agg",
+    exp.JSONObject: "json_object",
+}
+_NAME = re.compile(r"[^\W\d]\w*")
 _PLAIN = _STRUCTURE | {kind for kind in KNOWN_NODES if not issubclass(kind, exp.Func)}
 _ALLOWED = _PLAIN | KNOWN_NODES | {exp.Agg}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -25,7 +26,7 @@ from semantic.compiler.expressions.types import (
     node_type,
     sql_name,
 )
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.errors import ForbiddenError, SemanticError, UnsupportedError
 from semantic.model.types import (
     BOOL,
     INT4,
@@ -33,6 +34,7 @@ from semantic.model.types import (
     INTERVAL,
     NAME,
     NUMERIC,
+    TEXT,
     UNKNOWN,
     PostgresType,
 )
@@ -212,14 +214,30 @@ def case_results(node: exp.Expr) -> list[exp.Expr]:
     return [default, *results] if default is not None else results
 
 
-def forbidden(call: Call) -> SemanticError:
+# Functions of servers and warehouses that reach out of the query. A list of what is refused would
+# not do: everything is that is not allowed. These are none of PostgreSQL's, or of nobody's concern.
+_REACHING_OUT = re.compile(
+    r"""(read|write|duckdb|pragma|pg|lo|dblink|sqlite|postgres|mysql|iceberg|delta|parquet|json
+    |from|get|enable|disable|force|which)_\w*
+    |query(_table)?|getenv|getvariable|glob|sniff_csv|arrow_scan\w*|seq_scan|error|nextval|setval
+    |set_config|current_setting|query_to_xml\w*|repeat_row|checkpoint|summary|test_all_types""",
+    re.VERBOSE,
+)
+
+
+def forbidden(call: Call) -> ForbiddenError:
     """The refusal of a function that is not on the list (G4)."""
-    return SemanticError(
-        "42501",
+    return ForbiddenError(
         f"permission denied for function {call.name}",
         hint="It is not among the functions that a query over cubes may call.",
         position=position(call.node),
+        certain=reaches_out(call.name),
     )
+
+
+def reaches_out(name: str) -> bool:
+    """Whether a function's name is known as one that has no business in a query over cubes."""
+    return _REACHING_OUT.fullmatch(name) is not None
 
 
 def number_type(text: str) -> PostgresType:
@@ -282,6 +300,7 @@ _RULES: dict[type[exp.Expr], Callable[[Types, exp.Expr], PostgresType]] = {
     exp.Grouping: _always(INT4),
     exp.Tuple: _always(PostgresType("record")),
     **dict.fromkeys(SESSION_NODES, _always(NAME)),
+    exp.CurrentVersion: _always(TEXT),
     **dict.fromkeys(
         (exp.Subquery, exp.Select, exp.Union, exp.Except, exp.Intersect), Types.subquery
     ),

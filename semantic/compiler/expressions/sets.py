@@ -34,6 +34,13 @@ SETS = frozenset(("generate_series", "unnest"))
 """The functions that may stand in FROM."""
 
 
+# Functions whose rows are the elements of an array that another function makes.
+FROM_SPLITS = {
+    "string_to_table": "string_to_array",
+    "regexp_split_to_table": "regexp_split_to_array",
+}
+
+
 def series_arguments(
     arguments: Sequence[exp.Expr], environment: TypeEnvironment
 ) -> tuple[PostgresType, ...]:

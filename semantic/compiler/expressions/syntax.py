@@ -65,11 +65,14 @@ SESSION_NODES: Mapping[type[exp.Expr], str] = {
     exp.CurrentDatabase: "current_database",
     exp.CurrentCatalog: "current_catalog",
     exp.CurrentSchema: "current_schema",
+    exp.CurrentVersion: "version",
 }
 
 
 def session_value(node: exp.Expr, settings: SessionSettings) -> str:
     """The value of ``current_user`` and its like."""
+    if isinstance(node, exp.CurrentVersion):
+        return settings.version
     if isinstance(node, exp.CurrentDatabase | exp.CurrentCatalog):
         return settings.database
     if isinstance(node, exp.CurrentSchema):

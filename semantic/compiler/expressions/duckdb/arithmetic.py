@@ -70,11 +70,13 @@ def _not_zero(node: exp.Expr, spelled: str) -> exp.Expr:
     if isinstance(node, exp.Literal) and not node.is_string and float(node.this) != 0:
         return node
     if isinstance(node, exp.Column):
-        template = f"CASE WHEN _1 = 0 THEN CAST(error('division by zero') AS {spelled}) ELSE _1 END"
+        template = (
+            f"CASE WHEN _1 = 0 THEN CAST(error('22012: division by zero') AS {spelled}) ELSE _1 END"
+        )
         return exp.Paren(this=sql(template, node))
     template = (
         "list_transform([_1], lambda v: CASE WHEN v = 0 "
-        f"THEN CAST(error('division by zero') AS {spelled}) ELSE v END)[1]"
+        f"THEN CAST(error('22012: division by zero') AS {spelled}) ELSE v END)[1]"
     )
     return sql(template, node)
 

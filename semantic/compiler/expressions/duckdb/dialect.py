@@ -40,7 +40,7 @@ from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.syntax import SESSION_NODES, session_value
 from semantic.compiler.expressions.types import QUOTIENT, numeric_scale, sql_name
 from semantic.errors import UnsupportedError
-from semantic.model.types import NAME, TEXT, PostgresType
+from semantic.model.types import TEXT, PostgresType
 
 
 def _collated(translator: Translator, node: exp.Expr) -> Value:
@@ -53,7 +53,7 @@ def _collated(translator: Translator, node: exp.Expr) -> Value:
 
 def _session(translator: Translator, node: exp.Expr) -> Value:
     """current_user and its like."""
-    return Value(string(session_value(node, translator.settings)), NAME)
+    return Value(string(session_value(node, translator.settings)), translator.types.of(node))
 
 
 _NODES: dict[type[exp.Expr], NodeRule] = {

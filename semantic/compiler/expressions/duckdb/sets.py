@@ -14,7 +14,9 @@ from semantic.compiler.expressions.types import INTEGERS
 from semantic.errors import UnsupportedError
 
 # DuckDB complains of a step of nothing in words of its own, or not at all.
-_NO_STEP = "CASE WHEN _1 = _2 THEN CAST(error('step size cannot equal zero') AS {type}) ELSE _1 END"
+_NO_STEP = (
+    "CASE WHEN _1 = _2 THEN CAST(error('22023: step size cannot equal zero') AS {type}) ELSE _1 END"
+)
 
 
 def set_lists(
