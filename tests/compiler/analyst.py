@@ -7,10 +7,10 @@ import psycopg
 from proxy.wire.oids import BY_OID
 from semantic.compiler.api import Analysis, ResultColumn
 from semantic.errors import SemanticError
-from semantic.model.published import PublishedModel
+from semantic.model.published import PublishedModel, PublishedRelation
 from semantic.model.types import PostgresType
 
-_MARKERS = """
+MARKERS = """
 CREATE FUNCTION marker(state anyelement, value anyelement) RETURNS anyelement
   LANGUAGE sql AS 'SELECT $1';
 CREATE AGGREGATE measure(anyelement) (SFUNC = marker, STYPE = anyelement);
@@ -24,35 +24,49 @@ class Analyst:
 
     def __init__(self, dsn: str, model: PublishedModel) -> None:
         self._connection = psycopg.connect(dsn, autocommit=True)
-        self._connection.execute(_MARKERS)
-        for relation in model.relations:
-            columns = ", ".join(f'"{c.name}" {_spelled(c.type)}' for c in relation.columns)
-            self._connection.execute(f'CREATE TABLE "{relation.name}" ({columns})')  # type: ignore[arg-type]
+        self._connection.execute(MARKERS)
+        self._connection.execute(relation_tables(model).encode())
 
     def close(self) -> None:
         self._connection.close()
 
     def analyse(self, sql: str) -> Analysis:
         """Parameter and column types; the error as a SemanticError with a position in ``sql``."""
-        connection = self._connection.pgconn
-        result = connection.prepare(b"", sql.encode())
-        if result.status != psycopg.pq.ExecStatus.COMMAND_OK:
-            field = psycopg.pq.DiagnosticField
-            position = result.error_field(field.STATEMENT_POSITION)
-            raise SemanticError(
-                (result.error_field(field.SQLSTATE) or b"").decode(),
-                (result.error_field(field.MESSAGE_PRIMARY) or b"").decode(),
-                position=int(position) if position else None,
-            )
-        described = connection.describe_prepared(b"")
-        parameters = tuple(_type(described.param_type(i), -1) for i in range(described.nparams))
-        columns = tuple(
-            ResultColumn(
-                (described.fname(i) or b"").decode(), _type(described.ftype(i), described.fmod(i))
-            )
-            for i in range(described.nfields)
+        return analyse(self._connection, sql)
+
+
+def relation_tables(model: PublishedModel) -> str:
+    """Statements that make an empty table for each published relation."""
+    return "".join(
+        f'CREATE TABLE "{relation.name}" ({_columns(relation)});' for relation in model.relations
+    )
+
+
+def _columns(relation: PublishedRelation) -> str:
+    return ", ".join(f'"{item.name}" {_spelled(item.type)}' for item in relation.columns)
+
+
+def analyse(client: psycopg.Connection[tuple[object, ...]], sql: str) -> Analysis:
+    """See ``Analyst.analyse``."""
+    connection = client.pgconn
+    result = connection.prepare(b"", sql.encode())
+    if result.status != psycopg.pq.ExecStatus.COMMAND_OK:
+        field = psycopg.pq.DiagnosticField
+        position = result.error_field(field.STATEMENT_POSITION)
+        raise SemanticError(
+            (result.error_field(field.SQLSTATE) or b"").decode(),
+            (result.error_field(field.MESSAGE_PRIMARY) or b"").decode(),
+            position=int(position) if position else None,
         )
-        return Analysis(parameters, columns)
+    described = connection.describe_prepared(b"")
+    parameters = tuple(_type(described.param_type(i), -1) for i in range(described.nparams))
+    columns = tuple(
+        ResultColumn(
+            (described.fname(i) or b"").decode(), _type(described.ftype(i), described.fmod(i))
+        )
+        for i in range(described.nfields)
+    )
+    return Analysis(parameters, columns)
 
 
 def probe_postgres(
