@@ -101,6 +101,8 @@ _MESSAGES = {
 }
 
 _INTERNAL = "XX000"
+# What the SQL itself complains of, by DuckDB's error().
+_OWN = re.compile(r"\[(?P<code>[0-9A-Z]{5})\] (?P<message>.*)", re.DOTALL)
 
 # What a statement complains of by itself, with error('22012: division by zero'), and what it casts
 # so that the cast fails.
@@ -131,6 +133,9 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
     if complaint is not None:
         return WarehouseError("22P02", complaint[1], reached=reached)
     code = _INTERNAL
+    own = _OWN.match(message) if kind == "invalid input" else None
+    if own is not None:
+        return WarehouseError(own["code"], own["message"], detail=detail, reached=reached)
     for pattern, candidate in _RULES.get(kind, ()):
         if re.search(pattern, message):
             code = candidate

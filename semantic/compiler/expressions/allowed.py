@@ -36,6 +36,7 @@ _STRUCTURE = frozenset(
         exp.If,
         exp.Intersect,
         exp.Join,
+        exp.Kwarg,
         exp.Lateral,
         exp.Limit,
         exp.LimitOptions,

@@ -214,12 +214,30 @@ def call_of(node: exp.Expr) -> Call | None:
     """A node as a call; None where it is something else (an operator, a column, a special form)."""
     if isinstance(node, exp.Anonymous):
         name = node.this.lower() if isinstance(node.this, str) else node.name
+        if name == "make_interval":
+            return Call(name, _in_order(node.expressions, _INTERVAL_PARTS), node)
         return Call(SPELLINGS.get(name, name), tuple(node.expressions), node)
     known = _NODES.get(type(node))
     if known is not None:
         name, keys = known
         return Call(SPELLINGS.get(name, name), _arguments(node, keys), node)
     return _irregular(node)
+
+
+_INTERVAL_PARTS = ("years", "months", "weeks", "days", "hours", "mins", "secs")
+
+
+def _in_order(arguments: list[exp.Expr], names: tuple[str, ...]) -> tuple[exp.Expr, ...]:
+    """Arguments by name (``days => 3``) in their places; zero for those left out before them."""
+    found: dict[int, exp.Expr] = {}
+    for place, item in enumerate(arguments):
+        if isinstance(item, exp.Kwarg) and item.this.name.lower() in names:
+            found[names.index(item.this.name.lower())] = item.expression
+        else:
+            found[place] = item
+    last = max(found, default=-1)
+    zero = exp.Literal.number(0)
+    return tuple(found.get(place) or zero.copy() for place in range(last + 1))
 
 
 def _arguments(node: exp.Expr, keys: tuple[str, ...]) -> tuple[exp.Expr, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from semantic.compiler.expressions.duckdb import numeric
+from semantic.compiler.expressions.duckdb import intervals, numeric
 from semantic.compiler.expressions.duckdb.build import atom, cast, sql, string
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.rules import literal_text
@@ -192,7 +192,17 @@ def _count(translator: Translator, call: Call, resolved: Resolved, frame: Frame)
 def _sum(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
     read = _read(translator, call, resolved)
     value = read.values[0]
+    if value.type.name == "interval":
+        return Value(_interval_total(value.node, read, frame), resolved.result)
     return _total(value, read, frame, resolved.result)
+
+
+def _interval_total(node: exp.Expr, read: _Arguments, frame: Frame) -> exp.Expr:
+    """Months, days and microseconds added up each."""
+    if read.distinct:
+        raise UnsupportedError("DISTINCT intervals are not added up on DuckDB")
+    totals = [frame.around(read.call("sum", part)) for part in intervals.parts_of(node)]
+    return exp.Paren(this=intervals.from_parts(*totals))
 
 
 def _total(value: Value, read: _Arguments, frame: Frame, result: PostgresType) -> Value:
@@ -208,7 +218,10 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
     read = _read(translator, call, resolved)
     value = read.values[0]
     if value.type.name == "interval":
-        raise UnsupportedError("avg(interval) is not supported on DuckDB")
+        counted = frame.around(read.call("count", value.node.copy()))
+        total_ = _interval_total(value.node, read, frame)
+        mean = intervals.divided(total_, cast(counted, "DOUBLE"))
+        return Value(sql("CASE WHEN _1 > 0 THEN _2 END", counted.copy(), mean), resolved.result)
     if resolved.result == FLOAT8:
         return Value(frame.around(read.call("avg", value.node)), FLOAT8)
     total = Value(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
-from semantic.compiler.expressions.duckdb import casts, literals, moments, numeric
+from semantic.compiler.expressions.duckdb import casts, intervals, literals, moments, numeric
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, number, sql
 from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
@@ -25,6 +25,7 @@ from semantic.compiler.expressions.types import (
 )
 from semantic.errors import UnsupportedError
 from semantic.model.types import (
+    FLOAT8,
     INTERVAL,
     NUMERIC,
     TEXT,
@@ -273,10 +274,7 @@ def _zoned_shift(translator: Translator, node: exp.Expr, found: operators.Operat
 
 
 def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
-    """An interval times a number.
-
-    It is exact where the number is whole, or the interval a constant of hours and less.
-    """
+    """An interval times or divided by a number."""
     amount, span = node.expression, node.this
     if found.right.name == "interval":
         amount, span = span, amount
@@ -293,10 +291,11 @@ def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Op
         factor = translator.typed(amount, PostgresType("float8"))
         template = "to_microseconds(CAST(round_even(_1 * _2, 0) AS BIGINT))"
         return Value(sql(template, factor, number(parts.microseconds)), INTERVAL)
-    raise UnsupportedError(
-        "an interval times or divided by a fraction is not supported on DuckDB",
-        hint="Use whole numbers, or an interval constant of hours, minutes or seconds.",
-    )
+    factor = translator.typed(amount, FLOAT8)
+    whole = translator.typed(span, INTERVAL)
+    if isinstance(node, exp.Mul):
+        return Value(intervals.times(whole, factor), INTERVAL)
+    return Value(intervals.divided(whole, _not_zero(factor, "DOUBLE")), INTERVAL)
 
 
 def _counted(parts: moments.IntervalParts, count: exp.Expr) -> exp.Expr:

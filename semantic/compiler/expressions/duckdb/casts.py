@@ -46,7 +46,7 @@ list_transform([_1], lambda t: CASE
 """
 _BOOL_TEXT = "CASE WHEN _1 THEN 'true' WHEN NOT _1 THEN 'false' END"
 _BOOL_OUTPUT = "CASE WHEN _1 THEN 't' WHEN NOT _1 THEN 'f' END"
-_DATE_TEXT = "regexp_replace(CAST(_1 AS VARCHAR), ' \\(BC\\)', ' BC')"
+_DATE_TEXT = "regexp_replace(CAST(_1 AS VARCHAR), ' \\(BC\\)(.*)$', '\\1 BC')"
 _INTERVAL_TEXT = """
 list_transform([_1], lambda i:
   list_transform([{

@@ -6,11 +6,17 @@ import re
 
 from sqlglot import exp
 
-from semantic.compiler.expressions.duckdb import formats
+from semantic.compiler.expressions.duckdb import formats, intervals
 from semantic.compiler.expressions.duckdb.arithmetic import constant_interval
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.build import cast, sql, string
-from semantic.compiler.expressions.duckdb.rules import arguments, literal_text, template
+from semantic.compiler.expressions.duckdb.rules import (
+    arguments,
+    by_type,
+    literal_integer,
+    literal_text,
+    template,
+)
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.duckdb.zones import at_session_zone, at_zone
@@ -19,7 +25,15 @@ from semantic.compiler.expressions.periods import HOUR, Period, read_period, sta
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.types import FLOAT8, NUMERIC, TEXT, TIMESTAMP, TIMESTAMPTZ, PostgresType
+from semantic.model.types import (
+    FLOAT8,
+    INTERVAL,
+    NUMERIC,
+    TEXT,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    PostgresType,
+)
 
 _MICROSECOND_FIELDS = {"microseconds": 0, "milliseconds": 3, "second": 6}
 _DAY_FIELDS = ("week", "dow", "doy", "isodow", "isoyear", "quarter")
@@ -51,6 +65,10 @@ def _extracted(kind: str, name: str, value: exp.Expr) -> tuple[exp.Expr, int]:
         if kind == "date":
             return sql("CAST(epoch_us(_1) // 1000000 AS BIGINT)", value), 0
         return sql("epoch_us(_1)", value), 6
+    if name.startswith("timezone"):
+        if kind != "timestamptz":
+            raise SemanticError("0A000", f'unit "{name}" not supported for type {kind}')
+        return sql(f"datepart('{name}', _1)", value), 0
     if name in ("century", "millennium"):
         years = 100 if name == "century" else 1000
         text = f"""CASE WHEN datepart('year', _1) > 0
@@ -80,8 +98,11 @@ def _of_interval(name: str, value: exp.Expr) -> tuple[exp.Expr, int]:
         return sql(_INTERVAL_EPOCH, value), 6
     if name == "quarter":
         return sql("datepart('month', _1) // 3 + 1", value), 0
+    years = intervals.years(name, value)
+    if years is not None:
+        return exp.Paren(this=years), 0
     if name not in ("year", "month", "day", "hour", "minute"):
-        raise UnsupportedError(f"extract({name}) of an interval is not supported on DuckDB")
+        raise SemanticError("0A000", f'unit "{name}" not supported for type interval')
     return sql(f"datepart('{name}', _1)", value), 0
 
 
@@ -143,9 +164,9 @@ def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value
     if period is not None:
         return _period_start(translator, period, call.arguments[1], kind)
     name = field(text)
-    if kind.name == "interval":
-        raise UnsupportedError("date_trunc of an interval is not supported on DuckDB")
     value = translator.typed(call.arguments[1], kind)
+    if kind.name == "interval":
+        return Value(exp.Paren(this=intervals.truncated(name, value)), INTERVAL)
     if len(call.arguments) == 2:
         made = truncated(name, kind.name, value, folds=translator.folds)
         return Value(made, resolved.result)
@@ -260,6 +281,31 @@ def _parsed(translator: Translator, call: Call, resolved: Resolved) -> Value:
     return Value(cast(node, target), resolved.result)
 
 
+_YEAR_OR_NONE = """CASE WHEN _1 = 0 THEN
+  CAST(error('[22008] date field value out of range: 0') AS INTEGER)
+  WHEN _1 < 0 THEN _1 + 1 ELSE _1 END"""
+
+
+def _made_moment(text: str) -> FunctionRule:
+    """Of a year and the rest; years before the first are counted from 1 back, not from 0."""
+
+    def translate(translator: Translator, call: Call, resolved: Resolved) -> Value:
+        items = arguments(translator, call, resolved)
+        if (literal_integer(call.arguments[0]) or 0) <= 0:
+            items[0] = sql(_YEAR_OR_NONE, items[0])
+        return Value(sql(text, *items), resolved.result)
+
+    return translate
+
+
+def _make_timestamptz(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    items = arguments(translator, call, resolved)
+    local = sql("make_timestamp(_1, _2, _3, _4, _5, _6)", *items[:6])
+    if len(items) == 7:
+        return Value(at_zone(local, _zone(call.arguments[6])), TIMESTAMPTZ)
+    return Value(at_session_zone(local, folds=translator.folds), TIMESTAMPTZ)
+
+
 DATES: dict[str, FunctionRule] = {
     "age": _age,
     "clock_timestamp": template("get_current_timestamp()"),
@@ -269,11 +315,17 @@ DATES: dict[str, FunctionRule] = {
     "date_part": _extract,
     "date_trunc": _date_trunc,
     "extract": _extract,
-    "isfinite": template("isfinite(_1)"),
+    "isfinite": by_type(
+        {
+            "interval": template("CASE WHEN _1 IS NOT NULL THEN TRUE END"),
+            "any": template("isfinite(_1)"),
+        }
+    ),
     "localtimestamp": template("CAST(now() AS TIMESTAMP)"),
-    "make_date": template("make_date(_1, _2, _3)"),
+    "make_date": _made_moment("make_date(_1, _2, _3)"),
     "make_time": template("make_time(_1, _2, _3)"),
-    "make_timestamp": template("make_timestamp(_1, _2, _3, _4, _5, _6)"),
+    "make_timestamp": _made_moment("make_timestamp(_1, _2, _3, _4, _5, _6)"),
+    "make_timestamptz": _make_timestamptz,
     "now": template("now()"),
     "statement_timestamp": template("now()"),
     "timezone": _timezone,

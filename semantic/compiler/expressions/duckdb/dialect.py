@@ -17,6 +17,7 @@ from semantic.compiler.expressions.duckdb.arithmetic import OPERATORS
 from semantic.compiler.expressions.duckdb.build import cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
 from semantic.compiler.expressions.duckdb.dates import DATES
+from semantic.compiler.expressions.duckdb.intervals import INTERVALS
 from semantic.compiler.expressions.duckdb.literals import null
 from semantic.compiler.expressions.duckdb.numbers import NUMBERS
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
@@ -72,7 +73,13 @@ _NODES: dict[type[exp.Expr], NodeRule] = {
     **OPERATORS,
     **AGGREGATE_NODES,
 }
-_FUNCTIONS: dict[str, FunctionRule] = {**STRINGS, **NUMBERS, **DATES, **AGGREGATES}
+_FUNCTIONS: dict[str, FunctionRule] = {
+    **STRINGS,
+    **NUMBERS,
+    **DATES,
+    **INTERVALS,
+    **AGGREGATES,
+}
 SUPPORTED_FUNCTIONS = frozenset(_FUNCTIONS)
 
 

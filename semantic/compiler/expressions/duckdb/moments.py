@@ -202,9 +202,10 @@ _MICROSECONDS = {
 }
 _YEARS = {"year": 1, "decade": 10, "century": 100, "millennium": 1000}
 _PIECE = re.compile(
-    r"\s*(?P<sign>[+-]?)\s*(?:(?P<clock>\d+:\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)"
-    r"|(?P<value>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[A-Za-z]+)?)\s*"
+    r"\s*(?P<sign>[+-]?)\s*(?:(?P<years>\d+)-(?P<months>\d+)(?=\s|\Z)|(?P<clock>\d+:\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)"
+    r"|(?P<value>\d+(?:\.\d*)?|\.\d+)(?!-)\s*(?P<unit>[A-Za-z]+)?)\s*"
 )
+_CLOCK_AHEAD = re.compile(r"[+-]?\d+:")
 _ISO = re.compile(
     r"\s*P(?:(?P<Y>[+-]?\d+)Y)?(?:(?P<M>[+-]?\d+)M)?(?:(?P<W>[+-]?\d+)W)?(?:(?P<D>[+-]?\d+)D)?"
     r"(?:T(?:(?P<h>[+-]?\d+)H)?(?:(?P<m>[+-]?\d+)M)?(?:(?P<s>[+-]?\d+(?:\.\d+)?)S)?)?\s*\Z"
@@ -248,7 +249,11 @@ def _piece(match: re.Match[str], text: str) -> IntervalParts:
         seconds = Decimal(parts[2]) if len(parts) > 2 else Decimal(0)
         total = (int(parts[0]) * 3600 + int(parts[1]) * 60 + seconds) * _SECOND
         return IntervalParts(microseconds=sign * _rounded(total))
-    unit = UNITS.get((match["unit"] or "second").lower())
+    if match["years"]:
+        return IntervalParts(sign * (int(match["years"]) * 12 + int(match["months"])))
+    # A number before a time of day counts days.
+    bare = "day" if _CLOCK_AHEAD.match(match.string, match.end()) else "second"
+    unit = UNITS.get((match["unit"] or bare).lower())
     if unit is None:
         raise _refused_interval(text)
     return scaled(sign * Decimal(match["value"]), unit)

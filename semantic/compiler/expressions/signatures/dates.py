@@ -39,8 +39,18 @@ DATES = read_table(
     justify_interval(interval) interval
     localtimestamp() timestamp
     make_date(int4, int4, int4) date
+    make_interval() interval
+    make_interval(int4) interval
+    make_interval(int4, int4) interval
+    make_interval(int4, int4, int4) interval
+    make_interval(int4, int4, int4, int4) interval
+    make_interval(int4, int4, int4, int4, int4) interval
+    make_interval(int4, int4, int4, int4, int4, int4) interval
+    make_interval(int4, int4, int4, int4, int4, int4, float8) interval
     make_time(int4, int4, float8) time
     make_timestamp(int4, int4, int4, int4, int4, float8) timestamp
+    make_timestamptz(int4, int4, int4, int4, int4, float8) timestamptz
+    make_timestamptz(int4, int4, int4, int4, int4, float8, text) timestamptz
     now() timestamptz
     statement_timestamp() timestamptz
     timezone(text, timestamptz) timestamp
