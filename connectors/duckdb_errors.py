@@ -42,7 +42,7 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"logarithm", "2201E"),
         (r"square root of a negative", "2201F"),
         (r"UTF-?8", "22021"),
-        (r"could not parse string", "22007"),
+        (r"[Cc]ould not parse string", "22007"),
         (r"", "22023"),
     ),
     "binder": (

@@ -51,6 +51,7 @@ SCALARS = [
         "strings",
         "numbers",
         "dates",
+        "formats",
         "windows",
         "tools",
     )

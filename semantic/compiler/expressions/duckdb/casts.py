@@ -21,7 +21,7 @@ from semantic.compiler.expressions.types import (
     sql_name,
 )
 from semantic.errors import UnsupportedError
-from semantic.model.types import NUMERIC, TEXT, TIMESTAMPTZ, PostgresType
+from semantic.model.types import INTERVAL, NUMERIC, TEXT, TIMESTAMPTZ, PostgresType
 
 # Shortest digits that give the number back, as PostgreSQL prints them: an exponent from _2 digits
 # before the point on (15 for double precision, 6 for real), no ".0" behind whole numbers.
@@ -74,6 +74,9 @@ list_transform([_1], lambda i:
     ), ' ') END)[1]
 )[1]
 """
+
+MICROSECONDS = """(datepart('hour', {0}) * 3600000000 + datepart('minute', {0}) * 60000000
+  + datepart('microsecond', {0}))"""
 
 # A text that is no value of its type is cast together with the complaint, so that the cast fails.
 _TEXT_INTEGER = """
@@ -308,6 +311,20 @@ def _plain(value: Value, target: PostgresType) -> Value:
     return Value(cast(value.node, duckdb_type(target)), PostgresType(target.name))
 
 
+def _time_to_interval(value: Value, _target: PostgresType) -> Value:
+    return Value(sql("to_microseconds(epoch_us(_1))", value.node), INTERVAL)
+
+
+_DAY = 86_400_000_000
+
+
+def _interval_to_time(value: Value, target: PostgresType) -> Value:
+    """What is left of its hours when days are taken away."""
+    past = f"(({MICROSECONDS.format('_1')} % {_DAY}) + {_DAY}) % {_DAY}"
+    text = f"CAST(make_timestamp(CAST({past} AS BIGINT)) AS TIME)"
+    return Value(sql(text, value.node), PostgresType(target.name))
+
+
 _MAKERS: dict[tuple[str, str], Callable[[Value, PostgresType], Value]] = {
     ("integer", "integer"): _to_integer,
     ("integer", "numeric"): _integer_to_numeric,
@@ -334,6 +351,8 @@ _MAKERS: dict[tuple[str, str], Callable[[Value, PostgresType], Value]] = {
     ("timestamptz", "date"): _plain,
     ("timestamptz", "timestamp"): _plain,
     ("timestamptz", "time"): _zoned_to_time,
+    ("time", "interval"): _time_to_interval,
+    ("interval", "time"): _interval_to_time,
 }
 
 __all__ = ["NUMBERS", "convert", "text"]

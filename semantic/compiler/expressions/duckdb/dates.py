@@ -10,6 +10,7 @@ from semantic.compiler.expressions.duckdb import formats, intervals
 from semantic.compiler.expressions.duckdb.arithmetic import constant_interval
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.build import cast, sql, string
+from semantic.compiler.expressions.duckdb.number_text import number_text
 from semantic.compiler.expressions.duckdb.rules import (
     arguments,
     by_type,
@@ -24,8 +25,10 @@ from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.expressions.periods import HOUR, Period, read_period, start_of_period
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call
+from semantic.compiler.expressions.types import is_number
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import (
+    DATE,
     FLOAT8,
     INTERVAL,
     NUMERIC,
@@ -81,6 +84,10 @@ def _extracted(kind: str, name: str, value: exp.Expr) -> tuple[exp.Expr, int]:
         if kind != "date":
             raise UnsupportedError("the Julian day of a timestamp is not supported on DuckDB")
         return sql("CAST(datepart('julian', _1) AS BIGINT)", value), 0
+    if name in ("year", "isoyear"):
+        # There is no year 0: the one before 1 is -1.
+        part = f"datepart('{name}', _1) - CAST(datepart('{name}', _1) <= 0 AS INTEGER)"
+        return exp.Paren(this=sql(part, value)), 0
     if kind == "date" and name in ("hour", "minute"):
         raise SemanticError("0A000", f'unit "{name}" not supported for type date')
     return sql(f"datepart('{name}', _1)", value), 0
@@ -111,6 +118,9 @@ def _extract(translator: Translator, call: Call, resolved: Resolved) -> Value:
     name = field(literal_text(call.arguments[0], "the field"))
     kind = resolved.arguments[1]
     value = translator.typed(call.arguments[1], kind)
+    if kind == TIMESTAMPTZ and name != "epoch" and not name.startswith("timezone"):
+        # By its local time, since DuckDB forgets the era of a zoned one.
+        value = cast(value, "TIMESTAMP")
     part, decimals = _extracted(kind.name, name, value)
     if resolved.result == FLOAT8:
         if decimals:
@@ -123,7 +133,8 @@ def _extract(translator: Translator, call: Call, resolved: Resolved) -> Value:
     return Value(sql(text, part), NUMERIC, scale=decimals)
 
 
-_LONG = {"century": 100, "millennium": 1000}
+# How many years, and the year that the first ones start with.
+_LONG = {"decade": (10, 0), "century": (100, 1), "millennium": (1000, 1)}
 _SHORT = {
     "hour": 3_600_000_000,
     "minute": 60_000_000,
@@ -141,8 +152,9 @@ def truncated(name: str, kind: str, value: exp.Expr, *, folds: bool = False) -> 
     if name in ("dow", "doy", "isodow", "isoyear", "epoch", "julian"):
         raise SemanticError("0A000", f'unit "{name}" not supported for type {kind}')
     if name in _LONG:
-        years = _LONG[name]
-        first = f"CAST((datepart('year', _1) - 1) // {years} * {years} + 1 AS BIGINT)"
+        years, start = _LONG[name]
+        past = f"((datepart('year', _1) - {start}) % {years} + {years}) % {years}"
+        first = f"CAST(datepart('year', _1) - {past} AS BIGINT)"
         text = f"make_timestamp({first}, 1, 1, 0, 0, 0.0)"
         made = sql(text, value)
         return at_session_zone(made, folds=folds) if kind == "timestamptz" else made
@@ -262,10 +274,14 @@ def _date_bin(translator: Translator, call: Call, resolved: Resolved) -> Value:
 def _to_char(translator: Translator, call: Call, resolved: Resolved) -> Value:
     kind = resolved.arguments[0]
     pattern = literal_text(call.arguments[1], "the pattern of to_char")
+    if is_number(kind):
+        return Value(number_text(translator, call.arguments[0], kind, pattern), TEXT)
+    if translator.types.of(call.arguments[0]) == DATE and formats.is_of_days(pattern):
+        kind = TIMESTAMP
     value = translator.typed(call.arguments[0], kind)
-    if kind.name not in ("timestamp", "timestamptz"):
-        raise UnsupportedError(f"to_char({kind.name}, ...) is not supported on DuckDB")
-    return Value(formats.to_char(value, pattern), TEXT)
+    if kind.name == "interval":
+        return Value(formats.interval_to_char(value, pattern), TEXT)
+    return Value(formats.to_char(value, pattern, zoned=kind == TIMESTAMPTZ), TEXT)
 
 
 def _parsed(translator: Translator, call: Call, resolved: Resolved) -> Value:

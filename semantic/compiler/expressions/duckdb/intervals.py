@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb.build import cast, sql
+from semantic.compiler.expressions.duckdb.casts import MICROSECONDS
 from semantic.compiler.expressions.duckdb.rules import arguments, template
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
@@ -15,8 +16,6 @@ from semantic.model.types import INTERVAL
 
 MONTHS = "(datepart('year', {0}) * 12 + datepart('month', {0}))"
 DAYS = "datepart('day', {0})"
-MICROSECONDS = """(datepart('hour', {0}) * 3600000000 + datepart('minute', {0}) * 60000000
-  + datepart('microsecond', {0}))"""
 _PARTS = (
     f"{{'m': {MONTHS.format('_1')}, 'd': {DAYS.format('_1')}, 'u': {MICROSECONDS.format('_1')}}}"
 )
