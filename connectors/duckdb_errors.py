@@ -12,6 +12,17 @@ from connectors.errors import WarehouseError
 
 _PREFIX = re.compile(r"^(?P<kind>[A-Za-z][A-Za-z ]*?) ?Error: ?", re.ASCII)
 
+# What a numeric without declared scale, or with many digits, runs into.
+_TOO_MANY_DIGITS = re.compile(
+    r"too many decimals|\b(INT128|HUGEINT|BIGNUM|bignum)\b|DECIMAL\((3[0-9]), ?\d+\)"
+    r"|DECIMAL\(38\)|Needed scale \d+"
+)
+_DIGITS_MESSAGE = "a numeric value has more digits than DuckDB can compute with exactly"
+_DIGITS_HINT = (
+    "Declare precision and scale of the column in the warehouse, round the value, or cast it to "
+    "double precision if an approximate result will do."
+)
+
 # By kind: patterns on the message in order, then the code where none matches ("").
 _RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "conversion": (
@@ -132,6 +143,8 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
     complaint = _CAST_COMPLAINT.search(message)
     if complaint is not None:
         return WarehouseError("22P02", complaint[1], reached=reached)
+    if kind in ("conversion", "out of range") and _TOO_MANY_DIGITS.search(message):
+        return WarehouseError("22003", _DIGITS_MESSAGE, hint=_DIGITS_HINT, reached=reached)
     code = _INTERNAL
     own = _OWN.match(message) if kind == "invalid input" else None
     if own is not None:

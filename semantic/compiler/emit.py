@@ -7,26 +7,39 @@ from dataclasses import dataclass
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
-from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_functions import function_call, unnested
-from semantic.compiler.emit_keys import KEY_TABLE, with_named_keys
+from semantic.compiler.emit_keys import KEY_TABLE, KEY_TEXT_TABLE, key_text, with_named_keys
 from semantic.compiler.emit_parts import (
     add_scan_tables,
+    add_ties,
+    aggregates_in,
     aliased,
     checked_count,
     decided,
     filtered,
     final_names,
+    group_key,
     is_constant,
+    joined,
+    named_window,
     number_parameters,
     ordered,
     plain,
     postgres_data_type,
     scan_select,
+    values_select,
+    with_clause,
 )
-from semantic.compiler.expressions import cast_result, common_form, set_lists, translate
+from semantic.compiler.emit_sets import distinct_rows, matched_rows
+from semantic.compiler.expressions import (
+    is_text_form,
+    set_lists,
+    translate,
+    translate_column,
+    translate_result,
+)
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     Cte,
@@ -97,6 +110,7 @@ class _Emitter:
         self._dialect = dialect
         self._settings = settings
         self._translated: dict[exp.Expr, exp.Expr] = {}
+        self._aliases = 0
         self._keys: dict[str, exp.Expr] = {}
 
     def statement(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
@@ -129,11 +143,11 @@ class _Emitter:
         alias = "result"
         names = query_columns(plan)
         types = self._types.query(plan)
+        for name, kind in zip(names, types, strict=True):
+            self._types.define(alias, name, kind)
         projections = [
-            aliased(self._result(column(alias, name), kind, target), final)
-            for name, kind, target, final in zip(
-                names, types, columns, final_names(columns), strict=True
-            )
+            aliased(self._result(column(alias, name), target, {}), final)
+            for name, target, final in zip(names, columns, final_names(columns), strict=True)
         ]
         select = exp.Select(
             expressions=projections,
@@ -142,14 +156,19 @@ class _Emitter:
             ),
         )
         if order:
-            keys = [
-                ordered(column(alias, names[key.output]), key)
-                for key in order
-                if key.output is not None
-            ]
-            select.set("order", exp.Order(expressions=keys))
+            select.set("order", self._output_order(order, alias, names))
         self._limits(select, limits[0], limits[1])
         return select
+
+    def _output_order(
+        self, order: tuple[OrderKey, ...], alias: str, names: tuple[str, ...]
+    ) -> exp.Order:
+        keys = [
+            ordered(self._expression(column(alias, names[key.output]), {}), key)
+            for key in order
+            if key.output is not None
+        ]
+        return exp.Order(expressions=keys)
 
     def query(self, query: Query, targets: Types | None = None) -> exp.Expr:
         """A query anywhere but at the top, its columns in other types than its own if given."""
@@ -166,16 +185,7 @@ class _Emitter:
         raise TypeError(type(query).__name__)
 
     def _with(self, ctes: tuple[Cte, ...]) -> exp.With:
-        return exp.With(
-            expressions=[
-                exp.CTE(
-                    this=self.query(cte.query),
-                    alias=exp.TableAlias(this=identifier(cte.key)),
-                    materialized=cte.materialized,
-                )
-                for cte in ctes
-            ]
-        )
+        return with_clause((cte, self.query(cte.query)) for cte in ctes)
 
     def _select(
         self,
@@ -185,7 +195,7 @@ class _Emitter:
         with_order: bool = True,
         targets: Types | None = None,
     ) -> exp.Select:
-        plan = with_named_keys(plan, self._keys, self._types)
+        plan = with_named_keys(plan, self._keys, self._types, self._dialect)
         uses = {use.key: use for use in plan.measures}
 
         def expression(node: exp.Expr) -> exp.Expr:
@@ -204,11 +214,13 @@ class _Emitter:
             self._group(select, plan, uses)
         if plan.having is not None:
             select.set("having", exp.Having(this=expression(plan.having)))
-        elif plan.group == () and not _aggregates(plan):
+        elif plan.group == () and not aggregates_in(plan):
             # What made this one row out of all was not asked for: say so otherwise.
             select.set("having", exp.Having(this=exp.true()))
         if plan.windows:
-            select.set("windows", [self._window(name, node, uses) for name, node in plan.windows])
+            select.set(
+                "windows", [named_window(name, expression(node)) for name, node in plan.windows]
+            )
         if with_order:
             if plan.order:
                 keys = [
@@ -220,7 +232,7 @@ class _Emitter:
                     select.set("order", exp.Order(expressions=keys))
             self._limits(select, plan.limit, plan.offset)
             if plan.with_ties:
-                self._with_ties(select)
+                add_ties(select, self._dialect)
         return select
 
     def _projections(
@@ -231,62 +243,50 @@ class _Emitter:
         uses: dict[str, MeasureUse],
     ) -> list[exp.Expr]:
         if columns is None:
-            found = []
-            for index, item in enumerate(plan.projections):
-                node = item.expression
-                if targets is None:
-                    value = self._expression(node, uses)
-                else:
-                    value = self._unified(node, targets[index], uses)
-                found.append(aliased(value, item.name))
-            return found
-        types = self._types.query(plan)
-        names = final_names(columns)
+            kinds = targets or self._types.query(plan)
+            return [
+                aliased(self._column(item.expression, kind, uses), item.name)
+                for item, kind in zip(plan.projections, kinds, strict=True)
+            ]
         return [
-            aliased(self._result(self._expression(item.expression, uses), kind, target), name)
-            for item, kind, target, name in zip(
-                plan.projections, types, columns, names, strict=True
+            aliased(self._result(item.expression, target, uses), name)
+            for item, target, name in zip(
+                plan.projections, columns, final_names(columns), strict=True
             )
         ]
 
-    def _result(self, node: exp.Expr, kind: PostgresType, target: ResultColumn) -> exp.Expr:
-        return cast_result(node, kind, target.type, self._dialect)
-
-    def _unified(
-        self, node: exp.Expr, target: PostgresType, uses: dict[str, MeasureUse]
+    def _result(
+        self, node: exp.Expr, target: ResultColumn, uses: dict[str, MeasureUse]
     ) -> exp.Expr:
-        """A projection of one side of a set operation in the type that both sides have."""
-        if self._types.expression(node) != target:
-            node = exp.Cast(this=node, to=postgres_data_type(target))
-        return common_form(self._expression(node, uses), target, self._dialect)
+        tree = translate_result(node, self._dialect, self._types, self._settings, target.type)
+        return self._filled(tree, uses)
+
+    def _column(self, node: exp.Expr, kind: PostgresType, uses: dict[str, MeasureUse]) -> exp.Expr:
+        """A projection as a column of that type, which may be the one of a set operation."""
+        own = self._types.expression(node)
+        if own.name != kind.name and (own.name, kind.name) != ("unknown", "text"):
+            node = exp.Cast(this=node, to=postgres_data_type(kind))
+        return self._filled(
+            translate_column(node, self._dialect, self._types, self._settings, kind), uses
+        )
 
     def _distinct(self, plan: Select, uses: dict[str, MeasureUse]) -> exp.Expr | None:
         if plan.distinct_on:
             keys = [self._expression(node, uses) for node in plan.distinct_on]
             return exp.Distinct(on=exp.Tuple(expressions=keys))
-        return exp.Distinct() if plan.distinct else None
+        if not plan.distinct:
+            return None
+        nodes = [item.expression for item in plan.projections]
+        if not any(is_text_form(kind, self._dialect) for kind in self._types.query(plan)):
+            return exp.Distinct()
+        keys = [self._expression(node, uses) for node in nodes if not is_constant(node)]
+        return exp.Distinct(on=exp.Tuple(expressions=keys) if keys else None)
 
     def _group(self, select: exp.Select, plan: Select, uses: dict[str, MeasureUse]) -> None:
         if not plan.group:
             return
-        keys = [self._group_key(node, uses) for node in plan.group]
+        keys = [group_key(node, lambda key: self._expression(key, uses)) for node in plan.group]
         select.set("group", exp.Group(expressions=keys))
-
-    def _group_key(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
-        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
-            keys = [self._group_key(child, uses) for child in node.expressions]
-            return node.__class__(expressions=keys)
-        if isinstance(node, exp.Paren):
-            return exp.Paren(this=self._group_key(node.this, uses))
-        if is_constant(node):
-            # It is read as the position of an output column, or refused, and says nothing.
-            return exp.Cast(this=exp.Literal.string(""), to=exp.DataType.build("text"))
-        return self._expression(node, uses)
-
-    def _window(self, name: str, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
-        window = self._expression(node, uses)
-        window.set("this", identifier(name))
-        return window
 
     def _limits(self, select: exp.Expr, limit: exp.Expr | None, offset: exp.Expr | None) -> None:
         if limit is not None:
@@ -301,20 +301,12 @@ class _Emitter:
         number = exp.Cast(this=node, to=exp.DataType.build("bigint"))
         return checked_count(self._expression(number, {}), sqlstate, clause)
 
-    def _with_ties(self, select: exp.Select) -> None:
-        if self._dialect != "postgres":
-            raise UnsupportedError(
-                f"FETCH ... WITH TIES is not supported on {self._dialect}",
-                hint="Filter on RANK() in a subquery.",
-            )
-        options = exp.LimitOptions(rows=True, with_ties=True)
-        count = select.args["limit"].expression
-        select.set("limit", exp.Fetch(direction="FIRST", count=count, limit_options=options))
-
     def _set_operation(
         self, plan: SetOperation, targets: Types | None = None, *, with_order: bool = True
     ) -> exp.Expr:
         targets = targets or self._types.query(plan)
+        if any(is_text_form(kind, self._dialect) for kind in targets):
+            return self._set_of_texts(plan, targets, with_order=with_order)
         kinds = {"union": exp.Union, "intersect": exp.Intersect, "except": exp.Except}
         node = kinds[plan.operator](
             this=self._side(plan.left, targets),
@@ -332,6 +324,40 @@ class _Emitter:
             self._limits(node, plan.limit, plan.offset)
         return node
 
+    def _set_of_texts(self, plan: SetOperation, targets: Types, *, with_order: bool) -> exp.Expr:
+        """A set operation with columns that are texts of values: rows are equal by the values."""
+        left, right = self._side(plan.left, targets), self._side(plan.right, targets)
+        alias, keys = self._values_of(plan.columns, targets)
+        if plan.operator == "union":
+            node: exp.Expr = exp.Union(this=left, expression=right, distinct=False)
+            if not plan.all:
+                node = distinct_rows(node, alias, plan.columns, keys)
+        else:
+            other, other_keys = self._values_of(plan.columns, targets)
+            node = matched_rows(
+                (left, alias, keys),
+                (right, other, other_keys),
+                plan.columns,
+                negated=plan.operator == "except",
+                distinct=not plan.all,
+            )
+        if not with_order or not (plan.order or plan.limit or plan.offset):
+            return node
+        alias, _ = self._values_of(plan.columns, targets)
+        select = distinct_rows(node, alias, plan.columns, None)
+        if plan.order:
+            select.set("order", self._output_order(plan.order, alias, plan.columns))
+        self._limits(select, plan.limit, plan.offset)
+        return select
+
+    def _values_of(self, names: tuple[str, ...], kinds: Types) -> tuple[str, list[exp.Expr]]:
+        """A new alias for a query with these columns, and the columns' values under it."""
+        self._aliases += 1
+        alias = f"set:{self._aliases}"
+        for name, kind in zip(names, kinds, strict=True):
+            self._types.define(alias, name, kind)
+        return alias, [self._expression(column(alias, name), {}) for name in names]
+
     def _side(self, plan: Query, targets: Types) -> exp.Expr:
         """One side of a set operation, in the types that both sides have."""
         side = self.query(plan, targets)
@@ -341,21 +367,14 @@ class _Emitter:
         return exp.Subquery(this=side)
 
     def _values(self, plan: Values, targets: Types | None) -> exp.Expr:
-        """VALUES as a SELECT over a named table, so that its columns have our names everywhere."""
         targets = targets or self._types.query(plan)
         rows = []
         for row in plan.rows:
             items = [
-                self._unified(item, target, {}) for item, target in zip(row, targets, strict=True)
+                self._column(item, target, {}) for item, target in zip(row, targets, strict=True)
             ]
             rows.append(exp.Tuple(expressions=items))
-        alias = exp.TableAlias(
-            this=identifier("rows"), columns=[identifier(name) for name in plan.columns]
-        )
-        return exp.Select(
-            expressions=[column("rows", name) for name in plan.columns],
-            from_=exp.From(this=exp.Values(expressions=rows, alias=alias)),
-        )
+        return values_select(rows, plan.columns)
 
     def _from(self, select: exp.Select, source: Relation, uses: dict[str, MeasureUse]) -> None:
         if isinstance(source, Scan) and source.inline:
@@ -374,18 +393,11 @@ class _Emitter:
             return self._relation(source), []
         first, joins = self._flat(source.left, uses)
         right_first, right_joins = self._flat(source.right, uses)
-        if right_joins:
-            inner = right_first.copy()
-            inner.set("joins", right_joins)
-            right_first = exp.Paren(this=inner)
         condition = None if source.condition is None else self._expression(source.condition, uses)
         if source.model_condition is not None:
             model = copied(source.model_condition)
             condition = all_of([model] if condition is None else [model, condition])
-        side = source.kind if source.kind in {"LEFT", "RIGHT", "FULL"} else None
-        kind = source.kind if source.kind in {"CROSS", "INNER"} else None
-        joins.append(exp.Join(this=right_first, side=side, kind=kind, on=condition))
-        return first, joins
+        return first, [*joins, joined(source.kind, right_first, right_joins, condition)]
 
     def _relation(self, relation: Relation) -> exp.Expr:
         if isinstance(relation, Scan):
@@ -418,17 +430,16 @@ class _Emitter:
 
     def _expression(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         """A plan expression in the dialect, its placeholders filled in."""
-        if isinstance(node, exp.Column):
+        is_column = isinstance(node, exp.Column)
+        if is_column and not is_text_form(self._types.expression(node), self._dialect):
             return self._fill_in(node, uses) or copied(node)
         known = self._translated.get(node)
         if known is None:
-            known = self._translated[node] = self._translate(node, uses)
+            tree = translate(node, self._dialect, self._types, self._settings)
+            known = self._translated[node] = self._filled(tree, uses)
             return known
         # A grouping key comes back in the select list and the order: copying is the cheaper way.
         return copied(known)
-
-    def _translate(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
-        return self._filled(translate(node, self._dialect, self._types, self._settings), uses)
 
     def _filled(self, tree: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         """A translation with its placeholders filled in."""
@@ -449,6 +460,10 @@ class _Emitter:
                 return enclose(self._measure(uses[node.name], uses))
             if table == KEY_TABLE:
                 return enclose(plain(self._expression(self._keys[node.name], uses)))
+            if table == KEY_TEXT_TABLE:
+                grouped = self._keys[node.name]
+                text = self._column(grouped, self._types.column(node), uses)
+                return key_text(plain(self._expression(grouped, uses)), text)
             return self._inlined(node)
         key = subquery_key(node)
         if key is not None:
@@ -467,23 +482,10 @@ class _Emitter:
             call = use.formula
             if use.filter is not None:
                 call = exp.Filter(this=call, expression=exp.Where(this=use.filter))
-            return self._expression(call, uses)
+            return self._column(call, self._types.column(column(MEASURE_TABLE, use.key)), uses)
         formula = rebuild(use.formula, lambda node: self._fill_in(node, uses))
         if use.filter is None:
             return cast_to(formula, use.type)
         condition = self._expression(use.filter, uses)
         formula = rebuild(formula, lambda node: filtered(node, condition))
         return cast_to(formula, use.type)
-
-
-def _aggregates(plan: Select) -> bool:
-    """Whether a select list or ORDER BY holds an aggregate, or a measure's value."""
-    nodes = [
-        *(item.expression for item in plan.projections),
-        *(key.expression for key in plan.order),
-    ]
-    return any(
-        contains_aggregate(node)
-        or any(table_of(item) == MEASURE_TABLE for item in node.find_all(exp.Column))
-        for node in nodes
-    )

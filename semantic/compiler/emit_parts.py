@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
+from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import ParameterUse, ResultColumn
 from semantic.compiler.names import Names
-from semantic.compiler.plan import OrderKey, Scan
-from semantic.compiler.trees import copied, enclose, identifier
-from semantic.errors import SemanticError
+from semantic.compiler.plan import MEASURE_TABLE, Cte, OrderKey, Scan, Select
+from semantic.compiler.trees import column, copied, enclose, identifier, table_of
+from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import PostgresType
 
 
@@ -63,6 +64,49 @@ def grouping_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
             yield from grouping_keys((node.this,))
         else:
             yield node
+
+
+def group_key(node: exp.Expr, expression: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """An element of GROUP BY, each of its keys written by ``expression``."""
+    if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
+        return node.__class__(
+            expressions=[group_key(each, expression) for each in node.expressions]
+        )
+    if isinstance(node, exp.Paren):
+        return exp.Paren(this=group_key(node.this, expression))
+    if is_constant(node):
+        # It is read as the position of an output column, or refused, and says nothing.
+        return exp.Cast(this=exp.Literal.string(""), to=exp.DataType.build("text"))
+    return expression(node)
+
+
+def values_select(rows: Sequence[exp.Expr], names: Sequence[str]) -> exp.Select:
+    """VALUES as a SELECT over a named table, so that its columns have our names everywhere."""
+    alias = exp.TableAlias(this=identifier("rows"), columns=[identifier(name) for name in names])
+    return exp.Select(
+        expressions=[column("rows", name) for name in names],
+        from_=exp.From(this=exp.Values(expressions=list(rows), alias=alias)),
+    )
+
+
+def with_clause(ctes: Iterable[tuple[Cte, exp.Expr]]) -> exp.With:
+    """WITH of queries by their names."""
+    return exp.With(
+        expressions=[
+            exp.CTE(
+                this=query,
+                alias=exp.TableAlias(this=identifier(cte.key)),
+                materialized=cte.materialized,
+            )
+            for cte, query in ctes
+        ]
+    )
+
+
+def named_window(name: str, window: exp.Expr) -> exp.Expr:
+    """An element of the WINDOW clause."""
+    window.set("this", identifier(name))
+    return window
 
 
 def is_constant(node: exp.Expr) -> bool:
@@ -123,6 +167,45 @@ def filtered(node: exp.Expr, condition: exp.Expr) -> exp.Expr | None:
         )
         return exp.Filter(this=copied(node.this), expression=exp.Where(this=both))
     return exp.Filter(this=copied(node), expression=exp.Where(this=condition))
+
+
+def joined(
+    kind: str, first: exp.Expr, others: list[exp.Expr], condition: exp.Expr | None
+) -> exp.Join:
+    """A join with a table, or with a table and what is joined to it first."""
+    if others:
+        inner = first.copy()
+        inner.set("joins", others)
+        first = exp.Paren(this=inner)
+    side = kind if kind in {"LEFT", "RIGHT", "FULL"} else None
+    return exp.Join(
+        this=first, side=side, kind=kind if kind in {"CROSS", "INNER"} else None, on=condition
+    )
+
+
+def add_ties(select: exp.Select, dialect: str) -> None:
+    """Make a SELECT's LIMIT let rows in that sort like the last one."""
+    if dialect != "postgres":
+        raise UnsupportedError(
+            f"FETCH ... WITH TIES is not supported on {dialect}",
+            hint="Filter on RANK() in a subquery.",
+        )
+    options = exp.LimitOptions(rows=True, with_ties=True)
+    count = select.args["limit"].expression
+    select.set("limit", exp.Fetch(direction="FIRST", count=count, limit_options=options))
+
+
+def aggregates_in(plan: Select) -> bool:
+    """Whether a select list or ORDER BY holds an aggregate, or a measure's value."""
+    nodes = [
+        *(item.expression for item in plan.projections),
+        *(key.expression for key in plan.order),
+    ]
+    return any(
+        contains_aggregate(node)
+        or any(table_of(item) == MEASURE_TABLE for item in node.find_all(exp.Column))
+        for node in nodes
+    )
 
 
 def final_names(columns: tuple[ResultColumn, ...]) -> list[str]:

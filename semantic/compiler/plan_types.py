@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from semantic.compiler.api import Analysis
 from semantic.compiler.expressions import infer, set_columns
+from semantic.compiler.expressions.types import QUOTIENT, has_mixed_scales
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
@@ -94,14 +95,20 @@ class PlanTypes:
     def column(self, node: exp.Column) -> PostgresType:
         """The type of a bound column."""
         table, name = table_of(node), node.name
-        if table == MEASURE_TABLE:
-            use = self._measures[name]
-            return infer(use.formula, self) if use.type is None else use.type
         key = (table, name)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._find(table, name)
         return known
+
+    def _measure(self, use: MeasureUse) -> PostgresType:
+        if use.type is None:
+            return infer(use.formula, self)
+        if use.portable and use.type == NUMERIC:
+            # An average has digits that differ from row to row, a sum has not.
+            found = infer(use.formula, self)
+            return found if found.name == "numeric" else use.type
+        return use.type
 
     def parameter(self, index: int) -> PostgresType:
         """The type of a parameter, 0-based."""
@@ -153,6 +160,8 @@ class PlanTypes:
         return self.query(query)
 
     def _find(self, table: str, name: str) -> PostgresType:
+        if table == MEASURE_TABLE:
+            return self._measure(self._measures[name])
         relation = self._relations[table]
         if isinstance(relation, Scan):
             return self._scan_columns[(table, name)].type
@@ -203,6 +212,8 @@ def common_type(kinds: Sequence[PostgresType]) -> PostgresType:
     if not known:
         return UNKNOWN
     first = known[0]
+    if has_mixed_scales(known):
+        return QUOTIENT
     if all(kind == first for kind in known):
         return first
     names = [kind.name for kind in known]

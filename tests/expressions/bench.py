@@ -11,7 +11,7 @@ from sqlglot import exp, parse_one
 
 from connectors.duckdb_errors import warehouse_error
 from semantic.compiler.api import SessionSettings
-from semantic.compiler.expressions import cast_result, check_functions, infer, translate
+from semantic.compiler.expressions import check_functions, infer, translate_result
 from semantic.compiler.expressions.duckdb import casts
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.model.types import PostgresType
@@ -110,16 +110,15 @@ class Bench:
         values = [result.get_value(row, 0) for row in range(result.ntuples)]
         return found[0], [None if value is None else value.decode() for value in values]
 
-    def emitted(self, text: str, kind: str, *, grouped: bool | None = False) -> tuple[str, str]:
+    def emitted(self, text: str, kind: str) -> tuple[str, str]:
         """DuckDB's SQL for an expression whose value is wanted as text, and the inferred type."""
         tree = parse_one(text, read="postgres")
         check_functions(tree, "duckdb")
         before = tree.sql()
         source = infer(tree, Environment())
-        node = translate(tree, "duckdb", Environment(), SETTINGS)
-        assert tree.sql() == before
         target = PostgresType(kind)
-        result = cast_result(node, source, target, "duckdb", grouped=grouped)
+        result = translate_result(tree, "duckdb", Environment(), SETTINGS, target)
+        assert tree.sql() == before
         if kind.startswith("_"):
             return f"list_transform({result.sql('duckdb')}, lambda v: v)", source.name
         if kind == "numeric":
@@ -130,9 +129,7 @@ class Bench:
     def in_postgres(self, text: str, kind: str) -> str:
         """The expression as it is sent to a warehouse that is PostgreSQL."""
         tree = parse_one(text, read="postgres")
-        source = infer(tree, Environment())
-        node = translate(tree, "postgres", Environment(), SETTINGS)
-        result = cast_result(node, source, PostgresType(kind), "postgres")
+        result = translate_result(tree, "postgres", Environment(), SETTINGS, PostgresType(kind))
         return result.sql("postgres")
 
     def failing(self, text: str, rest: str = "FROM t") -> None:
@@ -140,8 +137,7 @@ class Bench:
         tree = parse_one(text, read="postgres")
         check_functions(tree, "duckdb")
         source = infer(tree, Environment())
-        node = translate(tree, "duckdb", Environment(), SETTINGS)
-        emitted = cast_result(node, source, source, "duckdb").sql("duckdb")
+        emitted = translate_result(tree, "duckdb", Environment(), SETTINGS, source).sql("duckdb")
         try:
             self.duck.execute(f"SELECT {emitted} {rest}").fetchall()
         except duckdb.Error as error:

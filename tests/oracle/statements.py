@@ -19,6 +19,8 @@ class Case:
     values: tuple[str | None, ...] = ()
     oids: tuple[int, ...] = ()
     zone: str = "UTC"
+    loose: bool | None = None
+    """Whether a numeric's last zeros may differ, as of any of equal ones; None: by the text."""
 
 
 ZONES = ("UTC", "UTC", "America/New_York", "Asia/Kathmandu")

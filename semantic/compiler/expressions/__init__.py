@@ -30,21 +30,28 @@ class _Dialect(Protocol):
     ) -> exp.Expr:
         """See ``translate`` below."""
 
-    def cast_result(
+    def translate_column(
         self,
         node: exp.Expr,
-        source: PostgresType,
-        target: PostgresType,
-        grouped: bool | None,
+        environment: TypeEnvironment,
+        settings: SessionSettings,
+        kind: PostgresType,
         /,
     ) -> exp.Expr:
-        """See ``cast_result`` below."""
+        """See ``translate_column`` below."""
 
-    def common_form(self, node: exp.Expr, kind: PostgresType, /) -> exp.Expr:
-        """See ``common_form`` below."""
+    def is_text_form(self, kind: PostgresType, /) -> bool:
+        """See ``is_text_form`` below."""
 
-    def common_kind(self, kind: PostgresType, /) -> PostgresType:
-        """See ``common_kind`` below."""
+    def translate_result(
+        self,
+        node: exp.Expr,
+        environment: TypeEnvironment,
+        settings: SessionSettings,
+        target: PostgresType,
+        /,
+    ) -> exp.Expr:
+        """See ``translate_result`` below."""
 
     def set_lists(
         self,
@@ -73,45 +80,38 @@ def translate(
     return _module(dialect).translate(node, environment, settings)
 
 
-def cast_result(
+def translate_column(
     node: exp.Expr,
-    source: PostgresType,
-    target: PostgresType,
     dialect: str,
-    *,
-    grouped: bool | None = None,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+    kind: PostgresType,
 ) -> exp.Expr:
-    """A translated tree in the type that was announced for its result column.
+    """As ``translate``, for a column of type ``kind`` that a query hands up to one around it.
+
+    Where ``is_text_form`` says so it is the value's text; a column of such a type is taken to be a
+    text wherever it is read.
+    """
+    return _module(dialect).translate_column(node, environment, settings, kind)
+
+
+def is_text_form(kind: PostgresType, dialect: str) -> bool:
+    """Whether columns of a type are handed up as texts, which do not compare as the values do."""
+    return _module(dialect).is_text_form(kind)
+
+
+def translate_result(
+    node: exp.Expr,
+    dialect: str,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+    target: PostgresType,
+) -> exp.Expr:
+    """As ``translate``, in the type that was announced to the client for a result column.
 
     A numeric without precision may come as text with PostgreSQL's digits.
-
-    Args:
-        node: what ``translate`` made, or a copy of it.
-        source: its type, as ``infer`` says.
-        target: the type that was announced.
-        dialect: of the warehouse.
-        grouped: whether the select around it is grouped; None where that is not known. A quotient
-            of row values has all of PostgreSQL's zeros at its end only where it is said not to be.
     """
-    return _module(dialect).cast_result(node, source, target, grouped)
-
-
-def common_form(node: exp.Expr, kind: PostgresType, dialect: str) -> exp.Expr:
-    """A translated column of one side of a set operation, or an item of VALUES, fit to meet others.
-
-    DuckDB gives a union of DECIMAL(38,2) and DECIMAL(38,5) the type DECIMAL(38,2), and rounds.
-
-    Args:
-        node: what ``translate`` made, in the type that all sides have.
-        kind: that type.
-        dialect: of the warehouse.
-    """
-    return _module(dialect).common_form(node, kind)
-
-
-def common_kind(kind: PostgresType, dialect: str) -> PostgresType:
-    """The type of the column that sides in ``common_form`` make together."""
-    return _module(dialect).common_kind(kind)
+    return _module(dialect).translate_result(node, environment, settings, target)
 
 
 def set_lists(
@@ -139,13 +139,13 @@ __all__ = [
     "FROM_FUNCTIONS",
     "FROM_SPLITS",
     "TypeEnvironment",
-    "cast_result",
     "check_functions",
     "check_node",
-    "common_form",
-    "common_kind",
     "infer",
+    "is_text_form",
     "set_columns",
     "set_lists",
     "translate",
+    "translate_column",
+    "translate_result",
 ]

@@ -84,23 +84,30 @@ def spelled(kind: PostgresType) -> str:
     return text + ("[]" if kind.is_array else "")
 
 
-def cast_result(
-    node: exp.Expr, source: PostgresType, target: PostgresType, _grouped: bool | None
+def translate_column(
+    node: exp.Expr,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+    _kind: PostgresType,
+) -> exp.Expr:
+    """As ``translate``: PostgreSQL's columns hold its values."""
+    return translate(node, environment, settings)
+
+
+def is_text_form(_kind: PostgresType) -> bool:
+    """No type needs another form."""
+    return False
+
+
+def translate_result(
+    node: exp.Expr,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+    target: PostgresType,
 ) -> exp.Expr:
     """A tree in the announced type."""
-    if source == target:
-        return node
-    return _casted(node, target)
-
-
-def common_form(node: exp.Expr, _kind: PostgresType) -> exp.Expr:
-    """PostgreSQL finds the common type of a set operation by itself."""
-    return node
-
-
-def common_kind(kind: PostgresType) -> PostgresType:
-    """It is the one that it would find."""
-    return kind
+    tree = translate(node, environment, settings)
+    return tree if Types(environment).of(node) == target else _casted(tree, target)
 
 
 def set_lists(

@@ -87,6 +87,14 @@ def is_quotient(kind: PostgresType) -> bool:
     return kind == QUOTIENT
 
 
+def has_mixed_scales(kinds: Sequence[PostgresType]) -> bool:
+    """Whether what is chosen among values of these types is a numeric with decimals by the row."""
+    names = {kind.name for kind in kinds}
+    if "numeric" not in names or not names <= set(NUMBERS[:4]):
+        return False
+    return any(kind != kinds[0] or numeric_scale(kind) is None for kind in kinds)
+
+
 def category(kind: PostgresType) -> str:
     """PostgreSQL's type category letter; the name itself for a type that stands alone."""
     if kind.is_array:
@@ -129,10 +137,12 @@ def common_type(
     if not known:
         return TEXT
     first = known[0]
+    if len(known) == 1:
+        return first
+    if has_mixed_scales(known):
+        return QUOTIENT
     if all(kind == first for kind in known):
         return first
-    if QUOTIENT in known and all(kind.name in NUMBERS[:4] for kind in known):
-        return QUOTIENT
     chosen = PostgresType(first.name)
     for kind in known[1:]:
         if kind.name == chosen.name:
@@ -240,6 +250,7 @@ __all__ = [
     "UNKNOWN",
     "category",
     "common_type",
+    "has_mixed_scales",
     "implicit",
     "is_number",
     "is_preferred",

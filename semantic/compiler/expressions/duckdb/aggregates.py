@@ -22,7 +22,7 @@ from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.inference import ordered_set, plain_arguments
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call, call_of
-from semantic.compiler.expressions.types import QUOTIENT, is_quotient
+from semantic.compiler.expressions.types import QUOTIENT
 from semantic.errors import UnsupportedError
 from semantic.model.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, PostgresType
 
@@ -109,7 +109,7 @@ def ordering(translator: Translator, node: exp.Expr) -> exp.Order:
             raise UnsupportedError("this ORDER BY is not supported")
         keys.append(
             exp.Ordered(
-                this=translator.settled(item.this).node,
+                this=numeric.sort_key(translator.settled(item.this)),
                 desc=item.args.get("desc"),
                 nulls_first=bool(item.args.get("nulls_first")),
             )
@@ -136,7 +136,8 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     assert isinstance(node, exp.Window)
     window = exp.Window(
         partition_by=[
-            translator.settled(item).node for item in node.args.get("partition_by") or []
+            numeric.sort_key(translator.settled(item))
+            for item in node.args.get("partition_by") or []
         ],
         alias=node.args["alias"].copy() if node.args.get("alias") else None,
         over=node.args.get("over"),
@@ -186,7 +187,11 @@ def _count(translator: Translator, call: Call, resolved: Resolved, frame: Frame)
     if not plain_arguments(call):
         return Value(frame.around(build_call("count", exp.Star())), INT8)
     read = _read(translator, call, resolved)
-    return Value(frame.around(read.call("count", read.values[0].node)), INT8)
+    value = read.values[0]
+    counted = value.text if value.text is not None else value.node
+    if read.distinct:
+        counted = numeric.sort_key(value)
+    return Value(frame.around(read.call("count", counted)), INT8)
 
 
 def _sum(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
@@ -206,12 +211,22 @@ def _interval_total(node: exp.Expr, read: _Arguments, frame: Frame) -> exp.Expr:
 
 
 def _total(value: Value, read: _Arguments, frame: Frame, result: PostgresType) -> Value:
+    """A sum. Of numbers it has as many decimals as the one that has most of them."""
+    if value.derived:
+        return numeric.big_sum(value, frame.around, distinct=read.distinct)
     node = frame.around(read.call("sum", value.node))
     if result.name == "int8":
         return Value(cast(node, "BIGINT"), INT8)
     if result.name == "float4":
         return Value(cast(node, "FLOAT"), result)
-    return Value(node, result, scale=numeric.known_scale(value))
+    if not value.dynamic:
+        return Value(node, result, scale=numeric.known_scale(value))
+    counted = sql(
+        "CASE WHEN _1 IS NOT NULL THEN _2 END", value.node.copy(), numeric.digits_of(value)
+    )
+    digits = frame.around(build_call("max", counted))
+    scale = numeric.known_scale(value)
+    return Value(node, QUOTIENT, scale=scale, digits=digits)
 
 
 def _average(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
@@ -224,11 +239,7 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
         return Value(sql("CASE WHEN _1 > 0 THEN _2 END", counted.copy(), mean), resolved.result)
     if resolved.result == FLOAT8:
         return Value(frame.around(read.call("avg", value.node)), FLOAT8)
-    total = Value(
-        frame.around(read.call("sum", value.node)),
-        QUOTIENT if is_quotient(value.type) else NUMERIC,
-        scale=numeric.known_scale(value),
-    )
+    total = _total(value, read, frame, NUMERIC)
     counted = frame.around(read.call("count", value.node.copy()))
     return numeric.quotient(total, Value(counted, INT8), positive=True)
 
@@ -239,9 +250,9 @@ def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame
     value = read.values[0]
     if resolved.result == FLOAT8:
         return Value(frame.around(read.call(call.name, cast(value.node, "DOUBLE"))), FLOAT8)
-    if value.text is not None:
+    if value.dynamic:
         raise UnsupportedError(
-            f"{call.name} of a quotient is not supported on DuckDB",
+            f"{call.name} of numbers whose decimals differ by row is not supported on DuckDB",
             hint="Cast the argument to double precision if an approximate result will do.",
         )
     node = value.node
@@ -272,10 +283,24 @@ def _same(function: str) -> Rule:
     def translate(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
         read = _read(translator, call, resolved)
         value = read.values[0]
+        if value.dynamic:
+            return _one_text(function, value, read, frame)
         node = frame.around(read.call(function, value.node))
         return Value(node, resolved.result, scale=value.scale)
 
     return translate
+
+
+def _one_text(function: str, value: Value, read: _Arguments, frame: Frame) -> Value:
+    """One of numbers whose decimals differ by row, by its text."""
+    text = numeric.text_of(value)
+    if function == "any_value":
+        return numeric.from_text(frame.around(read.call(function, text)))
+    found = frame.around(build_call(f"arg_{function}", text, numeric.sort_key(value).copy()))
+    if value.text is not None:
+        return numeric.from_text(found)
+    node = frame.around(read.call(function, value.node))
+    return Value(node, QUOTIENT, scale=value.scale, text=found)
 
 
 def _pair(function: str) -> Rule:
@@ -308,8 +333,21 @@ def _array_agg(translator: Translator, call: Call, resolved: Resolved, frame: Fr
     read = _read(translator, call, resolved)
     if read.values[0].type.is_array:
         raise UnsupportedError("array_agg of arrays is not supported on DuckDB")
-    node = read.call("list", read.values[0].node, ordered=True)
-    return Value(frame.around(node), resolved.result)
+    value = read.values[0]
+    node = read.call("list", value.node, ordered=True)
+    if not value.dynamic:
+        return Value(frame.around(node), resolved.result)
+    if read.distinct:
+        raise _unsupported_dynamic("array_agg(DISTINCT ...)")
+    texts = read.call("list", numeric.text_of(value), ordered=True)
+    return Value(frame.around(node), resolved.result, text=frame.around(texts))
+
+
+def _unsupported_dynamic(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{what} of numbers whose decimals differ by row is not supported on DuckDB",
+        hint="Round them to a fixed number of decimals, or cast them to double precision.",
+    )
 
 
 def within_group(translator: Translator, node: exp.Expr) -> Value:
@@ -329,6 +367,8 @@ def _ordered_set(translator: Translator, node: exp.Expr, frame: Frame) -> Value:
     value = translator.coerced(call.arguments[0], resolved.arguments[0])
     key = node.expression.expressions[0]
     descending = bool(key.args.get("desc"))
+    if value.dynamic:
+        raise _unsupported_dynamic(call.name)
     if call.name == "mode":
         if descending:
             raise UnsupportedError("mode() with a descending order is not supported on DuckDB")
@@ -381,12 +421,16 @@ def _picked(translator: Translator, call: Call, resolved: Resolved, frame: Frame
     items = [item.node for item in read.values]
     if len(items) > 1:
         items[1] = cast(items[1], "BIGINT")
-    if len(items) > 2 and value.type.name == "numeric":
-        unified = numeric.alike([value, read.values[2]])
-        if unified is None:
-            raise UnsupportedError(f"this default of {call.name} is not supported on DuckDB")
-        value = unified[0]
-        items[0], items[2] = value.node, unified[1].node
+    if value.type.name == "numeric":
+        numbers = [
+            each for each in (value, *read.values[2:]) if not isinstance(each.node, exp.Null)
+        ]
+        scales = {numeric.fixed_scale(each) for each in numbers}
+        if value.dynamic or (len(numbers) > 1 and (None in scales or len(scales) > 1)):
+            items[0] = numeric.text_of(value)
+            if len(items) > 2 and len(numbers) > 1:
+                items[2] = numeric.text_of(read.values[2])
+            return numeric.from_text(frame.around(build_call(call.name, *items)))
     node = frame.around(build_call(call.name, *items))
     return Value(node, resolved.result, scale=value.scale)
 
@@ -423,16 +467,6 @@ FRAMED: dict[str, Rule] = {
     "ntile": _numbered("CAST(_1 AS INTEGER)"),
     **dict.fromkeys(("lag", "lead", "first_value", "last_value", "nth_value"), _picked),
 }
-_NAMES = frozenset((*FRAMED, "list", "histogram", "quantile_cont", "quantile_disc"))
-
-
-def has_aggregate(node: exp.Expr) -> bool:
-    """Whether a translated tree computes over more rows than one."""
-    return any(
-        isinstance(item, exp.AggFunc | exp.Window)
-        or (isinstance(item, exp.Anonymous) and str(item.this).lower() in _NAMES)
-        for item in node.walk()
-    )
 
 
 AGGREGATES: dict[str, FunctionRule] = {name: plain(rule) for name, rule in FRAMED.items()}

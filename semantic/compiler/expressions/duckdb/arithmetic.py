@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -20,7 +21,6 @@ from semantic.compiler.expressions.types import (
     INTEGERS,
     NUMBERS,
     QUOTIENT,
-    is_quotient,
     numeric_scale,
 )
 from semantic.errors import UnsupportedError
@@ -95,19 +95,27 @@ def _numerics(translator: Translator, node: exp.Expr) -> Value:
     right = translator.coerced(node.expression, NUMERIC)
     if isinstance(node, exp.Div):
         return numeric.quotient(left, right)
+    dynamic = left.dynamic or right.dynamic
     one, two = atom(left.node), atom(right.node)
     scales = (numeric.known_scale(left), numeric.known_scale(right))
+    known = scales[0] is not None and scales[1] is not None
+    by_digits = known and left.text is None and right.text is None
+    if dynamic and (isinstance(node, exp.Mod) or not by_digits):
+        return numeric.by_text(type(node), left, right)
     if isinstance(node, exp.Mod):
         return _remainder(left, right)
-    known = scales[0] is not None and scales[1] is not None
     scale = (scales[0] or 0, scales[1] or 0)
     if isinstance(node, exp.Mul):
         one = _wide_enough(one, left, right)
         result = sum(scale) if known else None
     else:
         result = max(scale) if known else None
-    kind = QUOTIENT if is_quotient(left.type) or is_quotient(right.type) else NUMERIC
-    return Value(type(node)(this=one, expression=two), kind, scale=result)
+    made = type(node)(this=one, expression=two)
+    if not dynamic:
+        return Value(made, NUMERIC, scale=result)
+    template = "_1 + _2" if isinstance(node, exp.Mul) else "greatest(_1, _2)"
+    digits = sql(template, numeric.digits_of(left), numeric.digits_of(right))
+    return Value(made, QUOTIENT, scale=result, digits=digits)
 
 
 def _remainder(left: Value, right: Value) -> Value:
@@ -154,13 +162,7 @@ def negative(translator: Translator, node: exp.Expr) -> Value:
     if isinstance(node.this, exp.Literal) and not node.this.is_string:
         return literals.number_literal(f"-{node.this.this}")
     made = exp.Paren(this=exp.Neg(this=atom(inner)))
-    if value.text is not None:
-        template = (
-            "list_transform([_1], lambda t: CASE WHEN starts_with(t, '-') THEN substring(t, 2) "
-            "WHEN regexp_matches(t, '[1-9]') THEN concat('-', t) ELSE t END)[1]"
-        )
-        return numeric.from_text(sql(template, value.text))
-    return Value(made, value.type, scale=value.scale)
+    return numeric.negated(value) or replace(value, node=made)
 
 
 def _concatenation(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
@@ -184,6 +186,8 @@ def _array_concatenation(
         left = casts.convert(left, right.type, folds=translator.folds)
     if right.raw is not None:
         right = casts.convert(right, left.type, folds=translator.folds)
+    if left.text is not None or right.text is not None or left.type.element.name == "numeric":
+        raise UnsupportedError("|| of arrays of such numbers is not supported on DuckDB")
     if left.type.is_array and right.type.is_array:
         template = """CASE WHEN _1 IS NULL THEN _2 WHEN _2 IS NULL THEN _1
         ELSE list_concat(_1, _2) END"""
@@ -357,17 +361,28 @@ def array(translator: Translator, node: exp.Expr) -> Value:
         raise UnsupportedError("arrays of more than one dimension are not supported on DuckDB")
     values = [translator.coerced(item, kind.element) for item in items]
     if kind.name == "_numeric":
-        unified = numeric.alike(values)
-        if unified is None:
-            raise UnsupportedError("arrays of quotients are not supported on DuckDB")
-        values = unified
+        return _numbers(values, kind)
     made = call("list_value", *(value.node for value in values))
-    return Value(made if kind.name == "_numeric" else cast(made, duckdb_type(kind)), kind)
+    return Value(cast(made, duckdb_type(kind)), kind)
+
+
+def _numbers(values: list[Value], kind: PostgresType) -> Value:
+    """An array of numbers; of different scales, each has its own decimals in the array's text."""
+    unified = numeric.alike(values) or [
+        replace(value, node=numeric.number_of(numeric.text_of(value))) for value in values
+    ]
+    made = call("list_value", *(value.node for value in unified))
+    scales = {numeric.fixed_scale(value) for value in values}
+    if None not in scales and len(scales) == 1:
+        return Value(made, kind)
+    return Value(made, kind, text=call("list_value", *(numeric.text_of(each) for each in values)))
 
 
 def element(translator: Translator, node: exp.Expr) -> Value:
     """``array[n]``. The parser has counted n from 0, as its own trees do."""
     subject = translator.value(node.this)
+    if subject.text is not None:
+        raise UnsupportedError("elements of arrays of such numbers are not supported on DuckDB")
     if not subject.type.is_array:
         raise UnsupportedError("subscripts are supported for arrays only")
     index = node.expressions[0]

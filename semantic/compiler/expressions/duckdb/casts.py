@@ -253,7 +253,11 @@ def _to_integer(value: Value, target: PostgresType) -> Value:
 
 
 def _numeric_to_integer(value: Value, target: PostgresType) -> Value:
-    return Value(cast(value.node, duckdb_type(target)), PostgresType(target.name))
+    node = value.node
+    if value.text is not None:
+        # From the text the digits are rounded once, and none is too long.
+        node = cast(value.text.copy(), "DECIMAL(38, 0)")
+    return Value(cast(node, duckdb_type(target)), PostgresType(target.name))
 
 
 _DIGITS = {"int2": 5, "int4": 10, "int8": 19}

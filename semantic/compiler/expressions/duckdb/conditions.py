@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb import casts, numeric, patterns
 from semantic.compiler.expressions.duckdb.array_literals import array_literal
-from semantic.compiler.expressions.duckdb.build import atom, call, cast, sql, string
-from semantic.compiler.expressions.duckdb.comparing import comparable, compared_as
+from semantic.compiler.expressions.duckdb.build import atom, call, sql, string
+from semantic.compiler.expressions.duckdb.comparing import (
+    array_units,
+    comparable,
+    compared_as,
+    compared_with_column,
+)
 from semantic.compiler.expressions.duckdb.row_conditions import (
     column_of_query,
     compare_rows,
@@ -21,9 +27,9 @@ from semantic.compiler.expressions.duckdb.row_conditions import (
 )
 from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
-from semantic.compiler.expressions.types import QUOTIENT, common_type, is_quotient
+from semantic.compiler.expressions.types import common_type
 from semantic.errors import UnsupportedError
-from semantic.model.types import BOOL, NUMERIC, TEXT, UNKNOWN, PostgresType
+from semantic.model.types import BOOL, TEXT, UNKNOWN, PostgresType
 
 
 def connective(translator: Translator, node: exp.Expr) -> Value:
@@ -92,8 +98,14 @@ def _quantified(translator: Translator, node: exp.Expr) -> Value:
             "ANY and ALL of this value are not supported", hint="Write ANY (ARRAY[...])."
         )
     kind = operators.compared(translator.types.of(node.this), value.type.element, node)
-    left = atom(translator.typed(node.this, kind))
-    array = casts.convert(value, PostgresType("_" + kind.name)).node
+    if kind.name == "numeric":
+        # DuckDB would round a number to the scale of the array's.
+        left = numeric.big_units(translator.coerced(node.this, kind))
+        array = array_units(value)
+    else:
+        left = translator.typed(node.this, kind)
+        array = casts.convert(value, PostgresType("_" + kind.name)).node
+    left = atom(left)
     wrapped = (exp.All if every else exp.Any)(this=exp.Paren(this=array))
     test: exp.Expr = type(node)(this=left, expression=wrapped)
     if not isinstance(inner, exp.Array | exp.Literal):
@@ -116,6 +128,13 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
         return Value(exp.Paren(this=joined(exp.Or, found)), BOOL)
     kinds = [translator.types.of(item) for item in (node.this, *node.expressions)]
     kind = common_type(kinds, "IN", node)
+    if kind.name == "numeric":
+        values = [translator.coerced(item, kind) for item in (node.this, *node.expressions)]
+        unified = numeric.alike(values)
+        nodes = [numeric.big_units(value) for value in values]
+        if unified is not None:
+            nodes = [value.node for value in unified]
+        return Value(exp.In(this=atom(nodes[0]), expressions=nodes[1:]), BOOL)
     items = [_listed(translator, item, kind) for item in node.expressions]
     return Value(
         exp.In(this=atom(compared_as(translator, node.this, kind)), expressions=items), BOOL
@@ -136,31 +155,29 @@ def _in_query(translator: Translator, node: exp.Expr, query: exp.Expr) -> Value:
     if isinstance(node.this, exp.Tuple):
         equal = exp.EQ(this=node.this)
         return quantified_rows(translator, equal, query, every=False)
-    kind, found = _one_column(translator, node.this, query)
-    left = atom(compared_as(translator, node.this, kind))
-    return Value(exp.In(this=left, query=found), BOOL)
+    left, found = _one_column(translator, node.this, query)
+    return Value(exp.In(this=atom(left), query=found), BOOL)
 
 
 def _quantified_query(
     translator: Translator, node: exp.Expr, query: exp.Expr, *, every: bool
 ) -> Value:
-    kind, found = _one_column(translator, node.this, query)
-    left = atom(compared_as(translator, node.this, kind))
+    left, found = _one_column(translator, node.this, query)
     wrapped = (exp.All if every else exp.Any)(this=found)
-    return Value(type(node)(this=left, expression=wrapped), BOOL)
+    return Value(type(node)(this=atom(left), expression=wrapped), BOOL)
 
 
 def _one_column(
     translator: Translator, left: exp.Expr, query: exp.Expr
-) -> tuple[PostgresType, exp.Subquery]:
-    """A subquery of one column in the type in which it is compared, and that type."""
+) -> tuple[exp.Expr, exp.Subquery]:
+    """A value, and a subquery of one column in the type in which it is compared with it."""
     kind = translator.types.of(query)
     compared = operators.compared(translator.types.of(left), kind, left)
-    if compared.name == kind.name != "bpchar":
-        found = translator.value(query).node
-        inner = found.this if isinstance(found, exp.Subquery) else found
-        return compared, exp.Subquery(this=inner)
-    return compared, column_of_query(translator, query, compared)
+    value, make = compared_with_column(translator, left, kind, compared)
+    if make is None:
+        inner = query.this if isinstance(query, exp.Subquery) else query
+        return value, exp.Subquery(this=inner.copy())
+    return value, column_of_query(query, make)
 
 
 def between(translator: Translator, node: exp.Expr) -> Value:
@@ -287,7 +304,7 @@ def exists(translator: Translator, node: exp.Expr) -> Value:
 def array_condition(translator: Translator, node: exp.Expr) -> Value:
     """``@>``, ``<@`` and ``&&`` of arrays."""
     left, right = translator.value(node.this), translator.value(node.expression)
-    if not left.type.is_array or left.type != right.type:
+    if not left.type.is_array or left.type != right.type or left.type.name == "_numeric":
         raise UnsupportedError("@>, <@ and && are supported for arrays of one type only")
     if isinstance(node, exp.ArrayOverlaps):
         return Value(call("list_has_any", left.node, right.node), BOOL)
@@ -327,18 +344,14 @@ def _one_of(
     nodes: list[exp.Expr],
     kind: PostgresType,
     make: Callable[[list[exp.Expr]], exp.Expr],
+    *,
+    skips_nulls: bool = False,
 ) -> Value:
-    """A choice among values; numbers that have no type in common are chosen among as texts."""
+    """A choice among values."""
     values = [translator.coerced(node, kind) for node in nodes]
     if kind.name != "numeric":
         return Value(make([value.node for value in values]), PostgresType(kind.name))
-    unified = numeric.alike(values)
-    if unified is None:
-        return numeric.from_text(make([numeric.text_of(value) for value in values]))
-    scales = {numeric.known_scale(value) for value in unified}
-    scale = None if None in scales else max(item for item in scales if item is not None)
-    result = QUOTIENT if any(is_quotient(value.type) for value in unified) else NUMERIC
-    return Value(make([value.node for value in unified]), result, scale=scale)
+    return numeric.chosen(values, make, skips_nulls=skips_nulls)
 
 
 def choice(function: str) -> NodeRule:
@@ -348,11 +361,10 @@ def choice(function: str) -> NodeRule:
         kind = translator.types.of(node)
         nodes = [node.this, *node.expressions]
         if kind.name == "numeric" and function != "coalesce":
-            values = [translator.coerced(item, kind) for item in nodes]
-            if numeric.alike(values) is None:
-                items = [cast(value.node, numeric.QUOTIENT_TYPE) for value in values]
-                return Value(call(function, *items), QUOTIENT)
-        return _one_of(translator, nodes, kind, lambda items: call(function, *items))
+            return numeric.extreme([translator.coerced(item, kind) for item in nodes], function)
+        return _one_of(
+            translator, nodes, kind, lambda items: call(function, *items), skips_nulls=True
+        )
 
     return translate
 
@@ -362,8 +374,12 @@ def nullif(translator: Translator, node: exp.Expr) -> Value:
     value = translator.coerced(node.this, translator.types.of(node))
     one, two = comparable(translator, node.this, node.expression)
     equal = exp.EQ(this=atom(one), expression=atom(two))
-    result = exp.Case(ifs=[exp.If(this=equal, true=exp.Null())], default=value.node)
-    return Value(result, value.type, scale=value.scale)
+
+    def unless_equal(node: exp.Expr) -> exp.Expr:
+        return exp.Case(ifs=[exp.If(this=equal.copy(), true=exp.Null())], default=node)
+
+    text = None if value.text is None else unless_equal(value.text)
+    return replace(value, node=unless_equal(value.node), text=text)
 
 
 _COMPARISONS = (

@@ -11,7 +11,6 @@ from semantic.compiler.expressions.duckdb import casts, numeric, sets
 from semantic.compiler.expressions.duckdb.aggregates import (
     AGGREGATE_NODES,
     AGGREGATES,
-    has_aggregate,
 )
 from semantic.compiler.expressions.duckdb.arithmetic import OPERATORS
 from semantic.compiler.expressions.duckdb.build import cast, string
@@ -39,9 +38,9 @@ from semantic.compiler.expressions.duckdb.translator import null as null_node
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.syntax import SESSION_NODES, session_value
-from semantic.compiler.expressions.types import QUOTIENT, numeric_scale, sql_name
+from semantic.compiler.expressions.types import is_quotient, numeric_scale
 from semantic.errors import UnsupportedError
-from semantic.model.types import TEXT, PostgresType
+from semantic.model.types import NUMERIC, TEXT, PostgresType
 
 
 def _collated(translator: Translator, node: exp.Expr) -> Value:
@@ -85,12 +84,32 @@ SUPPORTED_FUNCTIONS = frozenset(_FUNCTIONS)
 
 def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings) -> exp.Expr:
     """An expression with PostgreSQL's meaning as a new tree of DuckDB's SQL."""
-    translator = Translator(environment, settings, _NODES, _FUNCTIONS)
-    value = translator.value(node)
-    if value.raw is not None:
-        return string(value.raw)
-    if value.type.name == "unknown":
-        return null(TEXT).node
+    value = _value(Translator(environment, settings, _NODES, _FUNCTIONS), node)
+    return numeric.sort_key(value)
+
+
+def is_text_form(kind: PostgresType) -> bool:
+    """Numbers whose decimals differ by row are handed up as their texts."""
+    return is_quotient(kind)
+
+
+def translate_column(
+    node: exp.Expr,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+    kind: PostgresType,
+) -> exp.Expr:
+    """An expression as the column of a query that stands in another one."""
+    value = _value(Translator(environment, settings, _NODES, _FUNCTIONS), node)
+    if is_quotient(kind) and value.type.name != "numeric":
+        value = casts.convert(value, NUMERIC)
+    if value.type.name == "numeric":
+        return numeric.handed_up(value, kind)
+    if value.type.is_array and value.text is not None:
+        raise UnsupportedError(
+            "an array of numbers whose decimals differ cannot be handed up on DuckDB",
+            hint="Round its elements to a fixed number of decimals.",
+        )
     return value.node
 
 
@@ -105,20 +124,14 @@ def set_lists(
     return sets.set_lists(translator, function, arguments)
 
 
-def cast_result(
-    node: exp.Expr, source: PostgresType, target: PostgresType, grouped: bool | None
+def translate_result(
+    node: exp.Expr,
+    environment: TypeEnvironment,
+    settings: SessionSettings,
+    target: PostgresType,
 ) -> exp.Expr:
-    """A translated tree as the Arrow type that stands for the announced type."""
-    inner = node
-    while isinstance(inner, exp.Paren):
-        inner = inner.this
-    exact = numeric.exact_text(inner)
-    if exact is not None and grouped is not False and not has_aggregate(exact):
-        # In a grouped select this must be a grouping key, and DuckDB knows it by its whole tree.
-        exact = None
-    value = Value(node, source, text=exact)
-    if source.name == "unknown":
-        value = Value(node, TEXT)
+    """An expression as the Arrow type that stands for the announced type."""
+    value = _value(Translator(environment, settings, _NODES, _FUNCTIONS), node)
     if target.name == "numeric":
         return _numeric_result(value, target)
     if value.type.name != target.name:
@@ -126,27 +139,26 @@ def cast_result(
     if target.name in ("text", "varchar", "bpchar", "name", "json", "jsonb", "uuid"):
         return cast(value.node, "VARCHAR")
     if target.is_array and target.element.name == "numeric":
-        return numeric.element_texts(value.node)
+        return numeric.element_texts(value)
     return cast(value.node, duckdb_type(target))
+
+
+def _value(translator: Translator, node: exp.Expr) -> Value:
+    value = translator.value(node)
+    if value.raw is not None:
+        return Value(string(value.raw), TEXT)
+    return null(TEXT) if value.type.name == "unknown" else value
 
 
 def _numeric_result(value: Value, target: PostgresType) -> exp.Expr:
     if value.type.name != "numeric":
         value = casts.convert(value, PostgresType("numeric"))
-    if numeric_scale(target) is not None:
-        if target.modifier == value.type.modifier:
+    size = numeric_scale(target)
+    if size is not None:
+        if numeric.fixed_scale(value) == size[1]:
             return cast(value.node, duckdb_type(target))
-        raise UnsupportedError(f"{sql_name(target)} is not supported on DuckDB")
+        raise UnsupportedError(
+            f"numeric({size[0]},{size[1]}) is not known here on DuckDB",
+            hint="Cast the value to that type.",
+        )
     return numeric.text_of(value)
-
-
-def common_form(node: exp.Expr, kind: PostgresType) -> exp.Expr:
-    """A number without declared scale in the type of quotients, which holds any scale there is."""
-    if common_kind(kind) == kind:
-        return node
-    return cast(node, numeric.QUOTIENT_TYPE)
-
-
-def common_kind(kind: PostgresType) -> PostgresType:
-    """Numbers without declared scale are known by the row only, once they have met others."""
-    return QUOTIENT if kind.name == "numeric" and numeric_scale(kind) is None else kind

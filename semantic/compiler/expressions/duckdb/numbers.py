@@ -28,14 +28,25 @@ def _same_type(function: str) -> FunctionRule:
 
     def translate(translator: Translator, call: Call, resolved: Resolved) -> Value:
         value = translator.coerced(call.arguments[0], resolved.arguments[0])
-        node = build_call(function, value.node)
         if value.text is not None:
             return numeric.from_text(
                 build_call("ltrim", value.text.copy(), exp.Literal.string("-"))
             )
-        return Value(node, resolved.result, scale=value.scale)
+        node = build_call(function, value.node)
+        return Value(node, resolved.result, scale=value.scale, digits=value.digits)
 
     return translate
+
+
+# Floor and ceiling of the text of a number.
+_WHOLES = {
+    name: f"""list_transform([_1], lambda t: CAST(split_part(t, '.', 1) AS HUGEINT) {step}
+      CASE WHEN {sign} starts_with(t, '-') AND regexp_matches(split_part(t, '.', 2), '[1-9]')
+      THEN 1 ELSE 0 END)[1]"""
+    for name, step, sign in (("floor", "-", ""), ("ceil", "+", "NOT"))
+}
+_CUT = """list_transform([_1], lambda t: CASE WHEN strpos(t, '.') = 0 THEN t
+  ELSE left(t, strpos(t, '.') + {places}) END)[1]"""
 
 
 def _to_whole(function: str) -> FunctionRule:
@@ -45,6 +56,8 @@ def _to_whole(function: str) -> FunctionRule:
         value = translator.coerced(call.arguments[0], NUMERIC)
         if value.whole:
             return value
+        if value.derived:
+            return Value(sql(_WHOLES[function], numeric.text_of(value)), NUMERIC, scale=0)
         return Value(cast(build_call(function, value.node), "HUGEINT"), NUMERIC, scale=0)
 
     return translate
@@ -68,9 +81,12 @@ def _rounding(function: str) -> FunctionRule:
         kind = f"DECIMAL({MAX_PRECISION}, {scale})"
         if value.whole and places >= 0:
             return Value(cast(node, kind) if scale else node, NUMERIC, scale=scale)
-        if value.text is not None and function == "round" and places >= 0:
+        if value.text is not None and places >= 0:
             # From the text the digits are rounded once only, and none is too long.
-            return _whole_again(cast(value.text.copy(), kind), scale)
+            text = value.text.copy()
+            if function == "trunc":
+                text = sql(_CUT.replace("{places}", str(places)), text)
+            return _whole_again(cast(text, kind), scale)
         if value.whole:
             # DuckDB rounds integers to tens as well, but only those of 64 bits.
             node = cast(node, f"DECIMAL({MAX_PRECISION}, 0)")

@@ -1,122 +1,177 @@
-"""PostgreSQL's numeric: exact quotients with PostgreSQL's number of digits, and its text."""
+"""PostgreSQL's numeric on DuckDB: exact to the last digit that PostgreSQL prints, or refused.
+
+PostgreSQL's numeric is a number and how many decimals it is printed with. DuckDB's DECIMAL has the
+decimals in its type. So a numeric is one of:
+
+- *fixed*: all rows have the same decimals, which are known (``Value.scale``): a column that is
+  declared with them, a literal, what is added, multiplied, rounded or chosen of such. It is a
+  DECIMAL(p, s) or an integer.
+- *physical*: all rows have the same decimals, which DuckDB knows and the compiler does not: a sum
+  that a subquery hands up. It is any DECIMAL or integer; its cast to text has the right decimals.
+- *dynamic*: the decimals differ from row to row: quotients and averages (PostgreSQL gives them 16
+  significant digits or more, after a rule of its own), parameters, casts from text and doubles,
+  CASE and COALESCE over numbers of different scales, and what is computed of any of these. Beside
+  ``Value.node``, which is a DECIMAL to compute and compare with, goes either the exact text
+  (``Value.text``) or the number of decimals (``Value.digits``).
+
+The inferred type of a dynamic numeric is ``QUOTIENT``. Between a query and the one around it
+(subquery, CTE, set operation, VALUES, key of a grouping) a column of that type is the text, so that
+no digit is lost; in the query around it the number is made of the text again. A number that is
+dynamic where the types do not say so never leaves its query: it is refused (0A000).
+
+Numbers are equal whatever their decimals, texts are not: what groups, compares, sorts or tells
+duplicates apart does it with ``node``. Of equal numbers in a group any one's text stands for all,
+as PostgreSQL too leaves open which one that is.
+
+Computing with dynamic numbers is done on whole numbers of up to 38 digits (``exact.py``); sorting,
+grouping and adding many up on whole numbers of any length (BIGNUM) in units of 10^-40. What is left
+needs a common type, DECIMAL(38,24): from 10^14 on, and for digits behind the 24th decimal, that is
+an error (22003) with a hint, never a rounded number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
-from semantic.compiler.expressions.duckdb.build import cast, sql
+from semantic.compiler.expressions.duckdb.build import call, cast, number, sql
+from semantic.compiler.expressions.duckdb.exact import (
+    BIG_SUM,
+    BIG_UNITS,
+    CLAMPED,
+    CLAMPED_SCALE,
+    CLAMPED_TYPE,
+    SCALE_OF_TEXT,
+    operation_template,
+    quotient_template,
+)
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.types import INTEGERS, QUOTIENT, is_quotient, numeric_scale
-from semantic.model.types import NUMERIC
+from semantic.errors import UnsupportedError
+from semantic.model.types import NUMERIC, PostgresType
 
-# The type of quotients and of all else whose number of digits is only known per row.
+# What dynamic numbers are compared and added up in.
 QUOTIENT_TYPE = "DECIMAL(38, 24)"
 QUOTIENT_SCALE = 24
-_QUOTIENT_META = "cubewire_exact_text"
 
-# The templates below see a number as its digits without sign and point, and a scale.
-_DIGITS = "CAST(abs({0}) AS VARCHAR)"
-_DECIMAL_DIGITS = "CAST(CAST(replace(CAST(abs({0}) AS VARCHAR), '.', '') AS HUGEINT) AS VARCHAR)"
-_TEXT_DIGITS = "CAST(CAST(replace(ltrim({0}, '-'), '.', '') AS HUGEINT) AS VARCHAR)"
-_TEXT_SCALE = "CASE WHEN contains({0}, '.') THEN length({0}) - strpos({0}, '.') ELSE 0 END"
-
-# PostgreSQL keeps a numeric in groups of four decimal digits, counted from the point. How many
-# groups a quotient has (select_div_scale) follows from those of its operands and their first ones.
-_GROUPS = "(length(x.{0}) + 39 - {1}) // 4"
-_GROUPS_OR_ZERO = "CASE WHEN x.{0} = '0' THEN 10 ELSE (length(x.{0}) + 39 - {1}) // 4 END"
-_FIRST = "CAST(left(x.{0}, (length(x.{0}) + 39) % 4 + 1) AS INTEGER)"
-_FIRST_OF_DECIMAL = (
-    "CAST(rpad(x.{0}, CAST((length(x.{0}) + 39 - {1}) % 4 + 1 AS INTEGER), '0') AS INTEGER)"
-)
-_QUOTIENT = """
-list_transform([{least}16 + 4 * ({right_groups} - {left_groups}
-    + CASE WHEN {left_first} <= {right_first} THEN 1 ELSE 0 END){most}], lambda r:
-  list_transform([CAST((2 * CAST(x.u || repeat('0', {shift}) AS HUGEINT) + CAST(x.v AS HUGEINT))
-      // (2 * CAST(x.v AS HUGEINT)) AS VARCHAR)], lambda d:
-    CASE WHEN x.s THEN '-' ELSE '' END
-    || CASE WHEN length(d) > r THEN left(d, length(d) - r) ELSE '0' END
-    || CASE WHEN r > 0 THEN '.' ELSE '' END || right(repeat('0', r) || d, r))[1])[1]
-"""
-_EXACT_OPERANDS = "list_transform([{{'u': {u}, 'v': {v}, 's': {s}}}], lambda x: {body})[1]"
-_ANY_OPERANDS = """
-list_transform([{{'a': _1, 'b': _2}}], lambda t: list_transform([{{
-  'u': {u}, 'v': {v}, 'p': {p}, 'q': {q},
-  's': starts_with(t.a, '-') <> starts_with(t.b, '-') AND regexp_matches(t.a, '[1-9]')
-}}], lambda x: {body})[1])[1]
-"""
-
-
-@lru_cache(maxsize=256)
-def _quotient_template(left: int | None, right: int | None, *, positive: bool) -> str:
-    """The quotient of ``_1`` and ``_2``, of these scales; None is one that differs by row.
-
-    ``positive``: the divisor cannot be negative.
-    """
-    known = left is not None and right is not None
-    one, two = ("x.p", "x.q") if not known else (str(left), str(right))
-
-    def first(name: str, scale: str) -> str:
-        return (_FIRST if scale == "0" else _FIRST_OF_DECIMAL).format(name, scale)
-
-    body = _QUOTIENT.format(
-        least="CAST(greatest(",
-        most=f", {one}, {two}, 0) AS INTEGER)" if not (one == two == "0") else ", 0) AS INTEGER)",
-        right_groups=_GROUPS.format("v", two),
-        left_groups=(_GROUPS if one == "0" else _GROUPS_OR_ZERO).format("u", one),
-        left_first=first("u", one),
-        right_first=first("v", two),
-        shift="r" if one == two == "0" else f"CAST(r + {two} - {one} AS INTEGER)",
-    )
-    if not known:
-        return _ANY_OPERANDS.format(
-            u=_TEXT_DIGITS.format("t.a"),
-            v=_TEXT_DIGITS.format("t.b"),
-            p=_TEXT_SCALE.format("t.a"),
-            q=_TEXT_SCALE.format("t.b"),
-            body=body,
-        )
-    return _EXACT_OPERANDS.format(
-        u=(_DECIMAL_DIGITS if left else _DIGITS).format("_1"),
-        v=(_DECIMAL_DIGITS if right else _DIGITS).format("_2"),
-        s="_1 < 0" if positive else "sign(_1) * sign(_2) < 0",
-        body=body,
-    )
-
-
-# What a subquery hands up of a quotient has a fixed scale: digits beyond it may not be lost.
+# A cast that would round fails instead: what is cast then is no number. (DuckDB takes ``error()``
+# for something that may differ from call to call, and would not find a key by it.)
 _BOUNDED = f"""
 list_transform([_1], lambda t: CASE
     WHEN length(t) - strpos(t, '.') > {QUOTIENT_SCALE} AND strpos(t, '.') > 0
          AND regexp_matches(substring(t, strpos(t, '.') + {QUOTIENT_SCALE + 1}), '[1-9]')
-    THEN CAST(error('a quotient this small has more digits than can be computed with: '
-         || 'cast its operands to double precision') AS VARCHAR)
-    ELSE t END)[1]
+    THEN concat('too many decimals: ', t) ELSE t END)[1]
 """
-
-# A quotient whose text is gone: its zeros go, as far as PostgreSQL would not print them.
-_TRIMMED = """
-list_transform([CAST(_1 AS VARCHAR)], lambda t: left(t, strpos(t, '.') + greatest(
-    16 - 4 * ((length(ltrim(split_part(t, '.', 1), '-0')) + 3) // 4 - 1),
-    (length(rtrim(split_part(t, '.', 2), '0')) + 3) // 4 * 4)))[1]
+# The text of the decimal _1 with _2 of its decimals; those behind them are zeros.
+_RENDERED = """
+list_transform([{'t': CAST(_1 AS VARCHAR), 'd': CAST(_2 AS INTEGER)}], lambda x: CASE
+    WHEN strpos(x.t, '.') = 0 THEN x.t
+    ELSE left(x.t, strpos(x.t, '.') - CASE WHEN x.d = 0 THEN 1 ELSE 0 END + x.d) END)[1]
 """
+ELEMENT_UNITS = "list_transform(_1, lambda e: " + BIG_UNITS.replace("_1", "e") + ")"
+_NEGATED = """
+list_transform([_1], lambda t: CASE WHEN starts_with(t, '-') THEN substring(t, 2)
+    WHEN regexp_matches(t, '[1-9]') THEN concat('-', t) ELSE t END)[1]
+"""
+_SIGNS: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Mod: "%"}
+_HINT = "Round it to a fixed number of decimals, or cast it to double precision."
 
 
-def element_texts(node: exp.Expr) -> exp.Expr:
+def element_texts(value: Value) -> exp.Expr:
     """The texts of an array's numbers."""
-    return cast(node, "VARCHAR[]")
+    return value.text if value.text is not None else cast(value.node, "VARCHAR[]")
 
 
 def text_of(value: Value) -> exp.Expr:
     """The text of a number as PostgreSQL prints a numeric."""
     if value.text is not None:
         return value.text.copy()
+    if value.digits is not None:
+        return sql(_RENDERED, value.node.copy(), value.digits.copy())
     if is_quotient(value.type):
-        return sql(_TRIMMED, value.node)
-    return cast(value.node, "VARCHAR")
+        raise UnsupportedError("the digits of this number are not known on DuckDB", hint=_HINT)
+    return cast(value.node.copy(), "VARCHAR")
+
+
+def digits_of(value: Value) -> exp.Expr:
+    """How many decimals PostgreSQL gives a number, NULL or anything for NULL."""
+    if value.digits is not None:
+        return value.digits.copy()
+    scale = fixed_scale(value)
+    if scale is not None:
+        return number(scale)
+    return sql(f"list_transform([_1], lambda t: {SCALE_OF_TEXT.format('t')})[1]", text_of(value))
+
+
+def handed_up(value: Value, kind: PostgresType) -> exp.Expr:
+    """A number as the column of a query that stands in another one; ``kind`` is the column's type.
+
+    Raises:
+        UnsupportedError: its digits would be lost.
+    """
+    if is_quotient(kind):
+        return text_of(value)
+    if value.dynamic:
+        raise UnsupportedError(
+            "a number whose decimals differ by row cannot be handed up here on DuckDB", hint=_HINT
+        )
+    return value.node
+
+
+def from_text(text: exp.Expr) -> Value:
+    """A numeric whose exact text is known."""
+    return Value(number_of(text), QUOTIENT, text=text, derived=True)
+
+
+def number_of(text: exp.Expr) -> exp.Expr:
+    """The number that a text holds."""
+    return cast(sql(_BOUNDED, text), QUOTIENT_TYPE)
+
+
+def sort_key(value: Value) -> exp.Expr:
+    """What a value sorts, groups and is told apart by."""
+    return sql(BIG_UNITS, value.text.copy()) if value.derived and value.text else value.node
+
+
+def compared(left: Value, right: Value) -> tuple[exp.Expr, exp.Expr]:
+    """Two numbers in types that compare as the numbers do."""
+    if not left.derived and not right.derived:
+        return left.node, right.node
+    if _is_bounded(right):
+        return _clamped(left), right.node
+    if _is_bounded(left):
+        return left.node, _clamped(right)
+    return big_units(left), big_units(right)
+
+
+def big_units(value: Value) -> exp.Expr:
+    """Any number as a whole one, in units that all numbers have in common."""
+    return sql(BIG_UNITS, text_of(value))
+
+
+def _clamped(value: Value) -> exp.Expr:
+    assert value.text is not None
+    return cast(sql(CLAMPED, value.text.copy()), CLAMPED_TYPE)
+
+
+def _is_bounded(value: Value) -> bool:
+    """Whether a number has few enough digits to be compared with a clamped one."""
+    if value.derived:
+        return False
+    if value.type.name in INTEGERS:
+        return True
+    size = numeric_scale(value.type)
+    return size is not None and size[1] < CLAMPED_SCALE and size[0] - size[1] < 20
+
+
+def big_sum(value: Value, around: Callable[[exp.Expr], exp.Expr], *, distinct: bool) -> Value:
+    """The sum of numbers that are known by their texts; ``around`` puts FILTER and OVER around."""
+    units = sort_key(value)
+    added: exp.Expr = exp.Distinct(expressions=[units]) if distinct else units
+    digits = around(call("max", digits_of(value)))
+    return from_text(sql(BIG_SUM, around(call("sum", added)), digits))
 
 
 def quotient(left: Value, right: Value, *, positive: bool = False) -> Value:
@@ -124,28 +179,22 @@ def quotient(left: Value, right: Value, *, positive: bool = False) -> Value:
 
     ``positive``: the divisor is never negative.
     """
-    scales = (known_scale(left), known_scale(right))
-    if None in scales or left.text is not None or right.text is not None:
-        template = _quotient_template(None, None, positive=False)
+    scales = (fixed_scale(left), fixed_scale(right))
+    if None in scales:
+        template = quotient_template(None, None, positive=False)
         return from_text(sql(template, text_of(left), text_of(right)))
-    template = _quotient_template(*scales, positive=positive)
+    template = quotient_template(*scales, positive=positive)
     return from_text(sql(template, left.node, right.node))
 
 
-def from_text(text: exp.Expr) -> Value:
-    """A numeric whose exact text is known."""
-    node = cast(sql(_BOUNDED, text), QUOTIENT_TYPE)
-    node.meta[_QUOTIENT_META] = True
-    return Value(node, QUOTIENT, text=text)
+def by_text(kind: type[exp.Expr], left: Value, right: Value) -> Value:
+    """``left + right`` and the like of numbers one of which is dynamic."""
+    return from_text(sql(operation_template(_SIGNS[kind]), text_of(left), text_of(right)))
 
 
-def exact_text(node: exp.Expr) -> exp.Expr | None:
-    """The exact text inside a tree that ``from_text`` made, also in a copy of that tree."""
-    if not (node._meta and node._meta.get(_QUOTIENT_META)) or not isinstance(node, exp.Cast):
-        return None
-    array = node.this.this.expressions[0]
-    found = array.expressions[0]
-    return found if isinstance(found, exp.Expr) else None
+def negated(value: Value) -> Value | None:
+    """The negative of a number that is known by its text; None for others."""
+    return None if value.text is None else from_text(sql(_NEGATED, value.text.copy()))
 
 
 def as_float(value: Value) -> exp.Expr:
@@ -158,13 +207,18 @@ def as_float(value: Value) -> exp.Expr:
 
 
 def known_scale(value: Value) -> int | None:
-    """The scale of an exact number, where it is the same in every row."""
+    """The scale of a number's tree, where it is known."""
     if value.type.name in INTEGERS:
         return 0
     if value.scale is not None:
         return value.scale
     size = numeric_scale(value.type)
     return None if size is None else size[1]
+
+
+def fixed_scale(value: Value) -> int | None:
+    """The decimals that PostgreSQL gives a number, where they are the same in every row."""
+    return None if value.dynamic else known_scale(value)
 
 
 def alike(values: Sequence[Value]) -> list[Value] | None:
@@ -187,7 +241,84 @@ def alike(values: Sequence[Value]) -> list[Value] | None:
     kind = f"DECIMAL({MAX_PRECISION}, {widest})"
     return [
         value
-        if isinstance(value.node, exp.Null)
-        else Value(cast(value.node, kind), NUMERIC, scale=widest)
+        if _is_null(value)
+        else Value(cast(value.node, kind), NUMERIC, scale=widest, digits=value.digits)
         for value in values
     ]
+
+
+def _is_null(value: Value) -> bool:
+    return isinstance(value.node, exp.Null)
+
+
+def chosen(
+    values: Sequence[Value],
+    make: Callable[[list[exp.Expr]], exp.Expr],
+    *,
+    skips_nulls: bool,
+) -> Value:
+    """One of several numbers, as CASE and COALESCE make it, with the decimals that it has.
+
+    ``skips_nulls``: the choice is the first that is not NULL.
+    """
+    present = [value for value in values if not _is_null(value)]
+    if len(present) <= 1:
+        kept = present[0] if present else values[0]
+        return _rewrapped(kept, values, make)
+    unified = alike(values)
+    if unified is None:
+        return from_text(make([_text_or_null(value) for value in values]))
+    scales = {fixed_scale(value) for value in present}
+    if None not in scales and len(scales) == 1:
+        kinds = {value.type for value in present}
+        kind = kinds.pop() if len(kinds) == 1 else NUMERIC
+        return Value(make([value.node for value in unified]), kind, scale=scales.pop())
+    node = make([value.node for value in unified])
+    if any(known_scale(value) is None for value in unified):
+        return Value(node, QUOTIENT, text=make([_text_or_null(value) for value in values]))
+    digits = [
+        sql("CASE WHEN _1 IS NOT NULL THEN _2 END", value.node.copy(), digits_of(value))
+        if skips_nulls
+        else digits_of(value)
+        for value in values
+    ]
+    widest = max(scale for value in unified if (scale := known_scale(value)) is not None)
+    return Value(node, QUOTIENT, scale=widest, digits=make(digits))
+
+
+def _rewrapped(
+    kept: Value, values: Sequence[Value], make: Callable[[list[exp.Expr]], exp.Expr]
+) -> Value:
+    """The only number among NULLs."""
+    if kept.text is not None:
+        return from_text(make([_text_or_null(value) for value in values]))
+    node = make([value.node for value in values])
+    return Value(node, kept.type, scale=known_scale(kept), digits=kept.digits)
+
+
+def _text_or_null(value: Value) -> exp.Expr:
+    return exp.Null() if _is_null(value) else text_of(value)
+
+
+def extreme(values: Sequence[Value], function: str) -> Value:
+    """``greatest`` or ``least`` of numbers; of equal ones the first."""
+    unified = alike(values)
+    scales = {fixed_scale(value) for value in values if not _is_null(value)}
+    if unified is not None and None not in scales and len(scales) == 1:
+        node = call(function, *(value.node for value in unified))
+        return Value(node, NUMERIC, scale=scales.pop())
+    sign, best = ("-", "list_max") if function == "greatest" else ("", "list_min")
+    present = [value for value in values if not _is_null(value)]
+    nodes = [
+        big_units(value) if unified is None else value.node
+        for value in (present if unified is None else unified)
+        if not _is_null(value)
+    ]
+    items = [
+        sql(f"{{'k': _1, 'i': {sign}{index}, 't': _2}}", node, text_of(value))
+        for index, (node, value) in enumerate(zip(nodes, present, strict=True), start=1)
+    ]
+    template = (
+        f"list_transform([{best}(list_filter(_1, lambda s: s.k IS NOT NULL))], lambda m: m.t)[1]"
+    )
+    return from_text(sql(template, exp.Array(expressions=items)))

@@ -6,12 +6,12 @@ from sqlglot import exp
 
 from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb.build import atom, call
-from semantic.compiler.expressions.duckdb.comparing import column_as, comparable, compared_as
+from semantic.compiler.expressions.duckdb.comparing import ColumnMaker, beside_column, comparable
 from semantic.compiler.expressions.duckdb.translator import Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.places import position
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.types import BOOL, PostgresType
+from semantic.model.types import BOOL
 
 Pairs = list[tuple[exp.Expr, exp.Expr]]
 
@@ -130,36 +130,30 @@ def _beside_query(translator: Translator, row: exp.Expr, query: exp.Expr) -> tup
     if len(items) != len(kinds):
         few = "few" if len(kinds) < len(items) else "many"
         raise SemanticError("42601", f"subquery has too {few} columns", position=position(query))
-    source, names = _table_of(translator, query, len(kinds))
+    source, names = _table_of(query, len(kinds))
     pairs: Pairs = []
     for item, kind, name in zip(items, kinds, names, strict=True):
         common = operators.compared(translator.types.of(item), kind, item)
         place = exp.column(name, table=_ALIAS, quoted=True)
-        pairs.append(
-            (compared_as(translator, item, common), column_as(translator, place, kind, common))
-        )
+        pairs.append(beside_column(translator, item, place, kind, common))
     return pairs, source
 
 
-def _table_of(
-    translator: Translator, query: exp.Expr, width: int
-) -> tuple[exp.Subquery, list[str]]:
+def _table_of(query: exp.Expr, width: int) -> tuple[exp.Subquery, list[str]]:
     """A subquery as a table, and the names of its columns."""
     names = [f"c{number}" for number in range(1, width + 1)]
-    found = translator.value(query).node
     alias = exp.TableAlias(
         this=exp.to_identifier(_ALIAS, quoted=True),
         columns=[exp.to_identifier(name, quoted=True) for name in names],
     )
-    inner = found.this if isinstance(found, exp.Subquery) else found
-    return exp.Subquery(this=inner, alias=alias), names
+    inner = query.this if isinstance(query, exp.Subquery) else query
+    return exp.Subquery(this=inner.copy(), alias=alias), names
 
 
-def column_of_query(translator: Translator, query: exp.Expr, kind: PostgresType) -> exp.Subquery:
-    """A subquery of one column with that column in the type of a comparison."""
-    source, names = _table_of(translator, query, 1)
-    place = exp.column(names[0], table=_ALIAS, quoted=True)
-    made = column_as(translator, place, translator.types.of(query), kind)
+def column_of_query(query: exp.Expr, make: ColumnMaker) -> exp.Subquery:
+    """A subquery of one column with what is made of that column in its place."""
+    source, names = _table_of(query, 1)
+    made = make(exp.column(names[0], table=_ALIAS, quoted=True))
     return exp.Subquery(this=exp.Select(expressions=[made], from_=exp.From(this=source)))
 
 

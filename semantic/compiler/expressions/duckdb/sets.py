@@ -28,7 +28,13 @@ def set_lists(
         UnsupportedError: DuckDB has no such series.
     """
     if function == "unnest":
-        return [translator.value(argument).node for argument in arguments]
+        values = [translator.value(argument) for argument in arguments]
+        if any(value.text is not None for value in values):
+            raise UnsupportedError(
+                "unnest of numbers with different decimals is not supported on DuckDB",
+                hint="Round them to a fixed number of decimals.",
+            )
+        return [value.node for value in values]
     kinds = series_arguments(arguments, translator.environment)
     name = kinds[0].name
     items = [translator.typed(item, kind) for item, kind in zip(arguments, kinds, strict=True)]

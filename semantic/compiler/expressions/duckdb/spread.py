@@ -25,13 +25,12 @@ def spread(
     exact = numeric.quotient(
         Value(above, NUMERIC, scale=2 * scale), Value(below, NUMERIC, scale=0), positive=True
     )
-    assert exact.text is not None
     # No spread at all is a plain zero.
     text = (
         "list_transform([_1], lambda t: CASE WHEN regexp_matches(t, '[1-9]') THEN t "
         "WHEN t IS NOT NULL THEN '0' END)[1]"
     )
-    return numeric.from_text(sql(text, exact.text))
+    return numeric.from_text(sql(text, numeric.text_of(exact)))
 
 
 # The root of n / 10^r to r decimals, rounded. A first guess in double precision is put right by one
@@ -70,5 +69,4 @@ list_transform([_1], lambda t: CASE WHEN t = '0' OR t IS NULL THEN t ELSE
 
 def deviation(variance: Value) -> Value:
     """The standard deviation that belongs to a variance."""
-    assert variance.text is not None
-    return numeric.from_text(sql(_ROOT, variance.text))
+    return numeric.from_text(sql(_ROOT, numeric.text_of(variance)))

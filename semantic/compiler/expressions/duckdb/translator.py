@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -17,6 +18,7 @@ from semantic.compiler.expressions.inference import Types
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call, call_of
+from semantic.compiler.expressions.types import is_quotient
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import TEXT, UNKNOWN, PostgresType
 
@@ -84,6 +86,11 @@ class Translator:
         value = self.value(node)
         if value.type.name == "unknown" and value.raw is None:
             return literals.null(target)
+        if value.type.is_array and value.text is not None:
+            raise UnsupportedError(
+                "an array of numbers whose decimals differ is not supported here on DuckDB",
+                hint="Round its elements to a fixed number of decimals.",
+            )
         return casts.convert(value, target, explicit=False, folds=self.folds)
 
     def settled(self, node: exp.Expr) -> Value:
@@ -95,8 +102,12 @@ class Translator:
 
 
 def column(translator: Translator, node: exp.Expr) -> Value:
-    """A column stays what it is."""
-    return Value(node.copy(), translator.types.of(node))
+    """A column stays what it is; a number whose decimals differ by row comes as its text."""
+    return _read(node, translator.types.of(node))
+
+
+def _read(node: exp.Expr, kind: PostgresType) -> Value:
+    return numeric.from_text(node.copy()) if is_quotient(kind) else Value(node.copy(), kind)
 
 
 def parameter(translator: Translator, node: exp.Expr) -> Value:
@@ -110,7 +121,7 @@ def parameter(translator: Translator, node: exp.Expr) -> Value:
 
 def subquery(translator: Translator, node: exp.Expr) -> Value:
     """A placeholder that the emitter fills in."""
-    return Value(node.copy(), translator.types.of(node))
+    return _read(node, translator.types.of(node))
 
 
 def literal(_translator: Translator, node: exp.Expr) -> Value:
@@ -140,7 +151,7 @@ def parenthesised(translator: Translator, node: exp.Expr) -> Value:
     inner = translator.value(node.this)
     if inner.raw is not None or isinstance(inner.node, exp.Paren | exp.Null):
         return inner
-    return Value(exp.Paren(this=inner.node), inner.type, inner.text, inner.scale)
+    return replace(inner, node=exp.Paren(this=inner.node))
 
 
 def explicit_cast(translator: Translator, node: exp.Expr) -> Value:

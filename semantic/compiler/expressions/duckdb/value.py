@@ -14,16 +14,19 @@ from semantic.model.types import PostgresType
 class Value:
     """A tree of DuckDB's SQL.
 
-    PostgreSQL's numeric is any of DuckDB's exact number types here (an integer type or DECIMAL). A
-    quotient has as many digits as PostgreSQL's rules give it, which differ from row to row: it is
-    DECIMAL(38,24), made from a text that holds exactly PostgreSQL's digits.
+    What the forms of a numeric are is said in ``numeric.py``.
 
     Attributes:
-        node: the tree.
+        node: the tree of the value, for computing and comparing.
         type: PostgreSQL's type.
-        text: for a quotient, the tree of its exact text.
-        scale: of a numeric, where it is the same in every row; 0 for what is physically an integer.
+        text: the tree of the exact text of a number whose decimals differ by row (or of the texts
+            of an array of such), where there is one.
+        scale: decimals of a numeric's tree, where they are known; 0 for what is physically an
+            integer.
         raw: a bare literal's text, not yet of any type; None for everything else.
+        digits: the tree of the number of decimals that PostgreSQL gives a number whose decimals
+            differ by row, where it is known without its text.
+        derived: the tree is made of the text, and may fail where the text has too many digits.
     """
 
     node: exp.Expr
@@ -31,8 +34,15 @@ class Value:
     text: exp.Expr | None = None
     scale: int | None = None
     raw: str | None = None
+    digits: exp.Expr | None = None
+    derived: bool = False
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether a numeric's decimals may differ from row to row."""
+        return self.text is not None or self.digits is not None
 
     @property
     def whole(self) -> bool:
         """Whether it is a whole number of any type."""
-        return self.scale == 0 or self.type.name in INTEGERS
+        return (self.scale == 0 and not self.dynamic) or self.type.name in INTEGERS
