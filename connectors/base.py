@@ -38,10 +38,12 @@ class Capabilities:
     """What a warehouse can do beyond the Protocol.
 
     Attributes:
+        array_texts: an array may be given as its PostgreSQL text.
         encoded_rows: ``stream_rows`` yields PostgreSQL DataRow messages without decoding.
     """
 
     encoded_rows: bool = False
+    array_texts: bool = False
 
 
 class BatchStream(Protocol):

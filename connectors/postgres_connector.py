@@ -65,7 +65,7 @@ class PostgresConnector:
     """A PostgreSQL server as a Connector."""
 
     dialect = "postgres"
-    capabilities = Capabilities(encoded_rows=True)
+    capabilities = Capabilities(encoded_rows=True, array_texts=True)
 
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options

@@ -7,31 +7,41 @@ come from (``open_cube``, ``open_catalog``). It knows no messages and no session
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
 from proxy.catalog import Catalog
-from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
+from proxy.catalog_queries import CatalogQueries
 from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.parse_worker import ParseWorker, RemoteBinding
-from proxy.queries import Caller, CatalogQuery, CubeQuery, field_of, type_of
+from proxy.queries import (
+    Caller,
+    CatalogQuery,
+    CubeQuery,
+    analysis_of,
+    cube_query,
+    type_of,
+)
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import NeedsServer
-from proxy.rows.parameters import decode_parameter
+from proxy.rows.parameters import array_values, decode_parameter
 from proxy.rows.settings import TextSettings
-from proxy.sources import BatchSource, CatalogSource, EncodedSource, RowSource, WarehouseSource
+from proxy.sources import (
+    BatchSource,
+    EncodedSource,
+    RowSource,
+    WarehouseSource,
+)
 from proxy.statement_cache import StatementCache
-from proxy.wire.backend import DataRow, FieldDescription
-from proxy.wire.oids import TYPES
-from semantic.compiler.api import Analysis, CompiledStatement, ResultColumn
+from semantic.compiler.api import CompiledStatement
 from semantic.compiler.compiler import BoundStatement
 from semantic.compiler.guard import (
     GuardLimits,
@@ -48,9 +58,6 @@ _UNDEFINED_FUNCTION = "42883"
 _TEXTS = frozenset(("text", "varchar"))
 """Types of parameters whose value may be compiled as a constant."""
 
-SettingsObserver = Callable[[dict[str, str], dict[str, str]], None]
-"""Told a backend's settings inside the transaction of a statement, and those that outlive it."""
-
 
 class EngineObserver(Protocol):
     """Counts what the engine does: the metrics."""
@@ -62,7 +69,7 @@ class EngineObserver(Protocol):
         """A warehouse refused or failed."""
 
 
-class Engine:
+class Engine(CatalogQueries):
     """Prepares and opens queries for all sessions of a process."""
 
     def __init__(
@@ -76,7 +83,7 @@ class Engine:
         observer: EngineObserver,
     ) -> None:
         self.generation = generation
-        self.catalog = catalog
+        super().__init__(catalog)
         self.connectors = connectors
         self._worker = worker
         self._limits = limits
@@ -108,6 +115,7 @@ class Engine:
         generation = self.generation
         if not generation.may_touch(sql):
             return await self.prepare_catalog(sql, parameter_oids, caller)
+        caller = await self.informed(caller, sql)
         key = (generation.model.version, sql, tuple(parameter_oids), caller.fingerprint())
         cached = self._statements.get(key)
         self._observer.statement_cache(hit=cached is not None)
@@ -132,7 +140,7 @@ class Engine:
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         answer = await self._ask_catalog(bound, parameter_oids, caller)
-        analysis = _analysis_of(answer)
+        analysis = analysis_of(answer)
         plan: CompiledStatement | UnsupportedError
         try:
             plan = generation.compiler.compile(bound, analysis, caller.semantic)
@@ -140,7 +148,7 @@ class Engine:
             if not any(kind.name in _TEXTS for kind in analysis.parameters):
                 raise
             plan = refusal
-        return _cube_query(sql, analysis, plan, answer, caller)
+        return cube_query(sql, bound.text, analysis, plan, answer, caller)
 
     def settle(self, query: CubeQuery, values: Sequence[object], caller: Caller) -> CubeQuery:
         """Compile a query with the values of its text parameters, where it needs them.
@@ -208,9 +216,9 @@ class Engine:
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
         answer = await self._ask_catalog(bound, parameter_oids, caller)
-        analysis = _analysis_of(answer)
+        analysis = analysis_of(answer)
         compiled = await self._worker.compile(compiler, version, sql, analysis, caller.semantic)
-        return _cube_query(sql, analysis, compiled, answer, caller)
+        return cube_query(sql, bound.text, analysis, compiled, answer, caller)
 
     async def _ask_catalog(
         self,
@@ -218,23 +226,9 @@ class Engine:
         parameter_oids: Sequence[int],
         caller: Caller,
     ) -> CatalogAnalysis:
-        return await self.catalog.analyse(
-            bound.analysis_sql,
-            parameter_oids,
-            caller.overlay,
-            caller.user,
-            position=bound.client_position,
+        return await self.analyse(
+            bound.analysis_sql, parameter_oids, caller, position=bound.client_position
         )
-
-    async def prepare_catalog(
-        self, sql: str, parameter_oids: Sequence[int], caller: Caller
-    ) -> CatalogQuery:
-        """Analyse one statement that the catalog answers."""
-        answer = await self.catalog.analyse(sql, parameter_oids, caller.overlay, caller.user)
-        fields = tuple(
-            _relayed_field(name, oid, modifier) for name, oid, modifier in answer.columns
-        )
-        return CatalogQuery(sql, fields, tuple(answer.parameter_oids))
 
     async def check_syntax(self, sql: str, caller: Caller) -> None:
         """Raise the catalog's error if it finds the text's syntax wrong (42601), nothing else."""
@@ -243,37 +237,6 @@ class Engine:
         except CatalogError as error:
             if error.sqlstate == "42601" and not self.generation.may_touch(sql):
                 raise
-
-    async def apply_setting(self, text: str, caller: Caller, *, local: bool) -> dict[str, str]:
-        """Run a SET in a backend with the caller's settings; all its settings afterwards."""
-        async with self.catalog.lease(caller.user, caller.overlay) as backend:
-            if local:
-                await (await backend.run_simple("BEGIN")).drain()
-            try:
-                await (await backend.run_simple(text)).drain()
-                return await backend.session_settings()
-            finally:
-                if local:
-                    await (await backend.run_simple("ROLLBACK")).drain()
-
-    async def effective_settings(self, caller: Caller) -> dict[str, str]:
-        """The caller's overlay as the catalog keeps it: canonical names and values."""
-        async with self.catalog.lease(caller.user, caller.overlay) as backend:
-            return await backend.session_settings()
-
-    async def evaluate(self, sql: str, caller: Caller) -> tuple[bytes | None, ...]:
-        """The one row of a constant query, in text format."""
-        source = await self.open_catalog(sql, caller)
-        try:
-            return await self._only_row(source)
-        finally:
-            await source.close()
-
-    async def _only_row(self, source: CatalogSource) -> tuple[bytes | None, ...]:
-        rows = await source.next_rows()
-        if rows is None:
-            raise SessionError("XX000", "a constant query returned no row")
-        return DataRow.decode(bytes(memoryview(rows.data))[5:]).values
 
     async def decode_parameters(
         self,
@@ -329,7 +292,7 @@ class Engine:
             with self._observed(compiled.data_source):
                 stream = await connector.stream_rows(
                     compiled.sql,
-                    _bound(query, values),
+                    await self._parameters(query, values, caller),
                     result_formats,
                     time_zone=settings.time_zone,
                     timeout=caller.statement_timeout,
@@ -356,10 +319,24 @@ class Engine:
         with self._observed(compiled.data_source):
             return await self.connectors[compiled.data_source].execute(
                 compiled.sql,
-                _bound(query, values),
+                await self._parameters(query, values, caller),
                 time_zone=caller.semantic.time_zone,
                 timeout=caller.statement_timeout,
             )
+
+    async def _parameters(
+        self, query: CubeQuery, values: Sequence[object], caller: Caller
+    ) -> list[Parameter]:
+        """What to bind: the client's values, and the rows of temporary tables."""
+        compiled = query.compiled
+        if compiled.temporary:
+            if caller.own is None:
+                raise SessionError("XX000", "the temporary tables are gone")
+            text = self.connectors[compiled.data_source].capabilities.array_texts
+            arrays = await caller.own.arrays(compiled.temporary, text=text)
+            kinds = [item.type.name for item in compiled.temporary]
+            values = (*values, *await asyncio.to_thread(array_values, arrays, kinds, text=text))
+        return [Parameter(use.type.name, values[use.index]) for use in compiled.parameters]
 
     @contextmanager
     def _observed(self, data_source: str) -> Iterator[None]:
@@ -378,99 +355,12 @@ class Engine:
             text_settings(caller),
         )
 
-    async def open_catalog(
-        self,
-        sql: str,
-        caller: Caller,
-        *,
-        parameter_oids: Sequence[int] = (),
-        parameter_formats: Sequence[int] = (),
-        parameters: Sequence[bytes | None] = (),
-        result_formats: Sequence[int] = (),
-        on_settings: SettingsObserver | None = None,
-    ) -> CatalogSource:
-        """Start a query on the catalog PostgreSQL.
-
-        Args:
-            on_settings: told what the statement has set once its rows have been read, where it
-                calls set_config.
-        """
-
-        async def start(backend: CatalogBackend) -> CatalogResult:
-            return await backend.run(
-                sql, parameter_oids, parameter_formats, parameters, result_formats
-            )
-
-        return await self._open_catalog(sql, caller, start, on_settings)
-
-    async def open_catalog_simple(
-        self, sql: str, caller: Caller, on_settings: SettingsObserver | None = None
-    ) -> CatalogSource:
-        """Start one statement of any kind on the catalog PostgreSQL by the simple protocol."""
-
-        async def start(backend: CatalogBackend) -> CatalogResult:
-            return await backend.run_simple(sql)
-
-        return await self._open_catalog(sql, caller, start, on_settings)
-
-    async def _open_catalog(
-        self,
-        sql: str,
-        caller: Caller,
-        start: Callable[[CatalogBackend], Awaitable[CatalogResult]],
-        on_settings: SettingsObserver | None,
-    ) -> CatalogSource:
-        lowered = sql.lower()
-        extra = {}
-        if "pg_backend_pid" in lowered:
-            extra["cubewire.backend_pid"] = str(caller.backend_pid)
-        async with AsyncExitStack() as stack:
-            lease = self.catalog.lease(caller.user, caller.overlay, extra)
-            backend = await stack.enter_async_context(lease)
-            if on_settings is not None and "set_config" in lowered:
-                await (await backend.run_simple("BEGIN")).drain()
-                stack.push_async_callback(_observe_settings, backend, on_settings)
-            result = await start(backend)
-            return CatalogSource(result, stack.pop_all())
-        raise AssertionError("unreachable")
-
     async def close(self) -> None:
         """Stop warehouses, worker and catalog."""
         await self._worker.close()
         for connector in self.connectors.values():
             await connector.close()
         await self.catalog.close()
-
-
-def _analysis_of(answer: CatalogAnalysis) -> Analysis:
-    return Analysis(
-        tuple(type_of(oid) for oid in answer.parameter_oids),
-        tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
-    )
-
-
-def _cube_query(
-    sql: str,
-    analysis: Analysis,
-    plan: CompiledStatement | UnsupportedError,
-    answer: CatalogAnalysis,
-    caller: Caller,
-) -> CubeQuery:
-    fields = tuple(field_of(column.name, column.type) for column in analysis.columns)
-    oids = tuple(answer.parameter_oids)
-    return CubeQuery(sql, analysis, plan, fields, oids, caller.fingerprint())
-
-
-def _bound(query: CubeQuery, values: Sequence[object]) -> list[Parameter]:
-    return [Parameter(use.type.name, values[use.index]) for use in query.compiled.parameters]
-
-
-async def _observe_settings(backend: CatalogBackend, observer: SettingsObserver) -> None:
-    if backend.transaction_status != "T":
-        return
-    inside = await backend.session_settings()
-    await (await backend.run_simple("COMMIT")).drain()
-    observer(inside, await backend.session_settings())
 
 
 def text_settings(caller: Caller) -> TextSettings:
@@ -485,10 +375,3 @@ def text_settings(caller: Caller) -> TextSettings:
         extra_float_digits=int(overlay.get("extra_float_digits", defaults.extra_float_digits)),
         bytea_output=overlay.get("bytea_output", defaults.bytea_output),
     )
-
-
-def _relayed_field(name: str, oid: int, modifier: int) -> FieldDescription:
-    kind = type_of(oid, modifier)
-    if kind.name in TYPES:
-        return field_of(name, kind)
-    return FieldDescription(name, 0, 0, oid, -1, modifier, 0)

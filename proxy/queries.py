@@ -3,13 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from proxy.catalog.private import PrivateResult
+from proxy.catalog.results import CatalogAnalysis, CatalogResult
 from proxy.wire.backend import FieldDescription
 from proxy.wire.oids import BY_OID, TYPES
-from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
+from semantic.compiler.api import (
+    Analysis,
+    CompiledStatement,
+    ResultColumn,
+    SessionSettings,
+    TemporaryColumn,
+    TemporaryTable,
+)
+from semantic.compiler.positions import EditedText
 from semantic.errors import UnsupportedError
 from semantic.model.types import TEXT, PostgresType
+
+
+class OwnBackend(Protocol):
+    """A session's own backend of the catalog PostgreSQL, which holds its temporary tables."""
+
+    def concerns(self, sql: str) -> bool:
+        """Whether a statement may name one of the tables."""
+
+    async def named_in(self, sql: str) -> tuple[TemporaryTable, ...]:
+        """The tables that a statement may name."""
+
+    @property
+    def schema(self) -> str:
+        """The temporary schema's own name."""
+
+    async def analyse(self, sql: str, parameter_oids: Sequence[int]) -> CatalogAnalysis:
+        """As ``Catalog.analyse``."""
+
+    async def open(
+        self,
+        sql: str,
+        parameter_oids: Sequence[int] = (),
+        parameter_formats: Sequence[int] = (),
+        parameters: Sequence[bytes | None] = (),
+        result_formats: Sequence[int] = (),
+    ) -> PrivateResult:
+        """Run one statement."""
+
+    async def copy_out(self, sql: str) -> CatalogResult:
+        """Run COPY ... TO STDOUT."""
+
+    async def arrays(
+        self, columns: Sequence[TemporaryColumn], *, text: bool
+    ) -> tuple[bytes | None, ...]:
+        """The values of columns, each as one array in text or binary format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +68,7 @@ class Caller:
         overlay: settings that differ from a fresh catalog backend's.
         semantic: the settings that the compiler reads.
         statement_timeout: seconds, None for no limit.
+        own: the backend that holds the session's temporary tables, where it has any.
     """
 
     user: str
@@ -29,6 +76,7 @@ class Caller:
     overlay: Mapping[str, str]
     semantic: SessionSettings
     statement_timeout: float | None = None
+    own: OwnBackend | None = field(default=None, compare=False)
 
     def fingerprint(self) -> tuple[object, ...]:
         """What an analysed or compiled statement depends on besides its text."""
@@ -41,6 +89,7 @@ class CubeQuery:
     """A query over cubes.
 
     Attributes:
+        analysed: what PostgreSQL has analysed in its place.
         plan: compiled; or why it could not be without the values of its text parameters, which
             ``Engine.settle`` then tries with.
     """
@@ -51,6 +100,7 @@ class CubeQuery:
     fields: tuple[FieldDescription, ...]
     parameter_oids: tuple[int, ...]
     fingerprint: tuple[object, ...]
+    analysed: EditedText
 
     @property
     def compiled(self) -> CompiledStatement:
@@ -93,3 +143,33 @@ def with_formats(
     if not any(formats):
         return tuple(fields)
     return tuple(replace(field, format=code) for field, code in zip(fields, formats, strict=True))
+
+
+def analysis_of(answer: CatalogAnalysis) -> Analysis:
+    """The same in the semantic layer's types."""
+    return Analysis(
+        tuple(type_of(oid) for oid in answer.parameter_oids),
+        tuple(ResultColumn(name, type_of(oid, mod)) for name, oid, mod in answer.columns),
+    )
+
+
+def cube_query(
+    sql: str,
+    analysed: EditedText,
+    analysis: Analysis,
+    plan: CompiledStatement | UnsupportedError,
+    answer: CatalogAnalysis,
+    caller: Caller,
+) -> CubeQuery:
+    """A query over cubes that has been analysed and compiled."""
+    fields = tuple(field_of(column.name, column.type) for column in analysis.columns)
+    oids = tuple(answer.parameter_oids)
+    return CubeQuery(sql, analysis, plan, fields, oids, caller.fingerprint(), analysed)
+
+
+def relayed_field(name: str, oid: int, modifier: int) -> FieldDescription:
+    """A column of the catalog's, of whatever type."""
+    kind = type_of(oid, modifier)
+    if kind.name in TYPES:
+        return field_of(name, kind)
+    return FieldDescription(name, 0, 0, oid, -1, modifier, 0)

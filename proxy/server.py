@@ -32,6 +32,7 @@ from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.runner import Runner
 from proxy.session.session import Session
 from proxy.session.state import SessionLimits, SessionState
+from proxy.session.temporary import TemporaryLimits
 from proxy.wire.connection import Phase, ServerConnection, WireLimits
 
 logger = logging.getLogger("cubewire.server")
@@ -75,8 +76,12 @@ class Server:
         self.stopping = False
         self.write_timeout = config.write_timeout
         self._limits = WireLimits(message_bytes=config.max_message_bytes)
+        temporary = parts.config.temporary_tables
         self._session_limits = SessionLimits(
-            config.max_prepared_statements, config.max_portals, config.max_cursor_bytes
+            config.max_prepared_statements,
+            config.max_portals,
+            config.max_cursor_bytes,
+            TemporaryLimits(temporary.max_rows, temporary.max_bytes, config.max_cursor_bytes),
         )
         self._connections: dict[ClientConnection, float] = {}
         self._process_ids: dict[ClientConnection, int] = {}
@@ -246,6 +251,7 @@ class Server:
             settings=settings,
             limits=self._session_limits,
             recorder=recorder,
+            catalog=self._engine.catalog,
             measure_aggregates=self._measure_aggregates(identity),
             version=self._engine.catalog.version,
         )

@@ -18,6 +18,7 @@ import pyarrow as pa
 from connectors.base import BatchStream, RowStream
 from connectors.workers import be_nice
 from proxy.catalog.backend import CatalogResult
+from proxy.catalog.private import PrivateResult
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 from proxy.rows.encoder import RowEncoder
 from proxy.wire.backend import DataRow
@@ -145,7 +146,7 @@ class EncodedSource:
 class CatalogSource:
     """Rows of the catalog PostgreSQL, relayed as they are; holds the lease of its backend."""
 
-    def __init__(self, result: CatalogResult, lease: AsyncExitStack) -> None:
+    def __init__(self, result: CatalogResult | PrivateResult, lease: AsyncExitStack) -> None:
         self.result = result
         self._chunks = aiter(result)
         self._lease = lease
@@ -173,3 +174,10 @@ class CatalogSource:
     async def close(self) -> None:
         """See RowSource."""
         await self._lease.aclose()
+
+
+def own_source(result: PrivateResult) -> CatalogSource:
+    """Rows of a session's own backend."""
+    stack = AsyncExitStack()
+    stack.push_async_callback(result.close)
+    return CatalogSource(result, stack)

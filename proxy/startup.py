@@ -92,6 +92,7 @@ def catalog_options(config: Config) -> CatalogOptions:
         database=config.database,
         run_as=config.catalog.run_as,
         backends=config.catalog.max_backends,
+        private_backends=config.temporary_tables.max_sessions,
         lease_timeout=config.catalog.lease_timeout,
         deadline=config.catalog.deadline,
         memory_limit_mb=config.catalog.memory_limit_mb,

@@ -19,6 +19,7 @@ from proxy.catalog.errors import CatalogError, ConnectionLostError
 from proxy.catalog.external import ExternalServer
 from proxy.catalog.options import CatalogOptions
 from proxy.catalog.pool import Pool
+from proxy.catalog.private import PrivateBackend
 from proxy.catalog.protocol import identifier
 from proxy.catalog.results import CatalogAnalysis
 from semantic.model.published import PublishedModel
@@ -55,6 +56,9 @@ class Server(Protocol):
     async def wait_ready(self) -> None:
         """Wait while it is being restarted."""
 
+    def temporary_bytes(self, schema: str) -> int | None:
+        """Bytes on disk of what is in a temporary schema; None where that cannot be seen."""
+
     async def close(self) -> None:
         """Stop it, if it is ours."""
 
@@ -84,6 +88,8 @@ class Catalog:
         self._admin: ChildConnection | None = None
         self._admin_lock = asyncio.Lock()
         self._roles: set[str] = set()
+        self._private: set[ChildConnection] = set()
+        self._opening = 0
         limits = self.options
         self._pool = Pool(
             self._connect_client, limits.backends, limits.lease_timeout, limits.idle_timeout
@@ -106,6 +112,8 @@ class Catalog:
         """Close connections and stop the server."""
         await self._pool.close()
         await self._analysts.close()
+        for connection in self._private:
+            connection.close()
         if self._admin is not None:
             self._admin.close()
             self._admin = None
@@ -168,6 +176,38 @@ class Catalog:
         """
         backend = CatalogBackend(self._pool, user, settings, extra or {}, self.options.deadline)
         return Lease(backend)
+
+    async def open_private(self, user: str, backend_pid: int) -> PrivateBackend:
+        """A backend of ``user`` for one session alone; its user closes it.
+
+        Raises CatalogError 53300 where there are as many as there may be.
+        """
+        limit = self.options.private_backends
+        self._private = {item for item in self._private if not item.closed}
+        if len(self._private) + self._opening >= limit:
+            raise CatalogError(
+                "53300",
+                f"more than {limit} sessions with temporary tables",
+                hint="Drop temporary tables that are not used, or raise "
+                "temporary_tables.max_sessions.",
+            )
+        self._opening += 1
+        try:
+            connection = await self._connect_client(user)
+            try:
+                backend = PrivateBackend(connection, self.options.deadline)
+                await backend.start(backend_pid)
+            except BaseException:
+                connection.abort()
+                raise
+        finally:
+            self._opening -= 1
+        self._private.add(connection)
+        return backend
+
+    def temporary_bytes(self, schema: str) -> int | None:
+        """Bytes on disk of all that is temporary in a backend; None where that cannot be seen."""
+        return self._server.temporary_bytes(schema)
 
     async def ensure_role(self, user: str) -> None:
         """Make the login role of a client's user, if there is none yet."""
@@ -237,7 +277,9 @@ class Catalog:
 
         A backend whose socket is open is alive, so its process id is still its own.
         """
-        connections = [*self._pool.connections(), *self._analysts.connections()]
+        pools = (self._pool, self._analysts)
+        connections = [item for pool in pools for item in pool.connections()]
+        connections += self._private
         if self._admin is not None:
             connections.append(self._admin)
         for connection in connections:

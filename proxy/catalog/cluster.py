@@ -112,6 +112,18 @@ class EmbeddedServer:
         """Wait until the server accepts connections and holds the model."""
         await self._ready.wait()
 
+    def temporary_bytes(self, schema: str) -> int | None:
+        """Bytes of the files of a temporary schema, whose number their names begin with."""
+        prefix = f"t{schema.removeprefix('pg_temp_')}_"
+        total = 0
+        for directory in (self._data / "base").iterdir():
+            with contextlib.suppress(OSError), os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.name.startswith(prefix):
+                        with contextlib.suppress(OSError):
+                            total += entry.stat().st_size
+        return total
+
     async def close(self) -> None:
         """Stop the child and remove its directory."""
         if self._watcher is not None:
@@ -173,7 +185,12 @@ class EmbeddedServer:
 
     async def _launch(self) -> None:
         options = self._options
-        connections = options.backends + options.analysis_backends + SPARE_CONNECTIONS
+        connections = (
+            options.backends
+            + options.analysis_backends
+            + options.private_backends
+            + SPARE_CONNECTIONS
+        )
         log = self._directory / "postgres.log"
         self._process = launch(
             self._binaries,

@@ -6,6 +6,7 @@ may make roles. Limits, compared with the child process:
 
 * ``current_user`` is ``cubewire_reader``; the databases listed are the server's own;
 * ``pg_backend_pid()`` is the server's own number;
+* the size of temporary tables is looked at after each statement only, not while it runs;
 * what PUBLIC may call there stays callable: waiting, locks and large objects are not revoked;
 * the server is not restarted by us; statements wait for it as long as for a child.
 """
@@ -66,6 +67,11 @@ class ExternalServer:
 
     async def wait_ready(self) -> None:
         """Nothing is known of its restarts; connecting is tried again instead."""
+
+    def temporary_bytes(self, schema: str) -> int | None:
+        """Its files are not to be seen from here."""
+        del schema
+        return None
 
     async def close(self) -> None:
         """It is not ours to stop."""

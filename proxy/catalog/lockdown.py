@@ -103,11 +103,10 @@ def drop_templates() -> tuple[str, ...]:
     )
 
 
-def restrictions(database: str) -> str:
-    """Run in the database: what ordinary users may not do."""
+def restrictions() -> str:
+    """Run in the database: what ordinary users may not do. Temporary tables they may make."""
     pattern = "|".join(f"({part})" for part in REVOKED)
     return f"""
-REVOKE TEMPORARY ON DATABASE {identifier(database)} FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE USAGE ON LANGUAGE sql, plpgsql FROM PUBLIC;
 DO $do$

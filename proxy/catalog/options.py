@@ -22,6 +22,7 @@ class CatalogOptions:
         run_as: operating-system user of the child when this process is root.
         backends: most connections serving introspection at one time.
         analysis_backends: most connections serving analysis at one time.
+        private_backends: most sessions with temporary tables at one time, a backend each.
         lease_timeout: how long a session waits for a backend before 53300.
         idle_timeout: how long an unused backend is kept.
         deadline: how long one introspection statement may run, whatever its statement_timeout.
@@ -38,6 +39,7 @@ class CatalogOptions:
     run_as: str = "nobody"
     backends: int = 50
     analysis_backends: int = 4
+    private_backends: int = 50
     lease_timeout: float = 10.0
     idle_timeout: float = 60.0
     deadline: float = 60.0

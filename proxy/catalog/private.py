@@ -42,6 +42,19 @@ class PrivateBackend:
         self._portals = 0
         self.temporary_schema = ""
 
+    async def start(self, process_id: int) -> None:
+        """Find out its temporary schema, which the first temporary table makes.
+
+        Args:
+            process_id: what pg_backend_pid() shall answer.
+        """
+        rows = await self.command(
+            f"SET cubewire.backend_pid = {process_id}; "
+            "CREATE TEMPORARY TABLE cubewire_first (); DROP TABLE pg_temp.cubewire_first; "
+            "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = pg_catalog.pg_my_temp_schema()"
+        )
+        self.temporary_schema = rows[0][0] or ""
+
     @property
     def closed(self) -> bool:
         """Whether the connection, and with it every temporary table, is gone."""

@@ -19,6 +19,8 @@ _SETTERS = frozenset(
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*([a-z]+)", re.I)
 # A quoted identifier with escapes (U&"...") can spell set_config in a way that is not seen here.
 _SETS = re.compile(r"set_config|u&|discard", re.I)
+# Only by one of these words can a statement make a temporary table.
+_MAKES = re.compile(r"\b(?:create|into)\b", re.I)
 
 _DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.I)
 
@@ -45,6 +47,8 @@ def effect_of(sql: str) -> Effect:
     """What running a statement may leave behind. Errs on the side of more."""
     found = _FIRST_WORD.match(sql)
     verb = found.group(1).lower() if found else ""
+    if _MAKES.search(sql):
+        return "objects"
     if verb in _READERS:
         return "settings" if _SETS.search(sql) else "none"
     if verb in _SETTERS or not sql.strip():

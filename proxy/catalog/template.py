@@ -57,7 +57,7 @@ def template_name(binaries: Binaries, identity: Identity, database: str) -> str:
             lockdown.configuration(),
             lockdown.rename_database(database),
             lockdown.drop_templates(),
-            lockdown.restrictions(database),
+            lockdown.restrictions(),
             lockdown.marker_functions("pg_catalog"),
             lockdown.BACKEND_PID,
             lockdown.owner_roles(),
@@ -156,7 +156,7 @@ async def _prepare(
     admin = await connect(address, lockdown.BOOTSTRAP_ROLE, database)
     for statement in lockdown.drop_templates():
         await _patiently(admin, statement)
-    await admin.execute(lockdown.restrictions(database))
+    await admin.execute(lockdown.restrictions())
     await admin.execute(lockdown.marker_functions("pg_catalog"))
     await admin.execute(lockdown.BACKEND_PID)
     for statement in lockdown.owner_roles():

@@ -305,6 +305,22 @@ class LogConfig(Section):
     )
 
 
+class TemporaryTablesConfig(Section):
+    """Temporary tables: each session that has any takes a backend of the catalog for itself."""
+
+    max_sessions: int = Field(
+        default=50,
+        ge=0,
+        description="Sessions with temporary tables at once, per worker (53300); 0 refuses them.",
+    )
+    max_rows: int = Field(
+        default=1_000_000, ge=1, description="Rows in all of a session's tables (53400)."
+    )
+    max_bytes: Bytes = Field(
+        default=256 * _MIB, description="What a session's tables take on disk (53400)."
+    )
+
+
 class MeasureAggregatesConfig(Section):
     """What an aggregate that does not fit a measure means (`SET cubewire.measure_aggregates`)."""
 
@@ -343,6 +359,9 @@ class Config(Section):
         default_factory=dict, description="Warehouses by the name that cubes give as `data_source`."
     )
     catalog: CatalogConfig = Field(default_factory=CatalogConfig, description="")
+    temporary_tables: TemporaryTablesConfig = Field(
+        default_factory=TemporaryTablesConfig, description=""
+    )
     parser: ParserConfig = Field(default_factory=ParserConfig, description="")
     log: LogConfig = Field(default_factory=LogConfig, description="")
     measure_aggregates: MeasureAggregatesConfig = Field(

@@ -13,7 +13,7 @@ from proxy.sources import ENCODE_INLINE_ROWS, BatchSource, in_encoder
 from semantic.compiler import statements as sql
 
 
-class _BatchChunks:
+class BatchChunks:
     """Arrow batches as COPY data, with the header before and the trailer after."""
 
     def __init__(self, source: BatchSource, encoder: CopyEncoder) -> None:
@@ -23,6 +23,7 @@ class _BatchChunks:
         self._ended = False
 
     async def next_chunk(self) -> tuple[bytes, int] | None:
+        """See ``CopyChunks``."""
         if self._header:
             header, self._header = self._header, None
             return header, 0
@@ -39,9 +40,11 @@ class _BatchChunks:
         return await in_encoder(self._encoder.encode, batch), batch.num_rows
 
     def tag(self, sent: int) -> str:
+        """See ``CopyChunks``."""
         return f"COPY {sent}"
 
     async def close(self) -> None:
+        """See ``CopyChunks``."""
         await self._source.close()
 
 
@@ -56,14 +59,14 @@ async def open_copy(
     caller = state.caller()
     binary = statement.options.format == "binary"
     if isinstance(query, CatalogQuery):
-        source = await engine.open_catalog_simple(portal.prepared.text, caller)
+        source = await engine.open_catalog_copy(portal.prepared.text, caller)
         formats = source.result.copy_formats or ()
         return CopyRows(source, int(binary), len(formats))
     if not isinstance(query, CubeQuery):
         raise SessionError("XX000", "a query was not prepared")
     batches = await engine.open_batches(query, portal.values, caller)
     encoder = engine.copy_encoder(query, copy_options(statement.options), caller)
-    return CopyRows(_BatchChunks(batches, encoder), int(binary), len(query.fields))
+    return CopyRows(BatchChunks(batches, encoder), int(binary), len(query.fields))
 
 
 def copy_options(options: sql.CopyOptions) -> CopyOptions:

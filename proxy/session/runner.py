@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
-from proxy.queries import CatalogQuery, CubeQuery
+from proxy.queries import Caller, CatalogQuery, CubeQuery
 from proxy.rows.errors import ParameterError
 from proxy.session.backends import BackendFunctions, backend_call
 from proxy.session.copying import open_copy
@@ -23,6 +23,7 @@ from proxy.session.results import Done, Outcome, Rows
 from proxy.session.settings_commands import SettingsCommands
 from proxy.session.state import SessionState
 from proxy.session.statement_commands import StatementCommands
+from proxy.session.table_commands import TableCommands
 from proxy.session.transaction_commands import TransactionCommands
 from proxy.sources import StaticSource
 from proxy.wire.backend import FieldDescription
@@ -44,6 +45,7 @@ class Runner:
         self._settings = SettingsCommands(engine, state)
         self._transactions = TransactionCommands(state)
         self._named = StatementCommands(engine, state, self)
+        self._tables = TableCommands(engine, state, self._current)
 
     # ------------------------------------------------------------------------- prepare
 
@@ -76,6 +78,8 @@ class Runner:
                     statement.query, parameter_oids, self._state.caller()
                 )
             return PreparedStatement(text, statement, query.parameter_oids, None, query)
+        if isinstance(statement, sql.TableChange) and await self._tables.may_run(statement):
+            return await self._tables.prepare(text, statement, parameter_oids, describe=describe)
         if isinstance(statement, sql.Other):
             await self._refuse(statement, parameter_oids)
         return PreparedStatement(text, statement)
@@ -102,7 +106,11 @@ class Runner:
             if isinstance(query, CubeQuery):
                 fields = explain_fields(statement)
                 return PreparedStatement(text, statement, query.parameter_oids, fields, query)
-        if isinstance(inner, sql.Other) and inner.verb:
+        if isinstance(inner, sql.TableChange):
+            if not await self._tables.may_run(inner):
+                await self._refuse(inner, oids)
+            await self._tables.check_plain(inner)
+        elif isinstance(inner, sql.Other) and inner.verb:
             await self._refuse(inner, oids)
         whole = await self._engine.prepare_catalog(text, oids, caller)
         return PreparedStatement(text, statement, whole.parameter_oids, whole.fields, whole)
@@ -253,6 +261,8 @@ class Runner:
             return await self._named.run(portal, statement)
         if isinstance(statement, sql.CopyOut):
             return await open_copy(self._engine, self._state, portal, statement)
+        if isinstance(statement, sql.TableChange):
+            return await self._tables.run(portal, statement)
         if isinstance(statement, TransactionCommands.KINDS):
             return await self._transactions.run(statement)
         if isinstance(statement, sql.Unlisten):
@@ -265,16 +275,23 @@ class Runner:
         caller = self._state.caller()
         self._state.transaction.queried = True
         if isinstance(query, CubeQuery):
-            if query.fingerprint != caller.fingerprint():
-                again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
-                query = self._unchanged(query, again)
-            query = self._engine.settle(query, portal.values, caller)
+            query, caller = await self._current(query, portal, caller)
             formats = expand_formats(portal.result_formats, len(query.fields))
             source = await self._engine.open_cube(query, portal.values, formats, caller)
             return Rows(RowReader(source), query.fields)
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
         return await self._open_catalog(portal, query)
+
+    async def _current(
+        self, query: CubeQuery, portal: Portal, caller: Caller
+    ) -> tuple[CubeQuery, Caller]:
+        """A query as it is to be run now: under these settings and values."""
+        caller = await self._engine.informed(caller, query.sql)
+        if query.fingerprint != caller.fingerprint():
+            again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
+            query = self._unchanged(query, again)
+        return self._engine.settle(query, portal.values, caller), caller
 
     async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:
         caller = self._state.caller()
@@ -319,7 +336,7 @@ class Runner:
             return rows
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
-        query = self._engine.settle(query, portal.values, self._state.caller())
+        query, _ = await self._current(query, portal, self._state.caller())
         lines = await explain_lines(self._engine, self._state, portal, statement, query)
         source = StaticSource([(line,) for line in lines])
         return Rows(RowReader(source), explain_fields(statement), "EXPLAIN", counted=False)

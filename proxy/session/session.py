@@ -315,9 +315,11 @@ class Session:
     async def _ready(self, *, failed: bool) -> None:
         state = self.state
         transaction = state.transaction
-        transaction.end_implicit(failed=failed)
-        if not transaction.in_block:
-            await state.end_transaction_portals(committed=not failed)
+        try:
+            await state.end_implicit(failed=failed)
+        except Exception as error:  # noqa: BLE001 - every error is answered (flatten)
+            self._fail(error)
+            await state.temporary.rollback()
         for name, value in state.changed_settings():
             self._client.send(ParameterStatus(name, value).encode())
         self._client.send(ReadyForQuery(transaction.status).encode())

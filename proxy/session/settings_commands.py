@@ -147,6 +147,9 @@ class SettingsCommands:
                 await state.drop_portal(name)
             state.statements.clear()
             state.settings.reset_all()
+            state.temporary.close()
+        elif statement.what == "TEMP":
+            await state.temporary.discard()
         return Done(f"DISCARD {statement.what}")
 
     def _warn_outside(self, command: str) -> None:

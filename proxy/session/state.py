@@ -15,6 +15,7 @@ from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.settings import Settings
 from proxy.session.settings_rules import MEASURE_AGGREGATES
+from proxy.session.temporary import PrivateCatalog, TemporaryLimits, TemporaryTables
 from proxy.session.transaction import Transaction
 from semantic.compiler.api import SessionSettings
 
@@ -26,6 +27,7 @@ class SessionLimits:
     max_prepared_statements: int
     max_portals: int
     max_cursor_bytes: int
+    temporary: TemporaryLimits
 
 
 @dataclass(slots=True, eq=False)
@@ -46,10 +48,12 @@ class SessionState:
     settings: Settings
     limits: SessionLimits
     recorder: StatementRecorder
+    catalog: PrivateCatalog
     measure_aggregates: str = "strict"
     version: str = ""
     transaction: Transaction = field(init=False)
     kept: KeptRows = field(init=False)
+    temporary: TemporaryTables = field(init=False)
     statements: dict[str, PreparedStatement] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
     cursors: dict[str, Cursor] = field(default_factory=dict)
@@ -60,11 +64,19 @@ class SessionState:
     _reported: dict[str, str] = field(default_factory=dict)
     _reported_version: int = -1
     _caller: Caller | None = None
-    _caller_version: int = -1
+    _caller_version: tuple[int, int] = (-1, -1)
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.settings)
         self.kept = KeptRows(self.limits.max_cursor_bytes)
+        self.temporary = TemporaryTables(
+            self.catalog,
+            self.transaction,
+            self.settings,
+            self.limits.temporary,
+            self.user,
+            self.process_id,
+        )
 
     # ------------------------------------------------------------------------- settings
 
@@ -75,9 +87,10 @@ class SessionState:
 
     def caller(self) -> Caller:
         """The caller as the engine wants it, rebuilt when a setting has changed."""
-        if self._caller is None or self._caller_version != self.settings.version:
+        version = (self.settings.version, self.temporary.version)
+        if self._caller is None or self._caller_version != version:
             self._caller = self._make_caller()
-            self._caller_version = self.settings.version
+            self._caller_version = version
         return self._caller
 
     def _make_caller(self) -> Caller:
@@ -97,6 +110,7 @@ class SessionState:
                 version=self.version,
             ),
             statement_timeout=self.seconds("statement_timeout") or None,
+            own=self.temporary if self.temporary.exist else None,
         )
 
     def seconds(self, name: str) -> float:
@@ -202,6 +216,37 @@ class SessionState:
             else:
                 cursor.fresh = False
 
+    async def end_block(self, *, commit: bool) -> bool:
+        """COMMIT or ROLLBACK of a block; whether it was committed. Raises what speaks against."""
+        transaction = self.transaction
+        committed = commit and transaction.status == "T"
+        try:
+            await self.end_transaction_portals(committed=committed)
+            if committed:
+                await self.temporary.commit()
+            else:
+                await self.temporary.rollback()
+        except BaseException:
+            transaction.rollback()
+            raise
+        if committed:
+            transaction.commit()
+        else:
+            transaction.rollback()
+        return committed
+
+    async def end_implicit(self, *, failed: bool) -> None:
+        """The end of a message or pipeline outside a block is the end of its transaction."""
+        transaction = self.transaction
+        transaction.end_implicit(failed=failed)
+        if transaction.in_block:
+            return
+        await self.end_transaction_portals(committed=not failed)
+        if failed:
+            await self.temporary.rollback()
+        else:
+            await self.temporary.commit()
+
     async def drop_portals_above(self, nesting: int) -> None:
         """A rollback to a savepoint: what was opened after it ends."""
         for name, portal in list(self.portals.items()):
@@ -223,10 +268,13 @@ class SessionState:
 
     def holds_resources(self) -> bool:
         """Whether a result is open that must be freed when the client goes."""
-        return bool(self.portals)
+        return bool(self.portals) or self.temporary.exist
 
     async def close(self) -> None:
-        """Free every portal."""
-        for name in list(self.portals):
-            await self.drop_portal(name)
+        """Free every portal, and what is temporary."""
+        try:
+            for name in list(self.portals):
+                await self.drop_portal(name)
+        finally:
+            self.temporary.close()
         self.statements.clear()

@@ -19,6 +19,7 @@ Status = Literal["I", "T", "E"]
 class _Savepoint:
     name: str
     depth: int
+    mark: int
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Transaction:
     modes: dict[str, str] = field(default_factory=dict)
     queried: bool = False
     _savepoints: list[_Savepoint] = field(default_factory=list)
+    _marks: int = 0
 
     @property
     def in_block(self) -> bool:
@@ -106,7 +108,8 @@ class Transaction:
     def savepoint(self, name: str) -> None:
         """SAVEPOINT name. Raises 25P01 outside a block."""
         self._require_block("SAVEPOINT")
-        self._savepoints.append(_Savepoint(name, self.settings.depth()))
+        self._marks += 1
+        self._savepoints.append(_Savepoint(name, self.settings.depth(), self._marks))
         self.settings.save()
 
     def release(self, name: str) -> None:
@@ -128,6 +131,11 @@ class Transaction:
     def savepoint_depth(self, name: str) -> int:
         """How many savepoints stand up to and with ``name``: cursors opened deeper end with it."""
         return self._find(name) + 1
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """The open savepoints, outermost first, by numbers that are never used again."""
+        return tuple(item.mark for item in self._savepoints)
 
     @property
     def nesting(self) -> int:

@@ -53,11 +53,13 @@ class TransactionCommands:
             return Done("SAVEPOINT")
         if isinstance(statement, sql.Release):
             transaction.release(statement.name)
+            await self._state.temporary.release_savepoints()
             return Done("RELEASE")
         if isinstance(statement, sql.RollbackTo):
             transaction.rollback_to(statement.name)
             depth = transaction.savepoint_depth(statement.name)
             await self._state.drop_portals_above(depth - 1)
+            await self._state.temporary.rollback_to_savepoint()
             return Done("ROLLBACK")
         raise SessionError("XX000", f"not a transaction statement: {statement!r}")
 
@@ -68,8 +70,7 @@ class TransactionCommands:
             self._require_block_for_chain("COMMIT", chain=chain)
             self._state.warn("25P01", "there is no transaction in progress")
             return Done("COMMIT")
-        committed = transaction.commit()
-        await self._state.end_transaction_portals(committed=committed)
+        committed = await self._state.end_block(commit=True)
         self._chain(modes, chain=chain)
         return Done("COMMIT" if committed else "ROLLBACK")
 
@@ -80,8 +81,7 @@ class TransactionCommands:
             self._require_block_for_chain("ROLLBACK", chain=chain)
             self._state.warn("25P01", "there is no transaction in progress")
             return Done("ROLLBACK")
-        transaction.rollback()
-        await self._state.end_transaction_portals(committed=False)
+        await self._state.end_block(commit=False)
         self._chain(modes, chain=chain)
         return Done("ROLLBACK")
 

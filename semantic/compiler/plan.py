@@ -198,6 +198,10 @@ class FunctionTable(Relation):
         return f"function {self.function}({listed}){ordinality} as {self.alias}"
 
 
+AliasedRelation = Scan | Derived | CteReference | FunctionTable | TemporaryRows
+"""What stands in FROM under an alias of its own: everything but joins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Join(Relation):
     """A join as the client wrote it, or as the model declares it.

@@ -12,6 +12,7 @@ from semantic.compiler.expressions.types import QUOTIENT, has_mixed_scales
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
+    AliasedRelation,
     Cte,
     CteReference,
     Derived,
@@ -63,7 +64,7 @@ class PlanTypes:
             self._register(node)
 
     def _register(self, node: PlanNode) -> None:
-        if isinstance(node, Scan | Derived | CteReference | TemporaryRows | FunctionTable):
+        if isinstance(node, AliasedRelation):
             self._relations[node.alias] = node
             if isinstance(node, Scan):
                 for item in node.columns:

@@ -19,7 +19,7 @@ from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
-    CteReference,
+    AliasedRelation,
     Derived,
     Join,
     MeasureUse,
@@ -28,7 +28,6 @@ from semantic.compiler.plan import (
     Query,
     Relation,
     RowKey,
-    Scan,
     Select,
 )
 from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
@@ -272,7 +271,7 @@ def _aliases(relation: Relation) -> Iterator[str]:
     if isinstance(relation, Join):
         yield from _aliases(relation.left)
         yield from _aliases(relation.right)
-    elif isinstance(relation, Scan | Derived | CteReference):
+    elif isinstance(relation, AliasedRelation):
         yield relation.alias
 
 

@@ -11,18 +11,15 @@ from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
-    CteReference,
+    AliasedRelation,
     Derived,
-    FunctionTable,
     Join,
     MeasureUse,
     PlanNode,
     Projection,
     Query,
     Relation,
-    Scan,
     Select,
-    TemporaryRows,
 )
 from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
 from semantic.compiler.trees import column, is_column_of, rebuild, table_of
@@ -125,7 +122,7 @@ def _aliases(relation: Relation) -> Iterator[str]:
     if isinstance(relation, Join):
         yield from _aliases(relation.left)
         yield from _aliases(relation.right)
-    elif isinstance(relation, Scan | Derived | CteReference | TemporaryRows | FunctionTable):
+    elif isinstance(relation, AliasedRelation):
         yield relation.alias
 
 
