@@ -40,6 +40,7 @@ class PrivateBackend:
         self._applied: dict[str, str] | None = {}
         self._touched: set[str] = set()
         self._portals = 0
+        self._finished: list[str] = []
         self.temporary_schema = ""
 
     async def start(self, process_id: int) -> None:
@@ -102,6 +103,9 @@ class PrivateBackend:
         await self._settled()
         try:
             async with asyncio.timeout(self._deadline):
+                if self._finished:
+                    self._connection.send(self._closing() + protocol.SYNC, 1)
+                    await self._connection.skip_to_ready()
                 return await self._connection.execute(sql)
         except TimeoutError:
             raise timed_out() from None
@@ -171,11 +175,15 @@ class PrivateBackend:
         if problem is not None:
             raise problem
 
+    def finished(self, portal: str) -> None:
+        """A portal is of no more use: close it with the next request, since it holds its tables."""
+        self._finished.append(portal)
+
     async def exchange(self, request: bytes) -> AsyncIterator[Message]:
         """Send a request and pass on its answer, but ReadyForQuery, within the deadline."""
         await self._settled()
         connection = self._connection
-        connection.send(request, 1)
+        connection.send(self._closing() + request, 1)
         try:
             async with asyncio.timeout(self._deadline):
                 while (message := await connection.receive()).kind != wire.READY_FOR_QUERY:
@@ -191,6 +199,10 @@ class PrivateBackend:
     def close(self) -> None:
         """End the backend, and with it all that is temporary in it."""
         self._connection.close()
+
+    def _closing(self) -> bytes:
+        finished, self._finished = self._finished, []
+        return b"".join(protocol.close_portal(portal) for portal in finished)
 
     async def _settled(self, *, cancel: bool = True) -> None:
         """Stop what was given up half way, so that the next answer is the next request's."""
@@ -261,6 +273,8 @@ class PrivateResult:
                 self.notices.append(protocol.fields_of(body))
             elif kind == wire.ERROR_RESPONSE:
                 problem = CatalogError.from_fields(protocol.fields_of(body))
+        if self.done:
+            self._backend.finished(self._portal)
         if rows:
             self._next = max(1, min(MOST_ROWS, PIECE_BYTES * rows // size))
         if problem is not None:
@@ -296,7 +310,4 @@ class PrivateResult:
         if self.done:
             return
         self.done = True
-        if self._backend.closed or self._backend.transaction_status != "T":
-            return
-        async for _ in self._backend.exchange(protocol.close_portal(self._portal) + protocol.SYNC):
-            pass
+        self._backend.finished(self._portal)

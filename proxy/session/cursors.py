@@ -50,7 +50,7 @@ class CursorCommands:
     ) -> Outcome:
         """Carry one out."""
         if isinstance(statement, sql.Declare):
-            self._declare(portal, statement)
+            await self._declare(portal, statement)
             return Done("DECLARE CURSOR")
         if isinstance(statement, sql.CloseCursor):
             return await self._close(statement)
@@ -98,7 +98,7 @@ class CursorCommands:
         await cursor.open(expand_formats(portal.result_formats, columns), columns)
         return cursor
 
-    def _declare(self, portal: Portal, statement: sql.Declare) -> None:
+    async def _declare(self, portal: Portal, statement: sql.Declare) -> None:
         state = self._state
         transaction = state.transaction
         if not statement.hold and not transaction.in_block and not state.several:
@@ -137,6 +137,10 @@ class CursorCommands:
             statement.hold,
             state.kept,
         )
+        if state.temporary.concerns(statement.query):
+            # It sees the rows of now, whatever happens to the table before it is read.
+            formats = expand_formats(codes, len(fields or ()))
+            await state.cursors[statement.name].open(formats, len(fields or ()))
 
     async def _close(self, statement: sql.CloseCursor) -> Done:
         if statement.name is None:

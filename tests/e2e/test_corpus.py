@@ -19,8 +19,6 @@ from tests.e2e.targets import Pair, Target
 from tests.support.oracle import OraclePostgres
 
 DIFFERENT: list[tuple[str, str, str]] = [
-    ("CREATE LOCAL TEMPORARY TABLE", "25006", "temporary tables come with a later issue"),
-    ("DROP TABLE", "25006", "temporary tables come with a later issue"),
     ("select pg_sleep(", "42501", "clients cannot make the catalog wait"),
     ("select o from orders o limit 1", "0A000", "a whole row as one value"),
 ]
