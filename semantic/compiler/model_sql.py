@@ -57,6 +57,29 @@ def below(tree: exp.Expr, path: tuple[str, ...]) -> exp.Expr:
     return rebuild(tree, move)
 
 
+def is_null_of_nulls(tree: exp.Expr) -> bool:
+    """Whether an expression over a row is surely NULL where all of the row's columns are."""
+    if isinstance(tree, exp.Column):
+        return True
+    if isinstance(tree, exp.And | exp.Or):
+        return is_null_of_nulls(tree.this) and is_null_of_nulls(tree.expression)
+    if isinstance(tree, _EITHER):
+        return is_null_of_nulls(tree.this) or is_null_of_nulls(tree.expression)
+    if isinstance(tree, exp.Concat):
+        return not tree.args.get("coalesce") and any(map(is_null_of_nulls, tree.expressions))
+    return isinstance(tree, _ALONE) and is_null_of_nulls(tree.this)
+
+
+_EITHER = (
+    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.DPipe, exp.Like, exp.ILike),
+    *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
+)
+_ALONE = (
+    *(exp.Paren, exp.Cast, exp.Not, exp.Neg, exp.Between, exp.Lower, exp.Upper, exp.Length),
+    *(exp.Substring, exp.Trim, exp.Round, exp.Abs, exp.Floor, exp.Ceil, exp.TimestampTrunc),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedTemplate:
     """A template's tree with what its placeholders stand for."""
@@ -137,6 +160,25 @@ class ModelSql:
             result = exp.Or(this=result, expression=other)
         return result
 
+    def reached(self, cube: str, tree: exp.Expr, path: tuple[str, ...]) -> exp.Expr:
+        """A value of a cube's row, seen from a cube that reaches it over ``path``.
+
+        Where the join finds no row there is no value, whatever is made of NULLs: the column of a
+        table that is joined would be NULL, too.
+
+        Raises:
+            UnsupportedError: the cube declares no primary key, and that matters here.
+        """
+        if path and not is_null_of_nulls(tree):
+            if not self.primary_key(cube):
+                raise UnsupportedError(
+                    f"cube {cube} declares no primary key, so a row that a join did not find "
+                    "cannot be told from one of NULLs",
+                    hint=f"Declare primary_key on the dimensions that make a row of {cube} unique.",
+                )
+            tree = exp.Case(ifs=[exp.If(this=self.exists(cube), true=tree)])
+        return below(tree, path)
+
     def condition(self, home: str, template: SqlTemplate) -> exp.Expr:
         """A segment's or filter's condition, or any other expression over a row."""
         return self.fill_in(home, self.parse(home, template))
@@ -168,14 +210,15 @@ class ModelSql:
                 hint="A dimension over a measure needs sub_query, which is not supported yet.",
             )
         if isinstance(member, Segment):
-            tree = self.condition(target.cube, member.sql)
-            return below(tree, target.path)
-        tree = below(self.dimension(self.model.cubes_by_name[target.cube], member), target.path)
+            return self.reached(target.cube, self.condition(target.cube, member.sql), target.path)
+        tree = self.dimension(self.model.cubes_by_name[target.cube], member)
+        tree = self.reached(target.cube, tree, target.path)
         if target.granularity is None:
             return tree
         custom = member.granularity(target.granularity)
         if custom is not None and custom.sql is not None:
-            return below(self.condition(target.cube, custom.sql), target.path)
+            own = self.condition(target.cube, custom.sql)
+            return self.reached(target.cube, own, target.path)
         if custom is not None:
             home_cube = self.model.cubes_by_name[target.cube]
             return local_period(

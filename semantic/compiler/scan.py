@@ -95,7 +95,7 @@ class Members:
             raise TypeError(name)
         self._check_root(relation, found)
         tree = self.row_value(self.sql.model.cubes_by_name[found.cube], found.member)
-        return below(tree, found.join_path)
+        return self.sql.reached(found.cube, tree, found.join_path)
 
     def time_dimension(self, relation: Cube | View, name: str) -> tuple[Cube, Dimension] | None:
         """The time dimension with custom granularities that a column is, and its cube."""
@@ -121,7 +121,7 @@ class Members:
             member = relation.columns[name]
             if isinstance(member, ViewMember):
                 self._check_root(relation, member)
-                tree = below(tree, member.join_path)
+                tree = self.sql.reached(found[0].name, tree, member.join_path)
         return tree
 
     def _check_root(self, relation: View, found: ViewMember) -> None:

@@ -158,6 +158,7 @@ def test_probes_are_per_relation_and_leave_out_what_cannot_be_served(shop: Shop)
     assert set(probes) == {relation.name for relation in shop.published.relations} - {
         "order_details",
         "booked",
+        "line_details",
     }
     assert probes["orders"].data_source == "default"
     assert '"running"' in probes["orders"].sql
