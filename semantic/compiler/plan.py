@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from sqlglot import exp
@@ -41,8 +41,8 @@ class PlanNode:
     def children(self) -> tuple[PlanNode, ...]:
         """The nodes below, in the order in which EXPLAIN prints them."""
         found: list[PlanNode] = []
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for item in fields(self):
+            value = getattr(self, item.name)
             if isinstance(value, PlanNode):
                 found.append(value)
             elif isinstance(value, tuple):
@@ -256,6 +256,7 @@ class MeasureUse:
         filter: the FILTER condition, a PostgreSQL expression.
         row_keys: where the SELECT's rows may repeat those of a cube, how to count each once. A plan
             with any of them is not complete: ``semantic.compiler.lower`` writes them out.
+        position: in the client's text, for refusals.
     """
 
     key: str
@@ -266,6 +267,7 @@ class MeasureUse:
     type: PostgresType | None
     filter: exp.Expr | None = None
     row_keys: tuple[RowKey, ...] = ()
+    position: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from semantic.compiler.lower.deduplicate import deduplicate
+from semantic.compiler.lower.evaluate_stages import evaluate_stages
 from semantic.compiler.plan import Query
 
 Lowering = Callable[[Query], Query]
 
-LOWERINGS: tuple[Lowering, ...] = (deduplicate,)
+LOWERINGS: tuple[Lowering, ...] = (evaluate_stages, deduplicate)
 
 
 def lower(plan: Query) -> Query:

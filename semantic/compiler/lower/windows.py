@@ -1,0 +1,316 @@
+"""Rolling windows and periods to date: rows joined to the groups in whose window they lie.
+
+A group's point in time is the end of its period, which its own moment stands for where the key is
+no period. Rows lie in the window of several groups, so the groups are listed and the rows joined to
+them. Without a time key all groups have one point, the last moment of all rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from semantic.compiler.emit_parts import is_constant
+from semantic.compiler.lower.contexts import Context, has_subquery
+from semantic.compiler.lower.copies import Copy
+from semantic.compiler.lower.evaluation import (
+    Evaluation,
+    grouped_part,
+    key_names,
+    key_projections,
+    measure_projections,
+)
+from semantic.compiler.lower.parts import null_safe
+from semantic.compiler.lower.shifts import unknown_period
+from semantic.compiler.lower.times import (
+    DAY,
+    PeriodKey,
+    earlier,
+    just_before,
+    later,
+    period_key,
+    substituted,
+    truncated,
+)
+from semantic.compiler.names import Names
+from semantic.compiler.plan import (
+    Derived,
+    Join,
+    MeasureUse,
+    Projection,
+    Query,
+    Relation,
+    Select,
+)
+from semantic.compiler.stages import Shift, Span, Window
+from semantic.compiler.trees import all_of, column, is_column_of, rebuild
+from semantic.errors import UnsupportedError
+from semantic.model.types import PostgresType
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where in time a group stands.
+
+    Attributes:
+        clock: how its key reads the time dimension, over the rows.
+        start: the start of its period, or its moment.
+        length: of its period; None for a moment.
+    """
+
+    clock: exp.Expr
+    start: exp.Expr
+    length: Span | None
+
+
+class _Rows:
+    """The rows as a subquery that holds what the join and the leaves need."""
+
+    def __init__(self, evaluation: Evaluation, where: tuple[exp.Expr, ...]) -> None:
+        self._scan = evaluation.rows.columns.scan.alias
+        self._copy, self._condition = evaluation.rows.copy(where)
+        self.alias = evaluation.rows.names.alias("rows")
+        self._names = Names()
+        self._columns: dict[exp.Expr, str] = {}
+
+    def column(self, node: exp.Expr) -> exp.Expr:
+        """A column that holds an expression over the scan."""
+        if is_constant(node):
+            return node
+        name = self._columns.get(node)
+        if name is None:
+            name = self._columns[node] = self._names.take(_hint(node))
+        return column(self.alias, name)
+
+    def expression(self, node: exp.Expr) -> exp.Expr:
+        """An expression over the scan's columns, each of them handed through."""
+
+        def handed(item: exp.Expr) -> exp.Expr | None:
+            return self.column(item) if is_column_of(item, self._scan) else None
+
+        return rebuild(node, handed)
+
+    def make(self) -> Derived:
+        """The subquery; nothing may be asked for afterwards."""
+        copy: Copy = self._copy
+        projections = tuple(
+            Projection(name, copy.expression(node)) for node, name in self._columns.items()
+        ) or (Projection("one", exp.Literal.number(1)),)
+        return Derived(
+            self.alias,
+            Select(
+                projections=projections,
+                source=copy.relation,
+                where=self._condition,
+                subqueries=copy.subqueries,
+            ),
+        )
+
+
+def make_part(evaluation: Evaluation, context: Context, leaves: dict[exp.Expr, str]) -> Query:
+    """The query of a part: with a window if its context has one."""
+    if context.window is None:
+        return grouped_part(evaluation, context, leaves)
+    spec, time = context.window
+    if isinstance(spec, Shift):
+        return _held_part(evaluation, context, leaves, spec, time)
+    return _Windowed(evaluation, context, leaves, spec, time).make()
+
+
+class _Windowed:
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        context: Context,
+        leaves: dict[exp.Expr, str],
+        spec: Window,
+        time: exp.Column,
+    ) -> None:
+        self._evaluation = evaluation
+        self._context = context
+        self._leaves = leaves
+        self._spec = spec
+        self._time = time
+        columns = evaluation.rows.columns
+        self._places = [
+            place for place, key in enumerate(evaluation.keys) if columns.is_about(key, time)
+        ]
+        own = [node for node in context.where if not columns.is_about(node, time)]
+        self._rows = _Rows(evaluation, tuple(own))
+
+    def make(self) -> Query:
+        spec = self._spec
+        if not self._places:
+            return self._at_last_moment()
+        listed, group_keys = self._evaluation.listing()
+        keys = self._context.looked_up(group_keys)
+        point = self._point(keys)
+        averaged = spec.period_agg == "avg" and _is_long(point.length)
+        if averaged:
+            raise UnsupportedError(
+                "the average over a period of a measure over time is not supported",
+                hint="Group by days in a subquery, and average around it.",
+            )
+        condition = self._same_keys(keys) + self._inside(point)
+        # The groups are told apart by their own keys; what they look up may coincide.
+        return self._select(listed, group_keys, condition)
+
+    def _same_keys(self, keys: tuple[exp.Expr, ...]) -> list[exp.Expr]:
+        return [
+            null_safe(keys[place], self._rows.column(node))
+            for place, node in enumerate(self._context.keys)
+            if place not in self._places
+        ]
+
+    def _point(self, keys: tuple[exp.Expr, ...]) -> Point:
+        """The point of a group: of its shortest period, if it has several."""
+        found: list[tuple[PeriodKey, exp.Expr]] = []
+        for place in self._places:
+            period = period_key(self._evaluation.keys[place], self._time, self._spec.time_type)
+            if period is None:
+                raise unknown_period(self._time)
+            found.append((period, keys[place]))
+        period, start = min(found, key=lambda item: _rank(item[0].length))
+        if any(other.clock != period.clock for other, _ in found):
+            raise unknown_period(self._time)
+        return Point(self._row_clock(period.clock), start, period.length)
+
+    def _row_clock(self, clock: exp.Expr) -> exp.Expr:
+        return substituted(clock, self._time, self._context.moment(self._time))
+
+    def _at_last_moment(self) -> Query:
+        """One point for all groups: the last moment of the rows under all conditions."""
+        rows, context = self._evaluation.rows, self._context
+        alias = rows.names.alias("last")
+        copy, condition = rows.copy(context.where)
+        last = exp.Max(this=copy.expression(context.moment(self._time)))
+        query = Select(
+            projections=(Projection("point", last),),
+            source=copy.relation,
+            where=condition,
+            group=(),
+            subqueries=copy.subqueries,
+        )
+        length = DAY if self._spec.time_type.name == "date" else None
+        point = Point(context.moment(self._time), column(alias, "point"), length)
+        keys = tuple(self._rows.column(node) for node in context.keys)
+        return self._select(Derived(alias, query), keys, self._inside(point), keys)
+
+    def _inside(self, point: Point) -> list[exp.Expr]:
+        """Conditions on the rows' time."""
+        spec, row = self._spec, self._rows.column(point.clock)
+        length = point.length
+        if length is not None and spec.period_agg == "first" and _is_long(length):
+            length = DAY
+        end = point.start if length is None else later(point.start, length)
+        if spec.to_date is not None:
+            last = point.start if length is None else just_before(end)
+            start = truncated(spec.to_date, last)
+            return [exp.GTE(this=row, expression=start), _before(row, end, moment=length is None)]
+        at_start = spec.offset == "start"
+        base = point.start if at_start else end
+        open_end = length is None and not at_start
+        found: list[exp.Expr] = []
+        if spec.trailing != "unbounded":
+            bound = base if spec.trailing is None else earlier(base, spec.trailing)
+            operator = exp.GT if open_end else exp.GTE
+            found.append(operator(this=row, expression=bound))
+        if spec.leading != "unbounded":
+            bound = base if spec.leading is None else later(base, spec.leading)
+            found.append(_before(row, bound, moment=open_end))
+        return found or [exp.Not(this=exp.Is(this=row, expression=exp.Null()))]
+
+    def _select(
+        self,
+        groups: Relation,
+        keys: tuple[exp.Expr, ...],
+        condition: list[exp.Expr],
+        group: tuple[exp.Expr, ...] | None = None,
+    ) -> Query:
+        return joined_part(self._evaluation, self._rows, self._leaves, groups, keys, condition)
+
+
+def joined_part(
+    evaluation: Evaluation,
+    rows: _Rows,
+    leaves: dict[exp.Expr, str],
+    groups: Relation,
+    keys: tuple[exp.Expr, ...],
+    condition: list[exp.Expr],
+) -> Query:
+    """Rows joined to groups, grouped by the groups' keys."""
+    uses: dict[str, MeasureUse] = {
+        name: evaluation.rows.leaf_use(leaf, rows.alias, rows.expression)
+        for leaf, name in leaves.items()
+    }
+    return Select(
+        projections=key_projections(keys) + measure_projections(uses),
+        source=Join(groups, rows.make(), "INNER", all_of(condition) or exp.true()),
+        group=keys,
+        measures=tuple(uses.values()),
+    )
+
+
+def _held_part(
+    evaluation: Evaluation,
+    context: Context,
+    leaves: dict[exp.Expr, str],
+    spec: Shift,
+    time: exp.Column,
+) -> Query:
+    """Groups that look up an earlier period, with conditions on the time in their own.
+
+    A row stands as far into the group's own period as it does into the one that is looked up.
+    """
+    if any(has_subquery(node) for node in context.held):
+        raise UnsupportedError(
+            "a filter by a subquery on the time beside this shifted measure is not supported",
+            hint="Group by months or longer periods, or filter in a query around this one.",
+        )
+    rows = _Rows(evaluation, context.where)
+    listed, own = evaluation.listing()
+    keys = context.looked_up(own)
+    condition = [
+        null_safe(key, rows.column(node)) for key, node in zip(keys, context.keys, strict=True)
+    ]
+    place, period = _finest(evaluation, spec, time)
+    if period.clock != time:
+        raise unknown_period(time)
+    moment = own[place]
+    if period.length is not None and spec.time_type.name != "date":
+        passed = exp.Paren(this=exp.Sub(this=rows.column(time), expression=keys[place]))
+        moment = exp.Paren(this=exp.Add(this=moment, expression=passed))
+    condition += [rows.expression(substituted(node, time, moment)) for node in context.held]
+    return joined_part(evaluation, rows, leaves, listed, own, condition)
+
+
+def _finest(evaluation: Evaluation, spec: Shift, time: exp.Column) -> tuple[int, PeriodKey]:
+    found = [
+        (place, period)
+        for place, key in enumerate(evaluation.keys)
+        if (period := period_key(key, time, spec.time_type)) is not None
+    ]
+    return min(found, key=lambda item: _rank(item[1].length))
+
+
+def _rank(length: Span | None) -> tuple[int, int, int]:
+    return (0, 0, 0) if length is None else (length.months, length.days, length.microseconds)
+
+
+def _is_long(length: Span | None) -> bool:
+    return length is not None and (length.months > 0 or length.days > 1)
+
+
+def _before(row: exp.Expr, bound: exp.Expr, *, moment: bool) -> exp.Expr:
+    operator = exp.LTE if moment else exp.LT
+    return operator(this=row, expression=bound)
+
+
+
+def _hint(node: exp.Expr) -> str:
+    inner = node.find(exp.Column)
+    return "value" if inner is None else inner.name
+
+
+__all__ = ["key_names", "make_part"]
