@@ -127,6 +127,9 @@ def reading_of(
         matching = (kind,)
     if aggregate in matching:
         return "defined"
+    if measure.is_staged:
+        # What it is for a single row is hardly what anybody aggregates.
+        raise meaningless(aggregate, measure, name, position)
     if kind == "sum" or (kind in {"avg", "min", "max"} and aggregate != "sum"):
         return "rows"
     raise meaningless(aggregate, measure, name, position)
@@ -175,7 +178,9 @@ def check_over_expression(
         SemanticError: 42804.
     """
     kind = measure.type
-    if aggregate == "sum":
+    if measure.is_staged:
+        legal = False
+    elif aggregate == "sum":
         legal = kind in {"sum", "count"}
     elif aggregate == "count":
         legal = kind not in CALCULATED_TYPES and kind not in _DISTINCT_COUNTS

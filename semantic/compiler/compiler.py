@@ -39,7 +39,8 @@ class Compiler:
         rules: tuple[Rule, ...] = RULES,
     ) -> None:
         self._sql = ModelSql(model, dialects)
-        self._binder = Binder(Members(self._sql), published)
+        types = {(relation, name): kind for relation, name, kind in published.types}
+        self._binder = Binder(Members(self._sql, types), published)
         self._rules = rules
 
     def bind(

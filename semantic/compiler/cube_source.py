@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
-from semantic.compiler.measures import MeasureDefinition, MeasureRows, at_inputs
+from semantic.compiler.measures import MeasureDefinition, MeasureRows
 from semantic.compiler.model_sql import UnservedMemberError
 from semantic.compiler.names import Names, fold
 from semantic.compiler.plan import Relation, RowKey

@@ -12,11 +12,13 @@ from sqlglot import exp
 
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.emit_parts import add_scan_tables, aliased
+from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import column_name
-from semantic.compiler.measures import MeasureDefinition, at_inputs
+from semantic.compiler.measures import MeasureDefinition
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import Names
 from semantic.compiler.scan import Members, ScanBuilder
+from semantic.compiler.stage_types import without_stages
 from semantic.compiler.trees import copied, rebuild, table_of
 from semantic.errors import SemanticError
 from semantic.model.members import CALCULATED_TYPES, Dimension, Measure
@@ -44,7 +46,7 @@ def probe_statements(model: Model, dialects: Mapping[str, str]) -> dict[str, Pro
 
     Members that the compiler cannot serve yet are left out.
     """
-    members = Members(ModelSql(model, dialects))
+    members = Members(ModelSql(model, dialects), {})
     probes: dict[str, Probe] = {}
     relations: list[Cube | View] = [*model.cubes, *model.views]
     for relation in relations:
@@ -113,6 +115,9 @@ def _aggregated(members: Members, relation: Cube | View, definition: MeasureDefi
             return copied(columns[node.name])
         return None
 
-    select = exp.Select(expressions=[rebuild(formula, inline)])
-    add_scan_tables(select, scan)
-    return exp.Subquery(this=select)
+    def rows(expressions: list[exp.Expr]) -> exp.Select:
+        select = exp.Select(expressions=[rebuild(node, inline) for node in expressions])
+        add_scan_tables(select, scan)
+        return select
+
+    return exp.Subquery(this=rows([without_stages(formula, rows)]))

@@ -12,7 +12,7 @@ from semantic.compiler.names import truncate
 from semantic.compiler.trees import conjuncts
 from semantic.errors import SemanticError
 from semantic.model.members import Dimension, Measure, Member, Segment
-from semantic.model.model import Model
+from semantic.model.model import MemberTarget, Model, ResolutionError
 from semantic.model.published import (
     PublishedColumn,
     PublishedForeignKey,
@@ -60,7 +60,7 @@ def publish(
     publisher = _Publisher(model, probed, ModelSql(model, dialects or {"default": "duckdb"}))
     relations = [publisher.cube(cube) for cube in model.cubes if cube.public]
     relations += [publisher.view(view) for view in model.views if view.public]
-    return PublishedModel(model.version, tuple(relations))
+    return PublishedModel(model.version, tuple(relations), tuple(publisher.types()))
 
 
 class _Publisher:
@@ -72,6 +72,16 @@ class _Publisher:
             for relation, columns in probed.items()
             for name, kind, modifier in columns
         }
+
+    def types(self) -> Iterator[tuple[str, str, PostgresType]]:
+        """The types of all members of cubes, and of the views' own."""
+        for cube in self._model.cubes:
+            for member in cube.members.values():
+                yield cube.name, member.name, self._type(cube.name, member)
+        for view in self._model.views:
+            for name, item in view.columns.items():
+                if not isinstance(item, ViewMember):
+                    yield view.name, name, self._type(view.name, item)
 
     def cube(self, cube: Cube) -> PublishedRelation:
         visible = [member for member in cube.members.values() if member.public]
@@ -144,7 +154,29 @@ class _Publisher:
             if member.data_type is not None:
                 return member.data_type
             return _BY_DECLARATION[member.type] if probed == UNKNOWN else probed
+        alone = self._only_measure(relation, member)
+        if alone is not None and member.is_calculated and member.type in {"number", "number_agg"}:
+            return self._type(*alone)
+        if alone is not None:
+            # It aggregates that measure's values.
+            probed = self._type(*alone)
         return measure_type(member, probed)
+
+    def _only_measure(self, relation: str, measure: Measure) -> tuple[str, Measure] | None:
+        """The measure that is all of a multi-stage measure's SQL, and its cube or view."""
+        sql = measure.sql
+        if not measure.multi_stage or sql is None or len(sql.references) != 1:
+            return None
+        rest = [part for part in sql.parts if isinstance(part, str) and part.strip()]
+        if rest:
+            return None
+        try:
+            target = self._model.resolve(relation, sql.references[0])
+        except ResolutionError:
+            return None
+        if isinstance(target, MemberTarget) and isinstance(target.member, Measure):
+            return target.cube, target.member
+        return None
 
     def _foreign_keys(self, cube: Cube, names: set[str]) -> Iterator[PublishedForeignKey]:
         for join in cube.joins:
@@ -204,8 +236,10 @@ class _Publisher:
 def measure_type(measure: Measure, probed: PostgresType) -> PostgresType:
     """The type of a measure, from the type of what it aggregates, by PostgreSQL's rules."""
     name = probed.name
-    if measure.type.startswith("count"):
+    if measure.type == "rank":
         return INT8
+    if measure.type.startswith("count"):
+        return NUMERIC if _is_averaged(measure) else INT8
     if measure.is_calculated:
         if measure.type in {"string", "boolean"} or probed == UNKNOWN:
             return _BY_DECLARATION[measure.type]
@@ -214,6 +248,10 @@ def measure_type(measure: Measure, probed: PostgresType) -> PostgresType:
         return INTERVAL if name == "interval" else FLOAT8
     if probed == UNKNOWN:
         return NUMERIC
+    if _is_averaged(measure):
+        if probed in {FLOAT4, FLOAT8}:
+            return FLOAT8
+        return INTERVAL if name == "interval" else NUMERIC
     if measure.type == "sum":
         if name in {"int2", "int4"}:
             return INT8
@@ -223,6 +261,11 @@ def measure_type(measure: Measure, probed: PostgresType) -> PostgresType:
             return FLOAT8
         return INTERVAL if name == "interval" else NUMERIC
     return probed if probed.modifier < 0 else PostgresType(name)
+
+
+def _is_averaged(measure: Measure) -> bool:
+    """Whether a measure is an average of its own values along a dimension."""
+    return measure.non_additive is not None and measure.non_additive.choice == "avg"
 
 
 def _bare(node: exp.Expr) -> exp.Expr:

@@ -327,8 +327,9 @@ class Resolver:
         casted = argument is not None and argument.find(exp.Cast) is not None
         defined = self._statement.settings.measure_aggregates == "defined"
         if context.windowed:
-            if definition.type in {"sum", "avg", "min", "max"} or (
-                definition.type == "count" and name == "sum"
+            summed = definition.type == "count" and name == "sum"
+            if not definition.is_staged and (
+                summed or definition.type in {"sum", "avg", "min", "max"}
             ):
                 reading_of(name, definition, visible.name, position)
                 self.aggregated.append((visible, node))
@@ -339,7 +340,11 @@ class Resolver:
                 "Group in a subquery and use the window around it.",
             )
         reading = "defined" if defined else reading_of(name, definition, visible.name, position)
-        rows_do = casted and not defined and definition.type in {"sum", "avg", "min", "max"}
+        rows_do = (
+            casted
+            and not (defined or definition.is_staged)
+            and definition.type in {"sum", "avg", "min", "max"}
+        )
         if reading == "rows" or rows_do:
             self.aggregated.append((visible, node))
             return

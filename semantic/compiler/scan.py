@@ -8,10 +8,12 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
-from semantic.compiler.measures import MeasureDefinition, MeasureRows, Measures, at_inputs
+from semantic.compiler.formulas import at_inputs
+from semantic.compiler.measures import MeasureDefinition, MeasureRows, Measures, MemberTypes
 from semantic.compiler.model_sql import ModelSql, below, no_primary_key, path_of
 from semantic.compiler.names import Names
 from semantic.compiler.plan import Scan, ScanColumn, ScanJoin
+from semantic.compiler.stages import is_staged
 from semantic.compiler.trees import column, rebuild
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension, Measure, Segment
@@ -24,9 +26,9 @@ from semantic.model.types import NUMERIC, TEXT, UNKNOWN, PostgresType
 class Members:
     """The members of the model's relations as compiled definitions."""
 
-    def __init__(self, sql: ModelSql) -> None:
+    def __init__(self, sql: ModelSql, types: MemberTypes) -> None:
         self.sql = sql
-        self._measures = Measures(sql)
+        self._measures = Measures(sql, types)
         self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
         self._indexes: dict[str, dict[str, int]] = {}
         self._to_many: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -187,14 +189,15 @@ class ScanBuilder:
         self, definition: MeasureDefinition, published: PostgresType
     ) -> Mapping[str, exp.Column]:
         """This scan's columns that hold a measure's inputs, by name."""
-        kind = definition.input_type(published)
         names: dict[str, exp.Column] = {}
         for name, tree in definition.inputs:
+            kind = definition.types.get(name) or definition.input_type(published)
+            is_typed = definition.portable or name in definition.types
             key = ("input", name, tree)
             found = self._columns.get(key)
             if found is None:
                 found = self._columns[key] = self._column(name, self.place(tree), kind)
-            elif definition.portable and found.type != kind:
+            elif is_typed and found.type != kind:
                 # A calculated measure asked first, which does not know the type.
                 found = self._columns[key] = replace(found, type=kind)
             names[name] = column(self.alias, found.name)
@@ -272,6 +275,11 @@ class ScanBuilder:
 
     def _row_of_measure(self, published: PublishedColumn) -> exp.Expr:
         definition = self._members.measure(self._relation, published.name)
+        if is_staged(definition.row):
+            raise UnsupportedError(
+                f"{self._relation.name}.{published.name} has no value for a single row",
+                hint="Group the query, or leave the column out and list those that you need.",
+            )
         row = at_inputs(definition.row, dict(definition.inputs))
         tree = self.place(row)
         if published.type == NUMERIC and self._members.sql.dialect(self.data_source) == "postgres":

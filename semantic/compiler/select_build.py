@@ -137,7 +137,7 @@ class _Build:
     def _replace(self, node: exp.Expr) -> exp.Expr | None:
         evaluation = self._state.resolver.evaluations.get(id(node))
         if evaluation is not None:
-            return self._evaluation(evaluation)
+            return self._evaluation(evaluation, node)
         aggregate = self._row_aggregate(node)
         if aggregate is not None:
             return aggregate
@@ -199,8 +199,8 @@ class _Build:
             return self._state.statement.deferred
         return unsupported("this column reference", node)
 
-    def _evaluation(self, evaluation: Evaluation) -> exp.Expr:
-        value = self._measure(evaluation)
+    def _evaluation(self, evaluation: Evaluation, node: exp.Expr) -> exp.Expr:
+        value = self._measure(evaluation, node)
         measure = evaluation.column.measure
         if evaluation.aggregate and measure is not None:
             kind = result_type(evaluation.aggregate, measure.type)
@@ -211,7 +211,7 @@ class _Build:
         reference = evaluation.reference
         return rebuild(evaluation.within, lambda node: value if node is reference else None)
 
-    def _measure(self, evaluation: Evaluation) -> exp.Expr:
+    def _measure(self, evaluation: Evaluation, node: exp.Expr) -> exp.Expr:
         visible = evaluation.column
         measure = visible.measure
         if measure is None:
@@ -235,6 +235,7 @@ class _Build:
                 measure.type,
                 condition,
                 row_keys,
+                position_of(node),
             )
         )
         return column(MEASURE_TABLE, key)

@@ -185,9 +185,14 @@ class Conversion:
     time_type: PostgresType
 
 
+@dataclass(frozen=True, slots=True)
+class NoRowValue:
+    """Stands for what a single row has no value of (M5)."""
+
+
 Spec = (
-    Leaf | Calculation | Restriction | Shift | Window | Grain | Inner | Rank | SemiAdditive | Choice
-    | Conversion
+    NoRowValue | Leaf | Calculation | Restriction | Shift | Window | Grain | Inner | Rank
+    | SemiAdditive | Choice | Conversion
 )  # fmt: skip
 
 

@@ -45,9 +45,6 @@ def _keys(checker: Checker, measure: Measure) -> None:
     if kind not in {"percentile", "median"} and (measure.discrete or measure.approximate):
         message = f"discrete and approximate are for percentiles, not {kind}"
         checker.problem(place, "measure", message)
-    if measure.is_calculated and measure.filters:
-        message = f"filters are for rows: put them on the measures that {name} is made of"
-        checker.problem(place, "measure", message)
     if measure.is_calculated and measure.non_additive is not None:
         message = f"non_additive is for rows: put it on the measures that {name} is made of"
         checker.problem(place, "measure", message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from semantic.model.types import PostgresType
@@ -50,7 +50,13 @@ class PublishedRelation:
 
 @dataclass(frozen=True, slots=True)
 class PublishedModel:
-    """All relations of one model version. ``version`` is the model's content hash."""
+    """All relations of one model version.
+
+    Attributes:
+        version: the model's content hash.
+        types: of all members, hidden ones too, by the name of their cube or view and their own.
+    """
 
     version: str
     relations: tuple[PublishedRelation, ...]
+    types: tuple[tuple[str, str, PostgresType], ...] = field(default=(), repr=False)

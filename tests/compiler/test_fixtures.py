@@ -43,6 +43,14 @@ def _plan(
     return rewrite(plan, rules)
 
 
+def _planned(shop: Shop, sql: str) -> None:
+    """All that can be refused before PostgreSQL's analysis, and by the plan."""
+    compiler = shop.compiler()
+    bound = compiler.bind(sql, SETTINGS)
+    if bound is not None:
+        compiler.plan(bound)
+
+
 def show_error(sql: str, error: SemanticError) -> str:
     lines = [f"{error.sqlstate} {error.message}"]
     if error.position is not None:
@@ -76,7 +84,7 @@ def test_bind(path: Path, shop: Shop) -> None:
 def test_errors(path: Path, shop: Shop) -> None:
     def perform(case: Case) -> str:
         with pytest.raises(SemanticError) as caught:
-            shop.compiler().bind(case.text, SETTINGS)
+            _planned(shop, case.text)
         return show_error(case.text, caught.value)
 
     run(path, perform)

@@ -20,6 +20,7 @@ from semantic.compiler.plan import (
     Scan,
     Select,
     Subquery,
+    TemporaryRows,
     walk,
 )
 from semantic.compiler.rewrite.tools import Node, bottom_up, everywhere
@@ -33,7 +34,7 @@ class PlanNames:
         self._names = Names()
         self._counter = 0
         for node in walk(plan):
-            if isinstance(node, Scan | Derived | CteReference):
+            if isinstance(node, Scan | Derived | CteReference | TemporaryRows):
                 self._names.take(node.alias)
                 if isinstance(node, Scan):
                     for join in node.joins:
@@ -54,7 +55,9 @@ class PlanNames:
 class Copy:
     """A copy of a relation and of expressions over it, under names of their own."""
 
-    def __init__(self, names: PlanNames, relation: Relation, subqueries: Iterable[Subquery]) -> None:
+    def __init__(
+        self, names: PlanNames, relation: Relation, subqueries: Iterable[Subquery]
+    ) -> None:
         self._names = names
         self._aliases: dict[str, str] = {}
         self._keys: dict[str, str] = {}
@@ -86,18 +89,21 @@ class Copy:
 
     def _collect(self, top: PlanNode) -> None:
         for node in walk(top):
-            if isinstance(node, Scan | Derived | CteReference):
+            if isinstance(node, Scan | Derived | CteReference | TemporaryRows):
                 self._aliases[node.alias] = self._names.alias(node.alias)
             elif isinstance(node, Cte):
                 self._aliases[node.key] = self._names.alias(node.key)
-            elif isinstance(node, MeasureUse | Subquery):
+            elif isinstance(node, Subquery):
                 self._keys[node.key] = self._names.key()
+            elif isinstance(node, Select):
+                for use in node.measures:
+                    self._keys[use.key] = self._names.key()
 
     def _renamed(self, node: Node) -> Node:
         return bottom_up(everywhere(node, self.expression), self._rename_node)
 
     def _rename_node(self, node: PlanNode) -> PlanNode:
-        if isinstance(node, Scan | Derived):
+        if isinstance(node, Scan | Derived | TemporaryRows):
             return replace(node, alias=self._aliases[node.alias])
         if isinstance(node, CteReference):
             alias = self._aliases[node.alias]
@@ -106,14 +112,26 @@ class Copy:
             return replace(node, key=self._aliases[node.key])
         if isinstance(node, Subquery):
             return replace(node, key=self._keys[node.key])
-        if isinstance(node, MeasureUse):
-            return replace(
-                node,
-                key=self._keys[node.key],
-                alias=self.alias(node.alias),
-                formula=self.expression(node.formula),
-            )
+        if isinstance(node, Select):
+            return replace(node, measures=tuple(self._measure(use) for use in node.measures))
         return node
+
+    def _measure(self, use: MeasureUse) -> MeasureUse:
+        row_keys = tuple(
+            replace(
+                key,
+                columns=tuple(self.expression(node) for node in key.columns),
+                apart=tuple(self.expression(node) for node in key.apart),
+            )
+            for key in use.row_keys
+        )
+        return replace(
+            use,
+            key=self._keys[use.key],
+            alias=self.alias(use.alias),
+            formula=self.expression(use.formula),
+            row_keys=row_keys,
+        )
 
 
 def subqueries_of(nodes: Iterable[exp.Expr | None], select: Select) -> tuple[Subquery, ...]:
@@ -126,4 +144,3 @@ def subqueries_of(nodes: Iterable[exp.Expr | None], select: Select) -> tuple[Sub
         if table_of(item) == SUBQUERY_TABLE
     }
     return tuple(item for item in select.subqueries if item.key in keys)
-

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeGuard
 
 from sqlglot import exp
 
 from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.lower.contexts import only_scan
 from semantic.compiler.lower.copies import PlanNames
-from semantic.compiler.lower.evaluation import Evaluation, Rows, Tools, Value, key_names
+from semantic.compiler.lower.evaluation import Evaluation, Tools, Value, key_names
+from semantic.compiler.lower.grains import evaluate_grain, evaluate_rank
 from semantic.compiler.lower.grouped import MainPart, refuse_correlated
+from semantic.compiler.lower.rows import Rows
+from semantic.compiler.lower.semi_additive import evaluate_semi_additive
 from semantic.compiler.lower.windows import make_part
 from semantic.compiler.plan import (
     Cte,
@@ -27,11 +31,9 @@ from semantic.compiler.plan import (
 )
 from semantic.compiler.rewrite.merge_subquery import merge_subquery
 from semantic.compiler.rewrite.tools import bottom_up, is_volatile
-from semantic.compiler.stages import is_staged
+from semantic.compiler.stages import Grain, Rank, SemiAdditive, is_staged
 from semantic.compiler.trees import all_of, column, conjuncts
 from semantic.errors import SemanticError, UnsupportedError
-
-_TOOLS = Tools(make_part, {})
 
 
 def evaluate_stages(plan: Query) -> Query:
@@ -41,20 +43,24 @@ def evaluate_stages(plan: Query) -> Query:
         UnsupportedError: 0A000, the context of a staged measure cannot be told; with the position
             of the measure in the client's text.
     """
-    if not any(_staged(node) for node in walk(plan)):
+    if not any(_needs_parts(node) for node in walk(plan)):
         return plan
     names = PlanNames(plan)
     return bottom_up(plan, lambda node: _lowered(node, names))
 
 
-def _staged(node: PlanNode) -> bool:
-    return isinstance(node, MeasureUse) and is_staged(node.formula)
+def _staged(use: MeasureUse) -> bool:
+    return is_staged(use.formula)
+
+
+def _needs_parts(node: PlanNode) -> TypeGuard[Select]:
+    return isinstance(node, Select) and any(_staged(use) for use in node.measures)
 
 
 def _lowered(node: PlanNode, names: PlanNames) -> PlanNode:
     if isinstance(node, With) and isinstance(node.body, With):
         return With(node.ctes + node.body.ctes, node.body.body)
-    if not isinstance(node, Select) or not any(_staged(use) for use in node.measures):
+    if not _needs_parts(node):
         return node
     merged = merge_subquery(node)
     if not isinstance(merged, Select):
@@ -209,3 +215,14 @@ class _Positioned:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if isinstance(error, SemanticError) and error.position is None:
             error.position = self._use.position
+
+
+def _grouped_query(select: Select, names: PlanNames) -> Query:
+    return _GroupedSelect(select, names).make()
+
+
+_TOOLS = Tools(
+    make_part,
+    _grouped_query,
+    {Grain: evaluate_grain, Rank: evaluate_rank, SemiAdditive: evaluate_semi_additive},
+)

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from semantic.compiler.lower.contexts import (
-    GROUP_KEY,
     Context,
-    RowColumns,
     plain_context,
 )
-from semantic.compiler.lower.copies import Copy, PlanNames, subqueries_of
-from semantic.compiler.lower.empty import value_of_no_rows
+from semantic.compiler.lower.copies import PlanNames
 from semantic.compiler.lower.parts import Part, attach, derived_part
+from semantic.compiler.lower.rows import Rows
 from semantic.compiler.lower.shifts import is_fine, looked_up_earlier, shifted, to_start
 from semantic.compiler.lower.times import as_time, later
 from semantic.compiler.names import Names
+from semantic.compiler.no_rows import value_of_no_rows
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     MeasureUse,
@@ -39,7 +38,7 @@ from semantic.compiler.stages import (
     spec_of,
     stages_in,
 )
-from semantic.compiler.trees import all_of, column, enclose, rebuild
+from semantic.compiler.trees import column, enclose, rebuild
 from semantic.errors import UnsupportedError
 
 _MATCHED = "found"
@@ -54,44 +53,6 @@ class Value:
 
     tree: exp.Expr
     portable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows that all parts of a SELECT are about.
-
-    Attributes:
-        select: the SELECT; parts read copies of its source.
-        use: the measure that parts are made for, of which leaves inherit what they do not say.
-    """
-
-    select: Select
-    use: MeasureUse
-    columns: RowColumns
-    names: PlanNames
-
-    def copy(self, where: tuple[exp.Expr, ...]) -> tuple[Copy, exp.Expr | None]:
-        """A copy of the SELECT's source, and conditions over it."""
-        wanted = subqueries_of(where, self.select)
-        copy = Copy(self.names, self.columns.scan, wanted)
-        condition = all_of([copy.expression(node) for node in where])
-        return copy, condition
-
-    def leaf_use(self, leaf: exp.Expr, alias: str, change: Callable[[exp.Expr], exp.Expr]) -> MeasureUse:
-        """A leaf as a measure of a part whose rows have an alias."""
-        spec = spec_of(leaf)
-        if not isinstance(spec, Leaf):
-            raise TypeError(type(spec).__name__)
-        return replace(
-            self.use,
-            key=self.names.key(),
-            name=spec.name,
-            alias=alias,
-            formula=change(children_of(leaf)[0]),
-            portable=spec.portable,
-            type=spec.type,
-            filter=None,
-        )
 
 
 @dataclass(slots=True)
@@ -142,7 +103,7 @@ class Evaluation:
             tuple(canonical(node) for node in keys),
         )
         self._main_leaf = main_leaf
-        self._tools = tools
+        self.tools = tools
         self._parts: dict[Context, _Attached] = {}
         self._stages: list[tuple[Part, tuple[exp.Expr, ...]]] = []
 
@@ -161,7 +122,7 @@ class Evaluation:
             return self._windowed(spec, children, context)
         if isinstance(spec, Choice):
             return self._choice(spec, children, context)
-        maker = self._tools.stages.get(type(spec))
+        maker = self.tools.stages.get(type(spec))
         if spec is None or maker is None:
             raise TypeError(type(spec).__name__)
         return maker(self, spec, node, context)
@@ -175,9 +136,7 @@ class Evaluation:
     def filled(self, tree: exp.Expr, context: Context) -> exp.Expr:
         """An expression with values in place of its stages."""
         values = {id(node): self.value(node, context).tree for node in stages_in(tree)}
-        return rebuild(
-            tree, lambda item: enclose(values[id(item)]) if id(item) in values else None
-        )
+        return rebuild(tree, lambda item: enclose(values[id(item)]) if id(item) in values else None)
 
     def attach_stage(
         self, query: Query, keys: tuple[str, ...], values: tuple[exp.Expr, ...], hint: str
@@ -190,7 +149,7 @@ class Evaluation:
     def joined(self, groups: Relation) -> Relation:
         """The main part with all parts beside it."""
         for part in self._parts.values():
-            query = self._tools.make_part(self, part.context, part.leaves)
+            query = self.tools.make_part(self, part.context, part.leaves)
             if part.counted:
                 query = _with_mark(query)
             keys = key_names(len(self.keys))
@@ -221,7 +180,8 @@ class Evaluation:
             return Value(exp.Coalesce(this=value, expressions=[empty]))
         part.counted = True
         missing = exp.Is(this=column(part.alias, _MATCHED), expression=exp.Null())
-        return Value(exp.Case(ifs=[exp.If(this=missing, true=empty)], default=value), portable=False)
+        either = exp.Case(ifs=[exp.If(this=missing, true=empty)], default=value)
+        return Value(either, portable=False)
 
     def _time(self, node: exp.Expr) -> exp.Column:
         time = self.rows.columns.canonical(node)
@@ -288,10 +248,12 @@ class Tools:
 
     Attributes:
         make_part: the query of a part.
+        grouped_query: a grouped SELECT without its stages.
         stages: by the type of a stage, what evaluates it.
     """
 
     make_part: MakePart
+    grouped_query: Callable[[Select, PlanNames], Query]
     stages: dict[type, MakeStage]
 
 
@@ -308,9 +270,7 @@ def key_projections(keys: tuple[exp.Expr, ...]) -> tuple[Projection, ...]:
 
 def measure_projections(uses: dict[str, MeasureUse]) -> tuple[Projection, ...]:
     """A part's values, by name."""
-    return tuple(
-        Projection(name, column(MEASURE_TABLE, use.key)) for name, use in uses.items()
-    )
+    return tuple(Projection(name, column(MEASURE_TABLE, use.key)) for name, use in uses.items())
 
 
 def grouped_part(evaluation: Evaluation, context: Context, leaves: dict[exp.Expr, str]) -> Query:
@@ -358,6 +318,3 @@ def _conjuncts(where: tuple[exp.Expr, ...]) -> tuple[exp.Expr, ...]:
         else:
             found.append(node)
     return tuple(found)
-
-
-__all__ = ["GROUP_KEY", "Evaluation", "Rows", "Tools", "Value", "grouped_part"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations, product
 
 from sqlglot import exp
 
 from semantic.compiler.aggregates import is_aggregate
 from semantic.compiler.emit_parts import grouping_keys, is_constant
 from semantic.compiler.lower.copies import subqueries_of
+from semantic.compiler.lower.grouping_sets import grouping_sets
 from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
@@ -115,21 +115,16 @@ class MainPart:
         return exp.Window(**arguments)
 
     def _called(self, node: exp.Expr, change: Change) -> exp.Expr:
-        if isinstance(node, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
-            arguments = {
-                key: self._called(value, change) if key == "this" else change(value)
-                for key, value in node.args.items()
-                if isinstance(value, exp.Expr)
-            }
-            return node.__class__(**arguments)
-        arguments = {}
+        """The function of a window call, which is no aggregate over the rows of a group."""
+        inside = isinstance(node, exp.Filter | exp.IgnoreNulls | exp.RespectNulls)
+        arguments: dict[str, object] = {}
         for key, value in node.args.items():
-            if isinstance(value, exp.Expr):
+            if inside and key == "this":
+                arguments[key] = self._called(value, change)
+            elif isinstance(value, exp.Expr):
                 arguments[key] = change(value)
             elif isinstance(value, list):
-                arguments[key] = [
-                    change(item) if isinstance(item, exp.Expr) else item for item in value
-                ]
+                arguments[key] = [change(i) if isinstance(i, exp.Expr) else i for i in value]
             else:
                 arguments[key] = value
         return node.__class__(**arguments)
@@ -166,7 +161,9 @@ class MainPart:
             subqueries=subqueries_of(nodes, self.select),
         )
 
-    def rest(self, source: Relation, values: dict[str, exp.Expr], uses: tuple[MeasureUse, ...]) -> Select:
+    def rest(
+        self, source: Relation, values: dict[str, exp.Expr], uses: tuple[MeasureUse, ...]
+    ) -> Select:
         """The second half of the SELECT.
 
         Args:
@@ -219,23 +216,8 @@ class MainPart:
         group = self.select.group or ()
         if not any(isinstance(node, _SETS) for node in group):
             return None
-        found = [tuple(sorted(set(sum(choice, ())))) for choice in product(*map(self._sets, group))]
-        return tuple(dict.fromkeys(found))
-
-    def _sets(self, node: exp.Expr) -> list[tuple[int, ...]]:
-        """The grouping sets that one element of GROUP BY stands for."""
-        if isinstance(node, exp.GroupingSets):
-            return [item for child in node.expressions for item in self._sets(child)]
-        if isinstance(node, exp.Rollup | exp.Cube):
-            units = [self._unit(child) for child in node.expressions]
-            if isinstance(node, exp.Rollup):
-                return [sum(units[:size], ()) for size in range(len(units), -1, -1)]
-            sizes = range(len(units), -1, -1)
-            return [sum(some, ()) for size in sizes for some in combinations(units, size)]
-        return [self._unit(node)]
-
-    def _unit(self, node: exp.Expr) -> tuple[int, ...]:
-        return tuple(self.keys.index(key) for key in grouping_keys((node,)))
+        places = {key: place for place, key in enumerate(self.keys)}
+        return tuple(tuple(sorted(places[key] for key in keys)) for keys in grouping_sets(group))
 
 
 def aliases_of(source: PlanNode | None) -> set[str]:
@@ -257,9 +239,7 @@ def refuse_correlated(select: Select) -> None:
     """
     known = {MEASURE_TABLE, SUBQUERY_TABLE} | aliases_of(select.source)
     inner = {
-        node.alias
-        for node in walk(select)
-        if isinstance(node, Scan | Derived | CteReference)
+        node.alias for node in walk(select) if isinstance(node, Scan | Derived | CteReference)
     } - known
     for node in walk(select):
         if not isinstance(node, Select):

@@ -21,7 +21,7 @@ class Part:
     """A grouped query with its alias.
 
     Attributes:
-        source: ``Derived`` or ``CteReference``: under its alias, one row for each value of the keys.
+        source: under its alias it has one row for each value of the keys.
         keys: names of its key columns, in an order that the parts share.
     """
 

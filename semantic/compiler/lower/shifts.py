@@ -35,7 +35,7 @@ def shifted(context: Context, time: exp.Column, moment: exp.Expr) -> Context:
     known.setdefault(time, time)
     return replace(
         context,
-        where=tuple(substituted(node, time, moment) for node in context.where),
+        where=tuple(substituted(node, time, moment) for node in (*context.where, _known(time))),
         keys=tuple(substituted(node, time, moment) for node in context.keys),
         moments=tuple((item, substituted(own, time, moment)) for item, own in known.items()),
     )
@@ -82,9 +82,10 @@ def looked_up_earlier(
     mapping = list(context.mapping)
     for place in places:
         mapping[place] = later(mapping[place], -spec.span)
+    kept = tuple(node for node in context.where if node not in about)
     return replace(
         context,
-        where=tuple(node for node in context.where if node not in about),
+        where=(*kept, _known(time)),
         mapping=tuple(mapping),
         window=(spec, time) if about else None,
         held=about,
@@ -117,7 +118,12 @@ def to_start(
             start = truncated(unit, mapping[place])
             mapping[place] = truncated("week", start) if length.days == 7 else start
     kept = tuple(node for node in context.where if not columns.is_about(node, time))
-    return replace(context, where=kept, mapping=tuple(mapping))
+    return replace(context, where=(*kept, _known(time)), mapping=tuple(mapping))
+
+
+def _known(time: exp.Column) -> exp.Expr:
+    """A row without a time is at no other time either."""
+    return exp.Not(this=exp.Is(this=time, expression=exp.Null()))
 
 
 def _size(span: Span) -> tuple[int, int, int]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.fields import find_field
+from semantic.compiler.expressions.periods import read_period
 from semantic.compiler.stages import Span
 from semantic.compiler.trees import rebuild
 from semantic.model.types import PostgresType
@@ -13,6 +15,7 @@ from semantic.model.types import PostgresType
 DAY = Span(days=1)
 _INSTANT = Span(microseconds=1)
 _SECOND = 1_000_000
+_DAY = 86_400 * _SECOND
 
 # The units of date_trunc.
 _UNITS: dict[str, Span] = {
@@ -27,6 +30,8 @@ _UNITS: dict[str, Span] = {
     "quarter": Span(months=3),
     "year": Span(months=12),
     "decade": Span(months=120),
+    "century": Span(months=1200),
+    "millennium": Span(months=12000),
 }
 _CASTS = frozenset({exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ})
 
@@ -46,7 +51,7 @@ class PeriodKey:
 
 def unit_span(name: str) -> Span | None:
     """The length of a standard unit, as PostgreSQL names it."""
-    return _UNITS.get(name.lower())
+    return _UNITS.get(find_field(name) or name.lower())
 
 
 def period_key(key: exp.Expr, time: exp.Column, kind: PostgresType) -> PeriodKey | None:
@@ -57,9 +62,29 @@ def period_key(key: exp.Expr, time: exp.Column, kind: PostgresType) -> PeriodKey
         unit = truncated.args["unit"]
         length = unit_span(unit.name)
         return PeriodKey(clock, length) if length is not None and _is_clock(clock, time) else None
+    if isinstance(truncated, exp.Anonymous):
+        return _custom(truncated, time)
     if not _is_clock(key, time):
         return None
     return PeriodKey(key, DAY if _is_date(key, time, kind) else None)
+
+
+def _custom(call: exp.Anonymous, time: exp.Column) -> PeriodKey | None:
+    """A period of a custom granularity, which a plan spells as a field of date_trunc (T2)."""
+    if call.name.lower() != "date_trunc" or len(call.expressions) != 2:
+        return None
+    field, clock = call.expressions
+    if not isinstance(field, exp.Literal) or not _is_clock(clock, time):
+        return None
+    standard = unit_span(str(field.this))
+    if standard is not None:
+        return PeriodKey(clock, standard)
+    period = read_period(str(field.this))
+    if period is None:
+        return None
+    days, rest = divmod(period.microseconds, _DAY)
+    length = Span(period.months, 0 if rest else days, period.microseconds if rest else 0)
+    return PeriodKey(clock, length)
 
 
 def _peel(key: exp.Expr, time: exp.Column) -> exp.Expr:
@@ -69,15 +94,22 @@ def _peel(key: exp.Expr, time: exp.Column) -> exp.Expr:
         node = node.this
     if isinstance(node, exp.TimestampTrunc):
         length = unit_span(node.args["unit"].name)
-        if node is key or (length is not None and length.microseconds == 0):
-            return node
-        dates = any(
-            isinstance(item, exp.Cast) and item.to.this == exp.DType.DATE
-            for item in key.walk()
-            if item is not node
-        )
-        return key if dates else node
-    return key
+    elif isinstance(node, exp.Anonymous) and node.name.lower() == "date_trunc":
+        length = unit_span(str(node.expressions[0].this))
+    else:
+        return key
+    whole_days = length is not None and length.microseconds == 0
+    # A period that is shorter than a day is another one as a date.
+    return node if whole_days or not _is_made_date(key, node) else key
+
+
+def _is_made_date(key: exp.Expr, inner: exp.Expr) -> bool:
+    """Whether one of the casts around a call makes a date."""
+    while key is not inner:
+        if isinstance(key, exp.Cast) and key.to.this == exp.DType.DATE:
+            return True
+        key = key.this
+    return False
 
 
 def _casts_time(node: exp.Cast) -> bool:
@@ -87,12 +119,11 @@ def _casts_time(node: exp.Cast) -> bool:
 def _is_clock(node: exp.Expr, time: exp.Column) -> bool:
     """Whether an expression is the time dimension, perhaps by another zone or as a date."""
     while node != time:
-        if isinstance(node, exp.Paren) or (isinstance(node, exp.Cast) and _casts_time(node)):
-            node = node.this
-        elif isinstance(node, exp.AtTimeZone) and not node.args["zone"].find(exp.Column, exp.Query):
-            node = node.this
-        else:
+        zoned = isinstance(node, exp.AtTimeZone) and not node.args["zone"].find(exp.Column)
+        casted = isinstance(node, exp.Cast) and _casts_time(node)
+        if not (isinstance(node, exp.Paren) or zoned or casted):
             return False
+        node = node.this
     return True
 
 
@@ -138,7 +169,7 @@ def earlier(moment: exp.Expr, span: Span) -> exp.Expr:
 
 def truncated(unit: str, moment: exp.Expr) -> exp.Expr:
     """``date_trunc(unit, moment)``."""
-    return exp.TimestampTrunc(this=moment, unit=exp.Var(this=unit.upper()))
+    return exp.Anonymous(this="date_trunc", expressions=[exp.Literal.string(unit), moment])
 
 
 def just_before(moment: exp.Expr) -> exp.Expr:

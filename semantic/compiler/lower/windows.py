@@ -11,17 +11,15 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.lower.contexts import Context, has_subquery
-from semantic.compiler.lower.copies import Copy
 from semantic.compiler.lower.evaluation import (
     Evaluation,
     grouped_part,
-    key_names,
     key_projections,
     measure_projections,
 )
 from semantic.compiler.lower.parts import null_safe
+from semantic.compiler.lower.rows import RowSubquery
 from semantic.compiler.lower.shifts import unknown_period
 from semantic.compiler.lower.times import (
     DAY,
@@ -33,7 +31,6 @@ from semantic.compiler.lower.times import (
     substituted,
     truncated,
 )
-from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     Derived,
     Join,
@@ -44,9 +41,8 @@ from semantic.compiler.plan import (
     Select,
 )
 from semantic.compiler.stages import Shift, Span, Window
-from semantic.compiler.trees import all_of, column, is_column_of, rebuild
+from semantic.compiler.trees import all_of, column, enclose
 from semantic.errors import UnsupportedError
-from semantic.model.types import PostgresType
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,50 +58,6 @@ class Point:
     clock: exp.Expr
     start: exp.Expr
     length: Span | None
-
-
-class _Rows:
-    """The rows as a subquery that holds what the join and the leaves need."""
-
-    def __init__(self, evaluation: Evaluation, where: tuple[exp.Expr, ...]) -> None:
-        self._scan = evaluation.rows.columns.scan.alias
-        self._copy, self._condition = evaluation.rows.copy(where)
-        self.alias = evaluation.rows.names.alias("rows")
-        self._names = Names()
-        self._columns: dict[exp.Expr, str] = {}
-
-    def column(self, node: exp.Expr) -> exp.Expr:
-        """A column that holds an expression over the scan."""
-        if is_constant(node):
-            return node
-        name = self._columns.get(node)
-        if name is None:
-            name = self._columns[node] = self._names.take(_hint(node))
-        return column(self.alias, name)
-
-    def expression(self, node: exp.Expr) -> exp.Expr:
-        """An expression over the scan's columns, each of them handed through."""
-
-        def handed(item: exp.Expr) -> exp.Expr | None:
-            return self.column(item) if is_column_of(item, self._scan) else None
-
-        return rebuild(node, handed)
-
-    def make(self) -> Derived:
-        """The subquery; nothing may be asked for afterwards."""
-        copy: Copy = self._copy
-        projections = tuple(
-            Projection(name, copy.expression(node)) for node, name in self._columns.items()
-        ) or (Projection("one", exp.Literal.number(1)),)
-        return Derived(
-            self.alias,
-            Select(
-                projections=projections,
-                source=copy.relation,
-                where=self._condition,
-                subqueries=copy.subqueries,
-            ),
-        )
 
 
 def make_part(evaluation: Evaluation, context: Context, leaves: dict[exp.Expr, str]) -> Query:
@@ -137,7 +89,7 @@ class _Windowed:
             place for place, key in enumerate(evaluation.keys) if columns.is_about(key, time)
         ]
         own = [node for node in context.where if not columns.is_about(node, time)]
-        self._rows = _Rows(evaluation, tuple(own))
+        self._rows = RowSubquery(evaluation.rows, tuple(own))
 
     def make(self) -> Query:
         spec = self._spec
@@ -233,7 +185,7 @@ class _Windowed:
 
 def joined_part(
     evaluation: Evaluation,
-    rows: _Rows,
+    rows: RowSubquery,
     leaves: dict[exp.Expr, str],
     groups: Relation,
     keys: tuple[exp.Expr, ...],
@@ -268,7 +220,7 @@ def _held_part(
             "a filter by a subquery on the time beside this shifted measure is not supported",
             hint="Group by months or longer periods, or filter in a query around this one.",
         )
-    rows = _Rows(evaluation, context.where)
+    rows = RowSubquery(evaluation.rows, context.where)
     listed, own = evaluation.listing()
     keys = context.looked_up(own)
     condition = [
@@ -279,7 +231,8 @@ def _held_part(
         raise unknown_period(time)
     moment = own[place]
     if period.length is not None and spec.time_type.name != "date":
-        passed = exp.Paren(this=exp.Sub(this=rows.column(time), expression=keys[place]))
+        apart = exp.Sub(this=rows.column(time), expression=enclose(keys[place]))
+        passed = exp.Paren(this=apart)
         moment = exp.Paren(this=exp.Add(this=moment, expression=passed))
     condition += [rows.expression(substituted(node, time, moment)) for node in context.held]
     return joined_part(evaluation, rows, leaves, listed, own, condition)
@@ -305,12 +258,3 @@ def _is_long(length: Span | None) -> bool:
 def _before(row: exp.Expr, bound: exp.Expr, *, moment: bool) -> exp.Expr:
     operator = exp.LTE if moment else exp.LT
     return operator(this=row, expression=bound)
-
-
-
-def _hint(node: exp.Expr) -> str:
-    inner = node.find(exp.Column)
-    return "value" if inner is None else inner.name
-
-
-__all__ = ["key_names", "make_part"]

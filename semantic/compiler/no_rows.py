@@ -5,7 +5,19 @@ from __future__ import annotations
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
-from semantic.compiler.trees import rebuild
+from semantic.compiler.stages import (
+    Calculation,
+    Grain,
+    Leaf,
+    Restriction,
+    SemiAdditive,
+    Shift,
+    Window,
+    children_of,
+    spec_of,
+    stages_in,
+)
+from semantic.compiler.trees import enclose, rebuild
 
 _COUNTS = (exp.Count, exp.ApproxDistinct, exp.CountIf)
 _COUNT_NAMES = frozenset({"regr_count", "count_if", "approx_count_distinct", "count_star"})
@@ -29,6 +41,27 @@ def value_of_no_rows(formula: exp.Expr, *, portable: bool) -> exp.Expr | None:
         return exp.Literal.number(0) if _is_count(node) else exp.Null()
 
     return rebuild(formula, constant)
+
+
+def row_of_nothing(tree: exp.Expr) -> exp.Expr | None:
+    """A staged formula over no rows at all; None where that cannot be said."""
+    spec = spec_of(tree)
+    if isinstance(spec, Leaf):
+        return value_of_no_rows(children_of(tree)[0], portable=spec.portable) or exp.Null()
+    if isinstance(spec, Calculation):
+        values = {id(node): row_of_nothing(node) for node in stages_in(children_of(tree)[0])}
+        if any(value is None for value in values.values()):
+            return None
+        return rebuild(children_of(tree)[0], lambda node: _enclosed(values.get(id(node))))
+    if isinstance(spec, Restriction | Shift | Window | SemiAdditive):
+        return row_of_nothing(children_of(tree)[0])
+    if isinstance(spec, Grain) and spec.mode != "exactly" and not _is_count(children_of(tree)[0]):
+        return exp.Null()
+    return None
+
+
+def _enclosed(node: exp.Expr | None) -> exp.Expr | None:
+    return None if node is None else enclose(node)
 
 
 def _is_null(node: exp.Expr) -> bool:
