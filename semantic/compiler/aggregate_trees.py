@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from semantic.compiler.trees import enclose
+from semantic.compiler.trees import copied, enclose
 
 # Aggregates of warehouses that sqlglot does not know as such.
 _MORE_AGGREGATES = frozenset(
@@ -81,3 +81,17 @@ def zero_or_one(value: exp.Expr) -> exp.Expr:
     is_null = exp.Is(this=value, expression=exp.Null())
     zero, one = exp.Literal.number(0), exp.Literal.number(1)
     return exp.Case(ifs=[exp.If(this=is_null, true=zero)], default=one)
+
+
+def filtered(node: exp.Expr, condition: exp.Expr) -> exp.Expr | None:
+    """An aggregate restricted by a FILTER condition, over and above the one it may have."""
+    if not is_aggregate(node):
+        return None
+    condition = copied(condition)
+    if isinstance(node, exp.Filter):
+        both = exp.And(
+            this=exp.Paren(this=copied(node.expression.this)),
+            expression=exp.Paren(this=condition),
+        )
+        return exp.Filter(this=copied(node.this), expression=exp.Where(this=both))
+    return exp.Filter(this=copied(node), expression=exp.Where(this=condition))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
+from semantic.compiler.aggregate_trees import filtered
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_functions import function_call, unnested
@@ -18,7 +19,6 @@ from semantic.compiler.emit_parts import (
     aliased,
     checked_count,
     decided,
-    filtered,
     final_names,
     group_key,
     is_constant,

@@ -155,20 +155,6 @@ def ordered(node: exp.Expr, key: OrderKey) -> exp.Ordered:
     return exp.Ordered(this=node, desc=key.descending, nulls_first=key.nulls_first)
 
 
-def filtered(node: exp.Expr, condition: exp.Expr) -> exp.Expr | None:
-    """An aggregate restricted by a FILTER condition, over and above the one it may have."""
-    if not is_aggregate(node):
-        return None
-    condition = copied(condition)
-    if isinstance(node, exp.Filter):
-        both = exp.And(
-            this=exp.Paren(this=copied(node.expression.this)),
-            expression=exp.Paren(this=condition),
-        )
-        return exp.Filter(this=copied(node.this), expression=exp.Where(this=both))
-    return exp.Filter(this=copied(node), expression=exp.Where(this=condition))
-
-
 def joined(
     kind: str, first: exp.Expr, others: list[exp.Expr], condition: exp.Expr | None
 ) -> exp.Join:

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from sqlglot import exp
 
-from semantic.compiler.aggregate_trees import is_aggregate, row_reading
-from semantic.compiler.emit_parts import filtered
+from semantic.compiler.aggregate_trees import filtered, is_aggregate, row_reading
 from semantic.compiler.formulas import INPUT, Formula, Home
 from semantic.compiler.model_sql import ModelSql, unsupported
 from semantic.compiler.no_rows import row_of_nothing

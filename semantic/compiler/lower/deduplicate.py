@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from semantic.compiler.aggregate_trees import counts_duplicates, is_aggregate
-from semantic.compiler.emit_parts import filtered
+from semantic.compiler.aggregate_trees import counts_duplicates, filtered, is_aggregate
 from semantic.compiler.lower.grouping_sets import Keys, grouping_sets, single_keys
 from semantic.compiler.names import Names
 from semantic.compiler.plan import (
