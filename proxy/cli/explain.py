@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from proxy.cli.statement import run_statement
+from proxy.explained import explain_document, explain_text
 from semantic.compiler.api import CompiledStatement
 
 
@@ -15,13 +16,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _render(compiled: CompiledStatement) -> str:
-    return f"{compiled.plan}\nData source: {compiled.data_source}\nSQL: {compiled.sql}"
+    return "\n".join(explain_text(compiled))
 
 
 def _as_json(compiled: CompiledStatement) -> dict[str, Any]:
-    return {
-        "plan": compiled.plan.splitlines(),
-        "data_source": compiled.data_source,
-        "sql": compiled.sql,
-        "relations": list(compiled.relations),
-    }
+    return explain_document(compiled)

@@ -7,6 +7,7 @@ import time
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
+from proxy.explained import Measurement, explain_document, explain_text
 from proxy.queries import CubeQuery, field_of
 from proxy.session.portal import Portal
 from proxy.session.state import SessionState
@@ -37,35 +38,24 @@ async def explain_lines(
             f"EXPLAIN (FORMAT {statement.format.upper()}) is not supported over cubes",
             hint="Use FORMAT TEXT or FORMAT JSON.",
         )
-    measured: dict[str, float | int] = {}
-    if statement.analyze:
-        measured = await _run(engine, state, portal, query)
-    compiled = query.compiled
+    measured = await _run(engine, state, portal, query) if statement.analyze else None
     if statement.format == "json":
-        document = {
-            "Plan": compiled.plan.splitlines(),
-            "Relations": list(compiled.relations),
-            "Data Source": compiled.data_source,
-            "SQL": compiled.sql,
-            **measured,
-        }
-        return [json.dumps([document], indent=2)]
-    lines = [*compiled.plan.splitlines(), f"Data source: {compiled.data_source}"]
-    lines += [f"SQL: {compiled.sql}"]
-    return lines + [f"{name}: {value}" for name, value in measured.items()]
+        return [json.dumps([explain_document(query.compiled, measured)], indent=2)]
+    return explain_text(query.compiled, measured)
 
 
 async def _run(
     engine: Engine, state: SessionState, portal: Portal, query: CubeQuery
-) -> dict[str, float | int]:
+) -> Measurement:
     started = time.perf_counter()
     formats = (0,) * len(query.fields)
     source = await engine.open_cube(query, portal.values, formats, state.caller())
+    opened = time.perf_counter()
     rows = 0
     try:
         while (chunk := await source.next_rows()) is not None:
             rows += chunk.rows
     finally:
         await source.close()
-    milliseconds = round((time.perf_counter() - started) * 1000, 3)
-    return {"Actual Rows": rows, "Execution Time (ms)": milliseconds}
+    ended = time.perf_counter()
+    return Measurement(rows, (opened - started) * 1000, (ended - started) * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +83,40 @@ class TemporaryColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanStep:
+    """A node of a plan as EXPLAIN shows it.
+
+    Attributes:
+        kind: ``Select``, ``Scan``, ``Join`` and so on.
+        text: its line.
+        relation: the cube or view that a scan reads.
+        alias: of what stands in FROM.
+        joins: of a scan, as ``airlines`` or ``origin -> airports``.
+        members: of the model that it resolves, as ``flights.carrier``.
+    """
+
+    kind: str
+    text: str
+    relation: str = ""
+    alias: str = ""
+    joins: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """One line a node, children indented by two spaces."""
+        yield "  " * depth + self.text
+        for step in self.steps:
+            yield from step.lines(depth + 1)
+
+    def walk(self) -> Iterator[PlanStep]:
+        """The node and all below it, top down."""
+        yield self
+        for step in self.steps:
+            yield from step.walk()
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledStatement:
     """One statement in the warehouse's dialect, ready to be run.
 
@@ -90,7 +125,7 @@ class CompiledStatement:
         parameters: what to bind, in order.
         data_source: the model's name of the warehouse.
         columns: result columns; the SQL returns them in this order, cast to these types.
-        plan: the plan as text, one line per node.
+        steps: the plan, for people.
         relations: names of the cubes and views read.
         temporary: the columns of temporary tables that it reads: parameters behind the client's.
     """
@@ -99,6 +134,6 @@ class CompiledStatement:
     parameters: tuple[ParameterUse, ...]
     data_source: str
     columns: tuple[ResultColumn, ...]
-    plan: str
+    steps: PlanStep
     relations: tuple[str, ...]
     temporary: tuple[TemporaryColumn, ...] = ()

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.bind import Binder, BoundStatement
 from semantic.compiler.emit import emit
+from semantic.compiler.explained import explained
 from semantic.compiler.lower import lower
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
-from semantic.compiler.plan import Query, explain
+from semantic.compiler.plan import Query
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.scan import Members
 from semantic.errors import SemanticError, UnsupportedError
@@ -99,7 +100,7 @@ class Compiler:
             parameters=emitted.parameters,
             data_source=bound.data_source,
             columns=analysis.columns,
-            plan=explain(plan),
+            steps=explained(plan),
             relations=bound.relations,
             temporary=bound.temporary,
         )

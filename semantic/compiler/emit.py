@@ -14,15 +14,17 @@ from semantic.compiler.emit_functions import function_call, unnested
 from semantic.compiler.emit_keys import KEY_TABLE, KEY_TEXT_TABLE, key_text, with_named_keys
 from semantic.compiler.emit_parts import (
     add_scan_tables,
-    add_ties,
     aggregates_in,
     aliased,
+    any_number_of_rows,
     checked_count,
     decided,
     final_names,
     group_key,
     is_constant,
+    is_keyless,
     joined,
+    limit_with_ties,
     named_window,
     number_parameters,
     ordered,
@@ -158,6 +160,8 @@ class _Emitter:
         if order:
             select.set("order", self._output_order(order, alias, names))
         self._limits(select, limits[0], limits[1])
+        if isinstance(plan, Select) and plan.with_ties:
+            limit_with_ties(select, self._dialect)
         return select
 
     def _output_order(
@@ -214,25 +218,28 @@ class _Emitter:
             self._group(select, plan, uses)
         if plan.having is not None:
             select.set("having", exp.Having(this=expression(plan.having)))
-        elif plan.group == () and not aggregates_in(plan):
+        elif is_keyless(plan) and not aggregates_in(plan):
             # What made this one row out of all was not asked for: say so otherwise.
-            select.set("having", exp.Having(this=exp.true()))
+            select.set("having", exp.Having(this=any_number_of_rows()))
         if plan.windows:
             select.set(
                 "windows", [named_window(name, expression(node)) for name, node in plan.windows]
             )
         if with_order:
             if plan.order:
+                # PostgreSQL wants to see them there.
+                ties = plan.with_ties and self._dialect == "postgres"
+                needs_constants = bool(plan.distinct_on) or ties
                 keys = [
                     ordered(expression(key.expression), key)
                     for key in plan.order
-                    if plan.distinct_on or not is_constant(key.expression)
+                    if needs_constants or not is_constant(key.expression)
                 ]
                 if keys:
                     select.set("order", exp.Order(expressions=keys))
             self._limits(select, plan.limit, plan.offset)
             if plan.with_ties:
-                add_ties(select, self._dialect)
+                limit_with_ties(select, self._dialect)
         return select
 
     def _projections(

@@ -139,6 +139,40 @@ def checked_count(number: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:
     return exp.Case(ifs=[exp.If(this=negative, true=complaint)], default=copied(number))
 
 
+def any_number_of_rows() -> exp.Expr:
+    """A condition that holds for every group, and makes its SELECT a grouped one."""
+    rows = exp.Count(this=exp.Star(), big_int=True)
+    return exp.GTE(this=rows, expression=exp.Literal.number(0))
+
+
+def limit_with_ties(select: exp.Select, dialect: str) -> None:
+    """Make a SELECT's LIMIT one that keeps the rows that sort as its last row does."""
+    count = select.args["limit"].expression
+    if dialect == "postgres":
+        options = exp.LimitOptions(rows=True, with_ties=True)
+        select.set("limit", exp.Fetch(direction="FIRST", count=count, limit_options=options))
+        return
+    if select.args.get("distinct"):
+        raise UnsupportedError(
+            f"DISTINCT with FETCH ... WITH TIES is not supported on {dialect}",
+            hint="Put the DISTINCT into a subquery.",
+        )
+    order, offset = select.args.get("order"), select.args.get("offset")
+
+    def place(function: str) -> exp.Expr:
+        call = exp.Anonymous(this=function)
+        return exp.Window(this=call, order=None if order is None else copied(order))
+
+    last = count if offset is None else exp.Add(this=enclose(count), expression=offset.expression)
+    condition: exp.Expr = exp.LTE(this=place("rank"), expression=enclose(last))
+    if offset is not None:
+        after = exp.GT(this=place("row_number"), expression=enclose(copied(offset.expression)))
+        condition = exp.And(this=condition, expression=after)
+    select.set("qualify", exp.Qualify(this=condition))
+    select.set("limit", None)
+    select.set("offset", None)
+
+
 def plain(node: exp.Expr) -> exp.Expr:
     """A copy without what the translation noted in it, to be taken as a column would be."""
     tree = copied(node)
@@ -169,16 +203,9 @@ def joined(
     )
 
 
-def add_ties(select: exp.Select, dialect: str) -> None:
-    """Make a SELECT's LIMIT let rows in that sort like the last one."""
-    if dialect != "postgres":
-        raise UnsupportedError(
-            f"FETCH ... WITH TIES is not supported on {dialect}",
-            hint="Filter on RANK() in a subquery.",
-        )
-    options = exp.LimitOptions(rows=True, with_ties=True)
-    count = select.args["limit"].expression
-    select.set("limit", exp.Fetch(direction="FIRST", count=count, limit_options=options))
+def is_keyless(plan: Select) -> bool:
+    """Whether a SELECT groups by nothing at all, perhaps several times."""
+    return plan.group is not None and not any(grouping_keys(plan.group))
 
 
 def aggregates_in(plan: Select) -> bool:

@@ -150,7 +150,9 @@ class BoundSelect:
         group = self._state.node.args.get("group")
         if group is None:
             return []
-        refuse_other_arguments(group, frozenset({"expressions"}), "GROUP BY")
+        refuse_other_arguments(group, frozenset({"expressions", "all"}), "GROUP BY")
+        if group.args.get("all") is False and any(group.find_all(*GROUP_SETS)):
+            raise unsupported("GROUP BY DISTINCT", group, "List the grouping sets once each.")
         for element in group.expressions:
             self._bind_group_element(element)
         return list(group.expressions)

@@ -51,10 +51,12 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--demo", SQL]) == 0
     text = capsys.readouterr().out
     assert "flights" in text
+    assert "\nMembers: flights.count, flights.carrier, flights.origin\nJoin paths: none\n" in text
     assert "\nData source: default\nSQL: " in text
     assert main(["explain", "--demo", "--format", "json", SQL]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert text.startswith("\n".join(found["plan"]))
+    assert text.startswith(found["Plan"]["Description"])
+    assert found["Members"] == ["flights.count", "flights.carrier", "flights.origin"]
 
 
 def test_an_error_shows_its_place(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ def test_placeholders_are_numbered_in_the_order_of_the_text(shop: Shop) -> None:
     assert statement.data_source == "default"
     assert statement.relations == ("orders",)
     assert statement.columns == analysis.columns
-    assert statement.plan.startswith("select [")
+    assert statement.steps.text.startswith("select [")
 
 
 def test_an_unused_parameter_is_not_bound(shop: Shop) -> None:

@@ -86,7 +86,8 @@ def test_results(
         if query.rowsort:
             rows.sort(key=repr)
             expected.sort(key=repr)
-        shown = f"{where}\n---- emitted\n{statement.sql}\n---- plan\n{statement.plan}"
+        plan = "\n".join(statement.steps.lines())
+        shown = f"{where}\n---- emitted\n{statement.sql}\n---- plan\n{plan}"
         assert rows == expected, shown
 
 

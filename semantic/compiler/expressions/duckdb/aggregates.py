@@ -168,6 +168,8 @@ def _window_keys(window: exp.Window) -> list[exp.Expr]:
 
 def _frame_clause(translator: Translator, node: exp.Expr) -> exp.Expr:
     def bound(value: object) -> object:
+        if isinstance(value, exp.Var):
+            return value.copy()
         return translator.value(value).node if isinstance(value, exp.Expr) else value
 
     return exp.WindowSpec(**{key: bound(value) for key, value in node.args.items()})

@@ -13,7 +13,7 @@ from semantic.compiler.expressions.duckdb.aggregates import (
     AGGREGATES,
 )
 from semantic.compiler.expressions.duckdb.arithmetic import OPERATORS
-from semantic.compiler.expressions.duckdb.build import cast, string
+from semantic.compiler.expressions.duckdb.build import call, cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
 from semantic.compiler.expressions.duckdb.dates import DATES
 from semantic.compiler.expressions.duckdb.intervals import INTERVALS
@@ -56,9 +56,18 @@ def _session(translator: Translator, node: exp.Expr) -> Value:
     return Value(string(session_value(node, translator.settings)), translator.types.of(node))
 
 
+def _row(translator: Translator, node: exp.Expr) -> Value:
+    """A row, as COUNT(DISTINCT (a, b)) counts it: with its NULLs, which are equal there."""
+    if not isinstance(node.parent, exp.Distinct):
+        raise UnsupportedError("a row as a value is not supported on DuckDB")
+    fields = [translator.settled(item).node for item in node.expressions]
+    return Value(call("row", *fields), PostgresType("record"))
+
+
 _NODES: dict[type[exp.Expr], NodeRule] = {
     exp.Column: column,
     exp.Parameter: parameter,
+    exp.Tuple: _row,
     exp.Literal: literal,
     exp.ByteString: escaped_string,
     exp.Null: null_node,

@@ -1,0 +1,92 @@
+"""EXPLAIN's answer (rule E3): plan, resolved members and joins, the SQL, what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semantic.compiler.api import CompiledStatement, PlanStep
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What ANALYZE has found.
+
+    Attributes:
+        rows: that the statement returned.
+        first: milliseconds until the warehouse had an answer.
+        total: milliseconds until the last row.
+    """
+
+    rows: int
+    first: float
+    total: float
+
+
+def explain_text(compiled: CompiledStatement, measured: Measurement | None = None) -> list[str]:
+    """One line a node of the plan, then one a fact."""
+    lines = list(compiled.steps.lines())
+    if measured is not None:
+        lines[0] += (
+            f" (actual time={measured.first:.3f}..{measured.total:.3f} "
+            f"rows={measured.rows} loops=1)"
+        )
+    facts = {
+        "Members": ", ".join(members(compiled)) or "none",
+        "Join paths": ", ".join(join_paths(compiled)) or "none",
+        "Policies": "none",
+        "Rollups": "none",
+        "Data source": compiled.data_source,
+        "SQL": compiled.sql,
+    }
+    if measured is not None:
+        facts["Execution Time"] = f"{measured.total:.3f} ms"
+    return [*lines, *(f"{name}: {value}" for name, value in facts.items())]
+
+
+def explain_document(
+    compiled: CompiledStatement, measured: Measurement | None = None
+) -> dict[str, object]:
+    """The same in the form of PostgreSQL's JSON, which readers of plans know."""
+    plan = _node(compiled.steps)
+    if measured is not None:
+        plan["Actual Startup Time"] = round(measured.first, 3)
+        plan["Actual Total Time"] = round(measured.total, 3)
+        plan["Actual Rows"] = measured.rows
+        plan["Actual Loops"] = 1
+    document: dict[str, object] = {
+        "Plan": plan,
+        "Relations": list(compiled.relations),
+        "Members": members(compiled),
+        "Join Paths": join_paths(compiled),
+        "Policies": [],
+        "Rollups": [],
+        "Data Source": compiled.data_source,
+        "SQL": compiled.sql,
+    }
+    if measured is not None:
+        document["Execution Time"] = round(measured.total, 3)
+    return document
+
+
+def members(compiled: CompiledStatement) -> list[str]:
+    """The members of the model that the statement resolves, in the order of the plan."""
+    return list(dict.fromkeys(name for step in compiled.steps.walk() for name in step.members))
+
+
+def join_paths(compiled: CompiledStatement) -> list[str]:
+    """The model's joins that the statement goes over, from the cube or view that it names."""
+    found = (f"{s.relation} -> {path}" for s in compiled.steps.walk() for path in s.joins)
+    return list(dict.fromkeys(found))
+
+
+def _node(step: PlanStep) -> dict[str, object]:
+    node: dict[str, object] = {"Node Type": step.kind, "Description": step.text}
+    if step.relation:
+        node["Relation Name"] = step.relation
+    if step.alias:
+        node["Alias"] = step.alias
+    if step.members:
+        node["Members"] = list(step.members)
+    if step.steps:
+        node["Plans"] = [{"Parent Relationship": "Outer", **_node(inner)} for inner in step.steps]
+    return node
