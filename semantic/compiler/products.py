@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.cube_source import CubeSource
-from semantic.compiler.from_tree import ChainStep, Joined, Leaf, RenamedJoin, Tree, leaves
+from semantic.compiler.from_tree import ChainStep, Joined, Leaf, RenamedJoin, Tree, joins_of, leaves
 from semantic.compiler.model_joins import ModelJoin, direct_joins, distant_joins, names_of
 from semantic.compiler.positions import position_of
 from semantic.compiler.scope import QuerySource, Source
@@ -26,19 +26,63 @@ def bind_products(tree: Tree | None, linked: Linked) -> None:
     Args:
         tree: of the clause.
         linked: whether WHERE equates a column of one part with one of another. A comma between them
-            is a plain product then, as SQL wrote joins before there was ON. CROSS JOIN is one if
-            the model has no join of the two, or several.
+            is a plain product then, as SQL wrote joins before there was ON; so it is where they
+            hang together over others of the clause. CROSS JOIN is one if the model has no join of
+            the two, or several.
     """
+    if tree is not None:
+        _bind(tree, linked, _Together(tree, linked))
+
+
+def _bind(tree: Tree, linked: Linked, together: Linked) -> None:
     if isinstance(tree, RenamedJoin):
-        bind_products(tree.tree, linked)
+        _bind(tree.tree, linked, together)
     elif isinstance(tree, Joined):
-        parts = list(_parts(tree, linked))
+        parts = list(_parts(tree, together))
         if len(parts) > 1:
             tree.chain = _Chain(parts, tree.node, linked).make()
         else:
             parts = [tree.left, tree.right]
         for part in parts:
-            bind_products(part, linked)
+            _bind(part, linked, together)
+
+
+class _Together:
+    """Whether parts hang together, be it over others: ``a, b, c WHERE a.x = c.x AND b.y = c.y``."""
+
+    def __init__(self, tree: Tree, linked: Linked) -> None:
+        self._tree = tree
+        self._linked = linked
+        self._groups: dict[Source, int] | None = None
+
+    def __call__(self, one: Tree, other: Tree) -> bool:
+        if self._linked(one, other):
+            return True
+        groups = self._groups
+        if groups is None:
+            groups = self._groups = self._make()
+        found = {groups[source] for source in leaves(one)}
+        return any(groups[source] in found for source in leaves(other))
+
+    def _make(self) -> dict[Source, int]:
+        sources = leaves(self._tree)
+        groups = {source: number for number, source in enumerate(sources)}
+
+        def merge(one: Source, other: Source) -> None:
+            gone, kept = groups[other], groups[one]
+            for source, group in groups.items():
+                if group == gone:
+                    groups[source] = kept
+
+        for join in joins_of(self._tree):
+            if join.kind != "CROSS":
+                for source in leaves(join.right):
+                    merge(leaves(join.left)[0], source)
+        for number, source in enumerate(sources):
+            for before in sources[:number]:
+                if groups[before] != groups[source] and self._linked(Leaf(before), Leaf(source)):
+                    merge(before, source)
+        return groups
 
 
 def _parts(tree: Tree, linked: Linked) -> Iterator[Tree]:
