@@ -16,6 +16,7 @@ from semantic.compiler.names import Names, fold
 from semantic.compiler.plan import Relation, RowKey
 from semantic.compiler.scan import Members, ScanBuilder
 from semantic.compiler.scope import MeasureColumn, Source, VisibleColumn
+from semantic.errors import UnsupportedError
 from semantic.model.members import Dimension
 from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View
@@ -50,6 +51,8 @@ class CubeSource(Source):
         self._indexes = members.column_indexes(published)
         self._made: dict[int, VisibleColumn] = {}
         self.builder = ScanBuilder(members, relation, alias, names)
+        self._has_more_rows = False
+        self._multiplied_by: str | None = None
 
     @property
     def root(self) -> Cube:
@@ -94,12 +97,40 @@ class CubeSource(Source):
 
     def use(self, visible: VisibleColumn) -> None:
         """See ``Source.use``."""
-        path = self._to_many(visible)
-        if path:
+        for path in self._to_many(visible):
+            self._has_more_rows = True
             self.builder.join(path)
 
-    def _to_many(self, visible: VisibleColumn) -> tuple[str, ...]:
-        """The joins that the column goes over, if one of them multiplies rows."""
+    def evaluate(self, visible: VisibleColumn, *, shared: bool = False) -> None:
+        """See ``Source.evaluate``."""
+        if visible.published is None:
+            return
+        with self._named(visible):
+            paths = self.members.to_many_inside(self.model_relation, visible.published.name)
+        if paths and shared:
+            raise UnsupportedError(
+                f"{visible.name} is made of cubes that are joined to many rows, which is not "
+                "supported over a WITH query",
+                hint="Put the query into FROM as a subquery instead.",
+            )
+        for path in paths:
+            self._multiplied_by = visible.name
+            self.builder.join(path)
+
+    @property
+    def multiplied_by(self) -> str | None:
+        """See ``Source.multiplied_by``."""
+        return self._multiplied_by
+
+    def relation_key(self) -> RowKey | None:
+        """See ``Source.relation_key``."""
+        if self._has_more_rows or not self.root.primary_key:
+            return None
+        rows = MeasureRows((), self.root.name, frozenset(), duplicates_matter=True)
+        return RowKey(self.builder.row_key(rows))
+
+    def _to_many(self, visible: VisibleColumn) -> tuple[tuple[str, ...], ...]:
+        """The ways to many rows that the column goes."""
         published = visible.published
         if published is None:
             return ()

@@ -13,7 +13,7 @@ from semantic.compiler.model_sql import no_primary_key
 from semantic.compiler.multiplicity import row_multiplied_by
 from semantic.compiler.plan import RowKey
 from semantic.compiler.positions import position_of
-from semantic.compiler.scope import VisibleColumn
+from semantic.compiler.scope import Source, VisibleColumn
 from semantic.compiler.select_state import GROUP_SETS, SelectState
 from semantic.errors import UnsupportedError
 
@@ -26,6 +26,8 @@ class FanOut:
         # Plain aggregates over measures' values of rows, by node, with the measures.
         self._row_aggregates: dict[int, list[VisibleColumn]] = {}
         self._apart: dict[int, exp.Expr] = {}
+        # Aggregates of columns that a measure beside them would make count rows several times.
+        self._plain: set[int] = set()
 
     def check(self) -> None:
         """Look at everything that is aggregated.
@@ -41,6 +43,7 @@ class FanOut:
             elif id(node) not in seen:
                 seen.add(id(node))
                 self._check_row_aggregate(node)
+        self._check_plain_aggregates()
 
     def repeated_by(self, visible: VisibleColumn) -> str | None:
         """What may repeat the rows of a measure, here or where it is handed up."""
@@ -64,11 +67,14 @@ class FanOut:
             return ()
         return visible.source.row_keys(visible, repeated=beside)
 
-    def row_aggregate(self, node: exp.Expr) -> tuple[VisibleColumn, RowKey] | None:
-        """How to count each row once in an aggregate over measures' values of rows.
+    def row_aggregate(self, node: exp.Expr) -> tuple[Source, RowKey] | None:
+        """How to count each row once in an aggregate of values of rows.
 
-        Returns: one of the measures, and the key of the rows; None for any other node.
+        Returns: a source, and the key of its rows; None for any other node.
         """
+        if id(node) in self._plain:
+            key = self.relation_key()
+            return None if key is None else (self._state.scope.sources[0], key)
         used = self._row_aggregates.get(id(node))
         if used is None:
             return None
@@ -77,7 +83,7 @@ class FanOut:
             for key in visible.source.row_keys(visible, repeated=True):
                 columns += [item for item in key.columns if item not in columns]
         apart = self._apart.get(id(node))
-        return used[0], RowKey(tuple(columns), None, () if apart is None else (apart,))
+        return used[0].source, RowKey(tuple(columns), None, () if apart is None else (apart,))
 
     def _check_evaluation(self, visible: VisibleColumn, node: exp.Expr) -> None:
         measure = visible.measure
@@ -85,6 +91,31 @@ class FanOut:
             return
         if self.repeated_by(visible) is not None:
             self._check_keys(visible, node, values=False)
+
+    def _check_plain_aggregates(self) -> None:
+        """Aggregates of columns are over the relation's rows, whatever a measure is made of."""
+        sources = self._state.scope.sources
+        found = (source.multiplied_by for source in sources)
+        name = next((name for name in found if name is not None), None)
+        if name is None:
+            return
+        for node in self._state.resolver.plain_aggregates:
+            if _ignores_duplicates(node):
+                continue
+            if self.relation_key() is None:
+                raise UnsupportedError(
+                    f"{aggregate_name(node).upper()} beside {name}, which is made of cubes that "
+                    "are joined to many rows, is not supported here",
+                    hint="Aggregate in two grouped subqueries and join them.",
+                    position=position_of(node),
+                )
+            self._plain.add(id(node))
+
+    def relation_key(self) -> RowKey | None:
+        """What tells the rows of FROM apart as they are without what measures need."""
+        keys = [source.relation_key() for source in self._state.scope.sources]
+        columns = [item for key in keys if key is not None for item in key.columns]
+        return RowKey(tuple(columns)) if columns and all(keys) else None
 
     def _check_row_aggregate(self, node: exp.Expr) -> None:
         resolver = self._state.resolver

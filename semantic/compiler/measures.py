@@ -27,6 +27,7 @@ from semantic.compiler.measure_stages import (
 from semantic.compiler.model_sql import (
     ModelSql,
     below,
+    joins_in,
     path_of,
     unsupported,
 )
@@ -156,7 +157,7 @@ class Measures:
     def _refuse_to_many(self, name: str, tree: exp.Expr, path: tuple[str, ...], cube: str) -> None:
         """A measure takes one value of each row of its cube."""
         for node in tree.find_all(exp.Column):
-            rest = (path_of(node) or ())[len(path) :]
+            rest = joins_in(path_of(node) or ())[len(path) :]
             for step in self._sql.model.walk(cube, rest):
                 if not step.join.is_to_one:
                     raise UnsupportedError(

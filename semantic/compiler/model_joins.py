@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from semantic.compiler.cube_source import CubeSource
-from semantic.compiler.model_sql import path_name, path_of
+from semantic.compiler.model_sql import joins_in, path_name, path_of
 from semantic.compiler.names import fold
 from semantic.compiler.trees import conjuncts, identifier, rebuild
 from semantic.errors import SemanticError
@@ -188,7 +188,7 @@ def _paths_in(source: CubeSource, conditions: Iterable[exp.Expr]) -> Iterator[tu
         for node in item.find_all(exp.Column):
             if node.table.startswith(start):
                 rest = node.table[len(start) :]
-                found[tuple(rest.split(".")) if rest else ()] = None
+                found[joins_in(tuple(rest.split(".")) if rest else ())] = None
     return iter(found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -80,6 +81,29 @@ _ALONE = (
 )
 
 
+RowMeasureKind = Literal["dimension", "measure"]
+VALUE = "value"
+
+
+def row_measure(kind: RowMeasureKind, name: str) -> exp.Column:
+    """A measure as a value of a row: the column of a path whose last step names it.
+
+    The kind says what the name is: of a sub_query dimension or of the measure itself.
+    """
+    return exp.Column(this=identifier(VALUE), table=identifier(path_name((f"{kind}:{name}",))))
+
+
+def row_measure_of(step: str) -> tuple[str, str] | None:
+    """The kind and name in such a step; None for a join."""
+    kind, colon, name = step.partition(":")
+    return (kind, name) if colon else None
+
+
+def joins_in(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The joins of a path, without a last step to a measure of the row."""
+    return path[:-1] if path and row_measure_of(path[-1]) is not None else path
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedTemplate:
     """A template's tree with what its placeholders stand for."""
@@ -103,6 +127,7 @@ class ModelSql:
         self._dimensions: dict[tuple[str, str], exp.Expr] = {}
         self._joins: dict[tuple[str, str], exp.Expr] = {}
         self._tables: dict[str, exp.Expr] = {}
+        self._sub_queries: dict[tuple[str, str], ParsedTemplate] = {}
 
     def dialect(self, data_source: str) -> str:
         """The dialect of a data source."""
@@ -207,7 +232,7 @@ class ModelSql:
         if isinstance(member, Measure):
             raise UnsupportedError(
                 f"{target.cube}.{member.name} is a measure where a row's value is needed",
-                hint="A dimension over a measure needs sub_query, which is not supported yet.",
+                hint="A dimension over a measure needs sub_query: true.",
             )
         if isinstance(member, Segment):
             return self.reached(target.cube, self.condition(target.cube, member.sql), target.path)
@@ -303,7 +328,7 @@ class ModelSql:
 
     def _make_dimension(self, cube: Cube, dimension: Dimension) -> exp.Expr:
         if dimension.sub_query:
-            raise unsupported(cube.name, dimension.name, "sub_query dimensions")
+            return self._sub_query(cube, dimension)
         if dimension.multi_stage:
             raise unsupported(cube.name, dimension.name, "multi-stage dimensions")
         if dimension.case is not None:
@@ -318,6 +343,37 @@ class ModelSql:
         if dimension.sql is None:
             raise unsupported(cube.name, dimension.name, f"{dimension.type} dimensions without sql")
         return self.condition(cube.name, dimension.sql)
+
+    def sub_query_measure(self, cube: Cube, dimension: Dimension) -> MemberTarget:
+        """The measure that a sub_query dimension is made of."""
+        parsed = self._sub_query_sql(cube, dimension)
+        found = [item for item in parsed.references.values() if isinstance(item.member, Measure)]
+        if len(found) != 1:
+            raise unsupported(cube.name, dimension.name, "sub_query dimensions without one measure")
+        return found[0]
+
+    def _sub_query(self, cube: Cube, dimension: Dimension) -> exp.Expr:
+        if dimension.propagate_filters:
+            raise unsupported(
+                cube.name, dimension.name, "sub_query dimensions with propagated filters"
+            )
+        measure = self.sub_query_measure(cube, dimension)
+
+        def reference(target: MemberTarget) -> exp.Expr:
+            if target is measure:
+                return row_measure("dimension", dimension.name)
+            return enclose(self.row_member(cube.name, target))
+
+        return self.substitute(self._sub_query_sql(cube, dimension), reference)
+
+    def _sub_query_sql(self, cube: Cube, dimension: Dimension) -> ParsedTemplate:
+        if dimension.sql is None:
+            raise unsupported(cube.name, dimension.name, "sub_query dimensions without sql")
+        key = (cube.name, dimension.name)
+        found = self._sub_queries.get(key)
+        if found is None:
+            found = self._sub_queries[key] = self.parse(cube.name, dimension.sql)
+        return found
 
     def _case(self, cube: Cube, dimension: Dimension, case: Case) -> exp.Expr:
         if case.switch is not None:

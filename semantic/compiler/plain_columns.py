@@ -42,6 +42,15 @@ class PlainColumns:
     def use(self, index: int) -> None:
         """See ``BoundQuery``."""
 
+    def evaluate(self, index: int, *, shared: bool) -> None:
+        """See ``BoundQuery``."""
+
+    multiplied_by: str | None = None
+
+    def relation_key(self) -> RowKey | None:
+        """See ``BoundQuery``."""
+        return None
+
     def time_dimension(self, index: int) -> Dimension | None:
         """See ``BoundQuery``."""
         return None

@@ -108,6 +108,19 @@ class BoundWith:
         """See ``BoundQuery``."""
         self._body.use(index)
 
+    def evaluate(self, index: int, *, shared: bool) -> None:
+        """See ``BoundQuery``."""
+        self._body.evaluate(index, shared=shared)
+
+    @property
+    def multiplied_by(self) -> str | None:
+        """See ``BoundQuery``."""
+        return self._body.multiplied_by
+
+    def relation_key(self) -> RowKey | None:
+        """See ``BoundQuery``."""
+        return self._body.relation_key()
+
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
         return self._body.unique_keys()

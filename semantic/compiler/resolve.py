@@ -88,6 +88,7 @@ class Resolver:
         evaluations: aggregates and bare measures that stand for a measure's value.
         subqueries: the queries inside expressions, by their SELECT (or set operation) node.
         aggregated: measures that are aggregated in any way, with a node to blame.
+        plain_aggregates: aggregates without a measure.
         periods: calls of date_trunc to a custom granularity.
     """
 
@@ -99,6 +100,7 @@ class Resolver:
         self.evaluations: dict[int, Evaluation] = {}
         self.subqueries: dict[int, BoundQuery] = {}
         self.aggregated: list[tuple[VisibleColumn, exp.Expr]] = []
+        self.plain_aggregates: list[exp.Expr] = []
         self.group_keys: list[exp.Expr] = []
         self.periods: dict[int, PeriodUse] = {}
         self._key_columns: set[int] = set()
@@ -214,6 +216,11 @@ class Resolver:
             raise
 
     def _evaluate(self, node: exp.Expr, evaluation: Evaluation) -> None:
+        try:
+            evaluation.column.source.evaluate(evaluation.column)
+        except UnsupportedError as error:
+            error.position = error.position or position_of(node)
+            raise
         self.evaluations[id(node)] = evaluation
         self.aggregated.append((evaluation.column, node))
 
@@ -304,6 +311,7 @@ class Resolver:
             if (visible := self.columns.get(id(child))) is not None and visible.is_measure
         ]
         if not used:
+            self.plain_aggregates.append(node)
             return
         if not all(self._is_local(visible) for visible, _ in used):
             raise unsupported("an aggregate over a measure of the outer query", node)

@@ -10,17 +10,28 @@ from sqlglot import exp
 from semantic.compiler.dialect import cast_to
 from semantic.compiler.formulas import at_inputs
 from semantic.compiler.measures import MeasureDefinition, MeasureRows, Measures, MemberTypes
-from semantic.compiler.model_sql import ModelSql, below, no_primary_key, path_of
+from semantic.compiler.model_sql import (
+    ModelSql,
+    below,
+    no_primary_key,
+    path_of,
+    row_measure,
+    row_measure_of,
+)
 from semantic.compiler.names import Names
 from semantic.compiler.plan import Scan, ScanColumn, ScanJoin
+from semantic.compiler.restriction import partner_exists, restricted_table
+from semantic.compiler.row_measures import key_name, row_measure_query
 from semantic.compiler.stages import is_staged
-from semantic.compiler.trees import column, rebuild
+from semantic.compiler.trees import all_of, column, enclose, rebuild
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension, Measure, Segment
-from semantic.model.model import ResolutionError
+from semantic.model.model import JoinStep, ResolutionError
 from semantic.model.published import PublishedColumn, PublishedRelation
 from semantic.model.relations import Cube, View, ViewMember
 from semantic.model.types import NUMERIC, TEXT, UNKNOWN, PostgresType
+
+Path = tuple[str, ...]
 
 
 class Members:
@@ -31,7 +42,8 @@ class Members:
         self._measures = Measures(sql, types)
         self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
         self._indexes: dict[str, dict[str, int]] = {}
-        self._to_many: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._to_many: dict[tuple[str, str], tuple[Path, ...]] = {}
+        self._inside: dict[tuple[str, str], tuple[Path, ...]] = {}
 
     def column_indexes(self, relation: PublishedRelation) -> dict[str, int]:
         """The places of a published relation's columns by name."""
@@ -66,20 +78,73 @@ class Members:
             raise TypeError(name)
         return self._measures.define(relation.name, name, found.cube, target, found.join_path)
 
-    def to_many(self, relation: Cube | View, name: str) -> tuple[str, ...]:
-        """The joins that a view's column goes over, if one of them multiplies rows."""
+    def to_many(self, relation: Cube | View, name: str) -> tuple[Path, ...]:
+        """The ways to many rows that a view's column goes, so that the view has those rows (R2)."""
         if not isinstance(relation, View):
             return ()
         key = (relation.name, name)
-        path = self._to_many.get(key)
-        if path is None:
+        paths = self._to_many.get(key)
+        if paths is None:
             found = relation.columns.get(name)
-            path = found.join_path if isinstance(found, ViewMember) else ()
-            steps = self.sql.model.walk(relation.root, path) if path else ()
-            if all(step.join.is_to_one for step in steps):
-                path = ()
-            self._to_many[key] = path
-        return path
+            if isinstance(found, ViewMember):
+                candidates: tuple[Path, ...] = (found.join_path,)
+            else:
+                candidates = self._row_paths(relation, name)
+            paths = tuple(p for p in candidates if self._multiplies(relation.root, p))
+            self._to_many[key] = paths
+        return paths
+
+    def to_many_inside(self, relation: Cube | View, name: str) -> tuple[Path, ...]:
+        """The ways to many rows that a measure is made of, while the relation has others."""
+        key = (relation.name, name)
+        paths = self._inside.get(key)
+        if paths is None:
+            found = relation.members[name] if isinstance(relation, Cube) else relation.columns[name]
+            start = found.join_path if isinstance(found, ViewMember) else ()
+            home = found.cube if isinstance(found, ViewMember) else relation.name
+            paths = ()
+            if isinstance(relation, Cube) or isinstance(found, ViewMember):
+                rows = self._row_paths(relation, name)
+                paths = tuple(p for p in rows if self._multiplies(home, p[len(start) :]))
+            self._inside[key] = paths
+        return paths
+
+    def _row_paths(self, relation: Cube | View, name: str) -> tuple[Path, ...]:
+        """The ways to the rows that a measure is aggregated over."""
+        try:
+            return tuple(rows.path for rows in self.measure(relation, name).rows)
+        except (SemanticError, TypeError):
+            # Not a measure, or one that is refused where it is used.
+            return ()
+
+    def _multiplies(self, home: str, path: Path) -> bool:
+        steps = self.sql.model.walk(home, path) if path else ()
+        return any(not step.join.is_to_one for step in steps)
+
+    def row_reading(self, relation: Cube | View, name: str) -> exp.Expr:
+        """A measure's value for a row (M5) over base columns, paths seen from the root."""
+        if not self.to_many_inside(relation, name):
+            definition = self.measure(relation, name)
+            return at_inputs(definition.row, dict(definition.inputs))
+        found = relation.columns[name] if isinstance(relation, View) else None
+        if isinstance(found, ViewMember):
+            return below(row_measure("measure", found.member), found.join_path)
+        return row_measure("measure", name)
+
+    def row_measure(self, cube: Cube, kind: str, name: str) -> MeasureDefinition:
+        """A measure as a value of a row of a cube: a sub_query dimension, or one of its measures.
+
+        Its rows' paths are seen from the cube.
+        """
+        if kind == "measure":
+            return self.measure(cube, name)
+        dimension = cube.members[name]
+        if not isinstance(dimension, Dimension):
+            raise TypeError(name)
+        target = self.sql.sub_query_measure(cube, dimension)
+        if not isinstance(target.member, Measure):
+            raise TypeError(name)
+        return self._measures.define(cube.name, name, target.cube, target.member, target.path)
 
     def row_value(self, relation: Cube | View, name: str) -> exp.Expr:
         """A dimension or segment over base columns, paths seen from the relation's root."""
@@ -162,9 +227,13 @@ class ScanBuilder:
         if governed:
             _refuse_governed(relation)
             _refuse_governed(self._root)
+        self._filters: list[exp.Expr] = []
         for join in self._root.joins:
-            if join.type == "inner":
+            if join.type == "inner" and join.is_to_one:
                 self._alias((join.name,))
+            elif join.type == "inner":
+                exists = partner_exists(members.sql, self._root, join, alias, Names())
+                self._filters.append(exists)
 
     def value(self, published: PublishedColumn) -> exp.Column:
         """The column that holds a member's value for a row (M5 for measures)."""
@@ -226,9 +295,13 @@ class ScanBuilder:
 
     def repeats(self, rows: MeasureRows) -> bool:
         """Whether a row that a measure is aggregated over may stand in several rows of the scan."""
-        steps = self._members.sql.model.walk(self._root.name, rows.path)
+        steps = self._steps(rows.path)
         if any(step.join.relationship == "many_to_one" for step in steps):
             return True
+        return self._is_spread(rows)
+
+    def _is_spread(self, rows: MeasureRows) -> bool:
+        """Whether a row may stand in several rows of the scan that have one row of the root."""
         return any(rows.path[: len(path)] != path for path in self._to_many)
 
     @property
@@ -238,14 +311,17 @@ class ScanBuilder:
 
     def join(self, path: tuple[str, ...]) -> None:
         """Make the joins of a path, which may multiply the rows."""
-        try:
-            steps = self._members.sql.model.walk(self._root.name, path)
-        except ResolutionError as error:
-            raise SemanticError("XX000", error.message) from error
+        steps = self._steps(path)
         self._alias(path)
         for number, step in enumerate(steps):
             if not step.join.is_to_one:
                 self._to_many.add(path[: number + 1])
+
+    def _steps(self, path: tuple[str, ...]) -> tuple[JoinStep, ...]:
+        try:
+            return self._members.sql.model.walk(self._root.name, path)
+        except ResolutionError as error:
+            raise SemanticError("XX000", error.message) from error
 
     def base_column(self, tree: exp.Column) -> exp.Column:
         """A column of the base tables as it is, for conditions in the warehouse's dialect."""
@@ -268,6 +344,7 @@ class ScanBuilder:
             table=self._members.sql.table(self._root),
             joins=tuple(self._joins.values()),
             columns=tuple(dict.fromkeys(self._columns.values())),
+            filters=tuple(self._filters),
         )
 
     def _column(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> ScanColumn:
@@ -280,8 +357,7 @@ class ScanBuilder:
                 f"{self._relation.name}.{published.name} has no value for a single row",
                 hint="Group the query, or leave the column out and list those that you need.",
             )
-        row = at_inputs(definition.row, dict(definition.inputs))
-        tree = self.place(row)
+        tree = self.place(self._members.row_reading(self._relation, published.name))
         if published.type == NUMERIC and self._members.sql.dialect(self.data_source) == "postgres":
             # The sum and the average of integers are numeric, so one row's are too.
             return exp.Cast(this=tree, to=exp.DataType(this=exp.DType.DECIMAL, nested=False))
@@ -306,26 +382,18 @@ class ScanBuilder:
             return self.alias
         found = self._joins.get(path)
         if found is None:
-            before = self._alias(path[:-1])
-            found = self._join(path, before)
+            self._alias(path[:-1])
+            is_join = row_measure_of(path[-1]) is None
+            found = self._join(path) if is_join else self._row_measure(path)
             self._joins[path] = found
         return found.alias
 
-    def _join(self, path: tuple[str, ...], before: str) -> ScanJoin:
+    def _join(self, path: tuple[str, ...]) -> ScanJoin:
         sql = self._members.sql
-        try:
-            step = sql.model.walk(self._root.name, path)[-1]
-        except ResolutionError as error:
-            raise SemanticError("XX000", error.message) from error
+        step = self._steps(path)[-1]
         join, source = step.join, sql.model.cubes_by_name[step.source]
         target = sql.model.cubes_by_name[step.target]
         shown = ".".join(path)
-        if join.type == "inner" and (len(path) > 1 or not join.is_to_one):
-            raise UnsupportedError(
-                f"the inner join {shown}, which is to-many or behind another join, is not "
-                "supported yet",
-                hint="Make it a left join and filter on the primary key of the joined cube.",
-            )
         if target.data_source != self.data_source:
             raise UnsupportedError(
                 f"{self._root.name} and {target.name} are in different data sources",
@@ -333,10 +401,6 @@ class ScanBuilder:
             )
         if self._governed:
             _refuse_governed(target)
-        if any(other.type == "inner" for other in target.joins):
-            raise UnsupportedError(
-                f"the join {shown} to a cube with inner joins is not supported yet"
-            )
         alias = self._names.take("_".join(path))
 
         def replace(node: exp.Expr) -> exp.Expr | None:
@@ -348,9 +412,53 @@ class ScanBuilder:
             return None
 
         condition = rebuild(sql.join_condition(source, join), replace)
-        kind = "INNER" if join.type == "inner" else "LEFT"
+        # Behind another join, the joined cube has only rows with a partner: see restricted_table.
+        is_inner = join.type == "inner" and len(path) == 1 and join.is_to_one
         name = shown if join.name == target.name else f"{shown}({target.name})"
-        return ScanJoin(alias, sql.table(target), condition, kind, name, kind == "INNER")  # type: ignore[arg-type]
+        table = restricted_table(sql, target, Names())
+        return ScanJoin(alias, table, condition, "INNER" if is_inner else "LEFT", name, is_inner)
+
+    def _row_measure(self, path: tuple[str, ...]) -> ScanJoin:
+        """The join of a measure as a value of each row of the cube before it."""
+        sql = self._members.sql
+        found = row_measure_of(path[-1])
+        steps = self._steps(path[:-1])
+        cube = sql.model.cubes_by_name[steps[-1].target] if steps else self._root
+        if found is None or not cube.primary_key:
+            raise no_primary_key(cube.name)
+        definition = self._members.row_measure(cube, *found)
+        inner = ScanBuilder(self._members, cube, cube.name, Names(), governed=self._governed)
+        table = inner.by_primary_key(definition)
+        alias = self._names.take("_".join((*path[:-1], found[1])))
+        conditions: list[exp.Expr] = []
+        for number, tree in enumerate(sql.primary_key(cube.name)):
+            mine = enclose(self.place(below(tree, path[:-1])))
+            conditions.append(exp.EQ(this=mine, expression=column(alias, key_name(number))))
+        condition = all_of(conditions)
+        if condition is None:
+            raise no_primary_key(cube.name)
+        return ScanJoin(alias, table, condition, "LEFT", ".".join((*path[:-1], found[1])))
+
+    def by_primary_key(self, definition: MeasureDefinition) -> exp.Subquery:
+        """A measure for each row of this scan's root, as a subquery by the primary key."""
+        if is_staged(definition.formula):
+            raise UnsupportedError(
+                f"{definition.relation}.{definition.name} is a measure over several stages, which "
+                "has no value for a single row",
+                hint="Group the query, or leave the column out and list those that you need.",
+            )
+        for rows in definition.rows:
+            self.join(rows.path)
+        inputs = self.inputs(definition, UNKNOWN)
+        root = MeasureRows((), self._root.name, frozenset(), duplicates_matter=True)
+        repeated = tuple(
+            rows for rows in definition.rows if rows.duplicates_matter and self._is_spread(rows)
+        )
+        keys = {
+            rows.path: tuple(item.name for item in self.row_key(rows)) for rows in (root, *repeated)
+        }
+        names = {name: made.name for name, made in inputs.items()}
+        return row_measure_query(self.make(), definition, names, keys, repeated)
 
 
 def _refuse_governed(relation: Cube | View) -> None:

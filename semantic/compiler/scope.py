@@ -92,6 +92,26 @@ class Source:
         While names are bound, so that the rows do not depend on what is done with the column.
         """
 
+    def evaluate(self, visible: VisibleColumn, *, shared: bool = False) -> None:
+        """A measure is evaluated over groups: the joins that it is made of are needed.
+
+        Args:
+            visible: the measure.
+            shared: the rows are also those of other references.
+
+        Raises:
+            UnsupportedError: others must not see the rows multiplied.
+        """
+
+    @property
+    def multiplied_by(self) -> str | None:
+        """The measure whose evaluation makes the rows more than the relation has."""
+        return None
+
+    def relation_key(self) -> RowKey | None:
+        """What tells the relation's own rows apart, where they are multiplied; None if nothing."""
+        return None
+
     def value(self, visible: VisibleColumn) -> exp.Expr:
         """The plan column that holds a column's value for a row."""
         raise NotImplementedError
@@ -176,6 +196,16 @@ class BoundQuery(Protocol):
     def use(self, index: int) -> None:
         """See ``Source.use``."""
 
+    def evaluate(self, index: int, *, shared: bool) -> None:
+        """See ``Source.evaluate``."""
+
+    def relation_key(self) -> RowKey | None:
+        """See ``Source.relation_key``, over output columns, ``table`` being ``OUTPUT``."""
+
+    @property
+    def multiplied_by(self) -> str | None:
+        """See ``Source.multiplied_by``."""
+
     def build(self) -> Query:
         """The plan; nothing may be asked for afterwards."""
 
@@ -236,6 +266,20 @@ class QuerySource(Source):
     def use(self, visible: VisibleColumn) -> None:
         """See ``Source.use``."""
         self.query.use(visible.index)
+
+    def evaluate(self, visible: VisibleColumn, *, shared: bool = False) -> None:
+        """See ``Source.evaluate``."""
+        self.query.evaluate(visible.index, shared=shared or self._cte is not None)
+
+    @property
+    def multiplied_by(self) -> str | None:
+        """See ``Source.multiplied_by``."""
+        return self.query.multiplied_by
+
+    def relation_key(self) -> RowKey | None:
+        """See ``Source.relation_key``."""
+        key = self.query.relation_key()
+        return None if key is None else RowKey(tuple(self._outside(n) for n in key.columns))
 
     def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
         """See ``Source.measure``."""

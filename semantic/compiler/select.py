@@ -275,6 +275,25 @@ class BoundSelect:
         if visible is not None:
             visible.source.use(visible)
 
+    def evaluate(self, index: int, *, shared: bool) -> None:
+        """See ``BoundQuery``."""
+        visible = self._handed_up(index)
+        if visible is not None:
+            visible.source.evaluate(visible, shared=shared)
+
+    @property
+    def multiplied_by(self) -> str | None:
+        """See ``BoundQuery``."""
+        if not self.is_transparent:
+            return None
+        found = (source.multiplied_by for source in self._state.scope.sources)
+        return next((name for name in found if name is not None), None)
+
+    def relation_key(self) -> RowKey | None:
+        """See ``BoundQuery``."""
+        key = self._fan_out.relation_key() if self.is_transparent else None
+        return None if key is None else RowKey(tuple(self._output(n) for n in key.columns))
+
     def is_settled(self, index: int, measure: int) -> bool:
         """See ``BoundQuery``."""
         visible, counted = self._handed_up(index), self._handed_up(measure)

@@ -159,7 +159,7 @@ class _Build:
         found = self._fan_out.row_aggregate(call)
         if found is None:
             return None
-        visible, row_key = found
+        source, row_key = found
         row_key = replace(row_key, apart=tuple(self.expression(item) for item in row_key.apart))
         condition: exp.Expr | None = None
         if call is not node:
@@ -167,9 +167,9 @@ class _Build:
             condition = self.expression(where.this if isinstance(where, exp.Where) else where)
         formula = rebuild(call, lambda item: None if item is call else self._replace(item))
         key = self._state.statement.next_key()
-        name = f"{aggregate_name(call)} of {visible.name}"
-        alias = visible.source.alias
-        self._uses.append(MeasureUse(key, name, alias, formula, True, None, condition, (row_key,)))
+        name = f"{aggregate_name(call)} of rows"
+        use = MeasureUse(key, name, source.alias, formula, True, None, condition, (row_key,))
+        self._uses.append(use)
         return column(MEASURE_TABLE, key)
 
     def _value(self, visible: VisibleColumn, node: exp.Expr | None) -> exp.Expr:
