@@ -112,8 +112,6 @@ _MESSAGES = {
 }
 
 _INTERNAL = "XX000"
-# What the SQL itself complains of, by DuckDB's error().
-_OWN = re.compile(r"\[(?P<code>[0-9A-Z]{5})\] (?P<message>.*)", re.DOTALL)
 
 # What a statement complains of by itself, with error('22012: division by zero'), and what it casts
 # so that the cast fails.
@@ -146,9 +144,6 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
     if kind in ("conversion", "out of range") and _TOO_MANY_DIGITS.search(message):
         return WarehouseError("22003", _DIGITS_MESSAGE, hint=_DIGITS_HINT, reached=reached)
     code = _INTERNAL
-    own = _OWN.match(message) if kind == "invalid input" else None
-    if own is not None:
-        return WarehouseError(own["code"], own["message"], detail=detail, reached=reached)
     for pattern, candidate in _RULES.get(kind, ()):
         if re.search(pattern, message):
             code = candidate

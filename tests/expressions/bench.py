@@ -120,7 +120,9 @@ class Bench:
         result = translate_result(tree, "duckdb", Environment(), SETTINGS, target)
         assert tree.sql() == before
         if kind.startswith("_"):
-            return f"list_transform({result.sql('duckdb')}, lambda v: v)", source.name
+            if kind == "_numeric":
+                return f"list_transform({result.sql('duckdb')}, lambda v: v)", source.name
+            return casts.element_texts(Value(result, target)).sql("duckdb"), source.name
         if kind == "numeric":
             return result.sql("duckdb"), source.name
         shown = casts.text(Value(result, target), output=True)

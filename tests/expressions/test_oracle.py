@@ -52,6 +52,7 @@ SCALARS = [
         "numbers",
         "dates",
         "formats",
+        "arrays",
         "windows",
         "tools",
     )

@@ -46,6 +46,7 @@ _STRUCTURE = frozenset(
         exp.PercentileCont,
         exp.PercentileDisc,
         exp.Rollup,
+        exp.Slice,
         exp.Star,
         exp.Table,
         exp.TableAlias,

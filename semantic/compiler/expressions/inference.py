@@ -174,10 +174,13 @@ class Types:
         return element if element.is_array else PostgresType("_" + element.name)
 
     def bracket(self, node: exp.Expr) -> PostgresType:
-        """An array's element."""
-        if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Slice):
-            raise UnsupportedError("array slices are not supported", position=position(node))
-        return self.of(node.this).element
+        """An array's element, or a slice of it."""
+        if len(node.expressions) != 1:
+            raise UnsupportedError("such subscripts are not supported", position=position(node))
+        kind = self.of(node.this)
+        if not kind.is_array:
+            raise UnsupportedError("subscripts are supported for arrays only")
+        return kind if isinstance(node.expressions[0], exp.Slice) else kind.element
 
 
 def plain_arguments(call: Call) -> tuple[exp.Expr, ...]:

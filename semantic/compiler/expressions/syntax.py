@@ -11,14 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
 
 from semantic.compiler.api import SessionSettings
 
 _KEPT_PLAIN = (
     "AGE",
+    "ARRAY_APPEND",
+    "ARRAY_CAT",
+    "ARRAY_DIMS",
     "ARRAY_LENGTH",
     "ARRAY_POSITION",
+    "ARRAY_PREPEND",
+    "ARRAY_REMOVE",
+    "CARDINALITY",
     "DATE",
     "DATE_BIN",
     "DATE_PART",
@@ -52,6 +59,8 @@ def keep_plain() -> None:
     for name in _KEPT_PLAIN:
         PostgresParser.FUNCTIONS.pop(name, None)
         PostgresParser.FUNCTION_PARSERS.pop(name, None)
+    # Otherwise subscripts are counted from 0 where the parser can tell that they are integers.
+    Postgres.INDEX_OFFSET = 0
 
 
 keep_plain()

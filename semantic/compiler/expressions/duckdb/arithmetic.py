@@ -1,4 +1,4 @@
-"""Operators: arithmetic of numbers, dates and intervals, concatenation, bits, arrays."""
+"""Operators: arithmetic of numbers, dates and intervals, concatenation, bits."""
 
 from __future__ import annotations
 
@@ -350,50 +350,6 @@ def interval(_translator: Translator, node: exp.Expr) -> Value:
     return Value(literals.interval(parts), INTERVAL)
 
 
-def array(translator: Translator, node: exp.Expr) -> Value:
-    """ARRAY[...]."""
-    kind = translator.types.of(node)
-    items = node.expressions
-    if len(items) == 1 and isinstance(items[0], exp.Query):
-        found = translator.value(items[0]).node
-        return Value(exp.Array(expressions=[found]), kind)
-    if any(translator.types.of(item).is_array for item in items):
-        raise UnsupportedError("arrays of more than one dimension are not supported on DuckDB")
-    values = [translator.coerced(item, kind.element) for item in items]
-    if kind.name == "_numeric":
-        return _numbers(values, kind)
-    made = call("list_value", *(value.node for value in values))
-    return Value(cast(made, duckdb_type(kind)), kind)
-
-
-def _numbers(values: list[Value], kind: PostgresType) -> Value:
-    """An array of numbers; of different scales, each has its own decimals in the array's text."""
-    unified = numeric.alike(values) or [
-        replace(value, node=numeric.number_of(numeric.text_of(value))) for value in values
-    ]
-    made = call("list_value", *(value.node for value in unified))
-    scales = {numeric.fixed_scale(value) for value in values}
-    if None not in scales and len(scales) == 1:
-        return Value(made, kind)
-    return Value(made, kind, text=call("list_value", *(numeric.text_of(each) for each in values)))
-
-
-def element(translator: Translator, node: exp.Expr) -> Value:
-    """``array[n]``. The parser has counted n from 0, as its own trees do."""
-    subject = translator.value(node.this)
-    if subject.text is not None:
-        raise UnsupportedError("elements of arrays of such numbers are not supported on DuckDB")
-    if not subject.type.is_array:
-        raise UnsupportedError("subscripts are supported for arrays only")
-    index = node.expressions[0]
-    if isinstance(index, exp.Literal) and index.this.isdigit():
-        place: exp.Expr = number(int(index.this) + 1)
-    else:
-        raise UnsupportedError("array subscripts that are not numbers are not supported")
-    template = "CASE WHEN _2 < 1 THEN NULL ELSE list_extract(_1, _2) END"
-    return Value(sql(template, subject.node, place), translator.types.of(node))
-
-
 def inverted(translator: Translator, node: exp.Expr) -> Value:
     """``~`` of an integer."""
     kind = translator.types.of(node)
@@ -405,6 +361,4 @@ OPERATORS: dict[type[exp.Expr], Callable[[Translator, exp.Expr], Value]] = {
     exp.Neg: negative,
     exp.BitwiseNot: inverted,
     exp.Interval: interval,
-    exp.Array: array,
-    exp.Bracket: element,
 }

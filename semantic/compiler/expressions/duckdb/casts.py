@@ -157,7 +157,10 @@ def convert(
             and target.element.name in _SAFE_ELEMENTS.get(source.element.name, ())
         ):
             return Value(cast(value.node, duckdb_type(target)), target)
-        raise _refused(value, target)
+        if source.is_array and target.is_array and explicit:
+            return _elements(value, target, folds=folds)
+        if not source.is_array or target.name not in STRINGS:
+            raise _refused(value, target)
     if target.name in STRINGS:
         return _modified(Value(text(value), PostgresType(target.name)), target)
     if target.name == "timestamptz" and source.name in ("date", "timestamp"):
@@ -176,6 +179,38 @@ _SAFE_ELEMENTS = {
     "text": ("varchar",),
     "date": ("timestamp",),
 }
+
+
+def _elements(value: Value, target: PostgresType, *, folds: bool) -> Value:
+    """An array cast element by element."""
+    if "numeric" in (value.type.element.name, target.element.name):
+        raise _refused(value, target)
+    item = Value(exp.Column(this=exp.Identifier(this="cw_v", quoted=False)), value.type.element)
+    made = convert(item, target.element, folds=folds)
+    return Value(sql("list_transform(_1, lambda v: _2)", value.node, made.node), target)
+
+
+# An element that could be taken for something else stands in quotes.
+_ARRAY_TEXT = """CASE WHEN _1 IS NOT NULL THEN
+  concat('{', array_to_string(list_transform(_1, lambda v: CASE
+    WHEN v IS NULL THEN 'NULL'
+    WHEN v = '' OR lower(v) = 'null' OR regexp_matches(v, '[{},"\\\\ \\t\\n\\r\\f\\x0b]')
+    THEN concat('"', replace(replace(v, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'), '"')
+    ELSE v END), ','), '}') END"""
+
+
+def element_texts(value: Value) -> exp.Expr:
+    """An array's elements as they are sent to a client, a list of texts."""
+    name = value.type.element.name
+    if name in ("text", "varchar"):
+        return value.node
+    if value.text is not None:
+        return value.text
+    if name in (*INTEGERS, "uuid", "numeric"):
+        return cast(value.node, "VARCHAR[]")
+    item = exp.Column(this=exp.Identifier(this="cw_v", quoted=False))
+    made = text(Value(item, PostgresType(name)), output=True)
+    return sql("list_transform(_1, lambda v: _2)", value.node, made)
 
 
 def _refused(value: Value, target: PostgresType) -> UnsupportedError:
@@ -245,6 +280,8 @@ def text(value: Value, *, output: bool = False) -> exp.Expr:
         return cast(node, "VARCHAR")
     if name == "interval":
         return sql(_INTERVAL_TEXT, node)
+    if kind.is_array:
+        return sql(_ARRAY_TEXT, element_texts(value))
     raise _refused(value, TEXT)
 
 

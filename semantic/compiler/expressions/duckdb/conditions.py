@@ -310,7 +310,12 @@ def array_condition(translator: Translator, node: exp.Expr) -> Value:
         return Value(call("list_has_any", left.node, right.node), BOOL)
     if isinstance(node, exp.ArrayContainedBy):
         left, right = right, left
-    return Value(call("list_has_all", left.node, right.node), BOOL)
+    if isinstance(right.node, exp.Cast) and right.node.find(exp.Null) is None:
+        return Value(call("list_has_all", left.node, right.node), BOOL)
+    # A missing element is equal to none.
+    text = """CASE WHEN _1 IS NOT NULL AND _2 IS NOT NULL
+      THEN list_has_all(_1, _2) AND list_count(_2) = len(_2) END"""
+    return Value(sql(text, left.node, right.node), BOOL)
 
 
 def _case(translator: Translator, node: exp.Expr) -> Value:

@@ -13,6 +13,7 @@ from semantic.compiler.expressions.duckdb.aggregates import (
     AGGREGATES,
 )
 from semantic.compiler.expressions.duckdb.arithmetic import OPERATORS
+from semantic.compiler.expressions.duckdb.arrays import ARRAYS, array, element
 from semantic.compiler.expressions.duckdb.build import call, cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
 from semantic.compiler.expressions.duckdb.dates import DATES
@@ -75,6 +76,8 @@ _NODES: dict[type[exp.Expr], NodeRule] = {
     exp.Paren: parenthesised,
     exp.Cast: explicit_cast,
     exp.Collate: _collated,
+    exp.Array: array,
+    exp.Bracket: element,
     **dict.fromkeys(SESSION_NODES, _session),
     **dict.fromkeys((exp.Subquery, exp.Select, exp.Union, exp.Except, exp.Intersect), subquery),
     **CONDITIONS,
@@ -86,6 +89,7 @@ _FUNCTIONS: dict[str, FunctionRule] = {
     **NUMBERS,
     **DATES,
     **INTERVALS,
+    **ARRAYS,
     **AGGREGATES,
 }
 SUPPORTED_FUNCTIONS = frozenset(_FUNCTIONS)

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb import casts, patterns
 from semantic.compiler.expressions.duckdb.build import call as build_call
-from semantic.compiler.expressions.duckdb.build import cast, sql, string
+from semantic.compiler.expressions.duckdb.build import sql, string
 from semantic.compiler.expressions.duckdb.rules import (
     arguments,
     by_type,
@@ -165,25 +165,7 @@ def _string_to_array(translator: Translator, call: Call, resolved: Resolved) -> 
     return Value(sql(text, *items), _TEXT_ARRAY)
 
 
-def _array_to_string(translator: Translator, call: Call, _resolved: Resolved) -> Value:
-    array = translator.value(call.arguments[0])
-    separator = translator.typed(call.arguments[1], TEXT)
-    element = array.type.element.name
-    if element not in ("text", "varchar", "int2", "int4", "int8", "uuid"):
-        raise UnsupportedError(f"array_to_string of {element} arrays is not supported on DuckDB")
-    texts = array.node if element in ("text", "varchar") else cast(array.node, "VARCHAR[]")
-    if len(call.arguments) == 3:
-        null = translator.typed(call.arguments[2], TEXT)
-        texts = sql("list_transform(_1, lambda v: coalesce(v, _2))", texts, null)
-    return Value(
-        sql("CASE WHEN _1 IS NOT NULL THEN coalesce(array_to_string(_1, _2), '') END",
-            texts, separator),
-        TEXT,
-    )  # fmt: skip
-
-
 STRINGS: dict[str, FunctionRule] = {
-    "array_to_string": _array_to_string,
     "ascii": template("CASE WHEN _1 = '' THEN 0 ELSE unicode(_1) END"),
     "bit_length": template("CAST(strlen(_1) * 8 AS INTEGER)"),
     "btrim": template("trim(_1, ' ')", "trim(_1, _2)"),

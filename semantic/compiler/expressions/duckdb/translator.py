@@ -157,6 +157,8 @@ def parenthesised(translator: Translator, node: exp.Expr) -> Value:
 def explicit_cast(translator: Translator, node: exp.Expr) -> Value:
     """CAST and ``::``."""
     target = translator.types.of(node)
+    if isinstance(node.this, exp.Array) and not node.this.expressions and target.is_array:
+        return Value(cast(exp.Array(expressions=[]), duckdb_type(target)), target)
     inner = translator.value(node.this)
     if inner.type.name == "unknown" and inner.raw is None:
         return literals.null(target)
