@@ -46,22 +46,22 @@ class Client:
     """One connection that speaks the extended protocol, text format."""
 
     def __init__(self, dsn: str) -> None:
-        self._connection = psycopg.connect(dsn, autocommit=True)
+        self.connection = psycopg.connect(dsn, autocommit=True)
         self._zone = ""
 
     def use_zone(self, zone: str) -> None:
         if zone != self._zone:
-            self._connection.execute(f"SET TimeZone = '{zone}'".encode())
+            self.connection.execute(f"SET TimeZone = '{zone}'".encode())
             self._zone = zone
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()
 
     def ask(
         self, sql: str, values: tuple[str | None, ...] = (), oids: tuple[int, ...] = ()
     ) -> Answer:
         given = [None if value is None else value.encode() for value in values]
-        result = self._connection.pgconn.exec_params(sql.encode(), given, list(oids))
+        result = self.connection.pgconn.exec_params(sql.encode(), given, list(oids))
         if result.status != pq.ExecStatus.TUPLES_OK:
             return _error(result)
         width = range(result.nfields)
