@@ -26,7 +26,7 @@ from proxy.session.state import SessionState
 from proxy.sources import own_source
 from semantic.compiler import statements as sql
 from semantic.compiler.utility.tables import TableSource, source_of
-from semantic.errors import UnsupportedError
+from semantic.errors import SemanticError, UnsupportedError
 
 Current = Callable[[CubeQuery, Portal, Caller], Awaitable[tuple[CubeQuery, Caller]]]
 
@@ -121,15 +121,26 @@ class TableCommands:
                 return None
             if not engine.generation.may_touch(statement.text):
                 return None
-            query = await engine.prepare(statement.text, oids, caller)
-        elif source.query.lstrip()[:6].lower() == "values" and not await asyncio.to_thread(
+            await self._check_reads_no_cube(statement, oids)
+            return None
+        if source.query.lstrip()[:6].lower() == "values" and not await asyncio.to_thread(
             engine.generation.names_relation, source.query
         ):
             # A cube's name inside a string; DEFAULT is for PostgreSQL alone to read.
             return None
-        else:
-            query = await engine.prepare(source.query, oids, caller)
+        query = await engine.prepare(source.query, oids, caller)
         return query if isinstance(query, CubeQuery) else None
+
+    async def _check_reads_no_cube(self, statement: sql.TableChange, oids: Sequence[int]) -> None:
+        """Raises 0A000 for a change that looks into a cube."""
+        try:
+            await self._engine.prepare(statement.text, oids, self._state.caller())
+        except SemanticError as error:
+            raise UnsupportedError(
+                f"{statement.verb} of a temporary table that reads a cube is not supported",
+                hint="Put what it needs from the cube into another temporary table first.",
+                position=error.position,
+            ) from None
 
     async def _refuse_execute(self, statement: sql.TableChange) -> None:
         words = statement.text.lower().split()
@@ -166,12 +177,11 @@ class TableCommands:
     ) -> CatalogQuery:
         """What PostgreSQL says of the whole statement, with positions in the client's text."""
         caller = self._state.caller()
-        before = f"{source.head}\n"
-        text = f"{before}{query.analysed.text}\n{source.tail}"
+        text = f"{source.head}\n{query.analysed.text}\n{source.tail}"
         try:
             answer = await self._engine.analyse(text, oids, caller)
         except CatalogError as error:
-            raise _moved(error, len(before), query) from None
+            raise _moved(error, source, query) from None
         fields = tuple(relayed_field(*column) for column in answer.columns)
         return CatalogQuery(text, fields, tuple(answer.parameter_oids))
 
@@ -228,7 +238,7 @@ class TableCommands:
         query, caller = await self._current(query, portal, self._state.caller())
         if statement.verb == "INSERT":
             return await self._insert(portal, source, query, caller)
-        made = await self._make(source.head, query)
+        made = await self._make(source, query)
         exists = any(notice.get("C") == _EXISTS for notice in made.notices)
         self._notice(made.notices)
         if exists or not source.with_data:
@@ -236,15 +246,14 @@ class TableCommands:
         rows = await self._copy(statement.names[0][1], portal, query, caller)
         return Done(f"SELECT {rows}")
 
-    async def _make(self, head: str, query: CubeQuery) -> PrivateResult:
+    async def _make(self, source: TableSource, query: CubeQuery) -> PrivateResult:
         """Make a table for a query's rows, empty."""
         nothing: tuple[bytes | None, ...] = (None,) * len(query.parameter_oids)
-        before = f"{head}\n"
-        text = f"{before}{query.analysed.text}\nWITH NO DATA"
+        text = f"{source.head}\n{query.analysed.text}\nWITH NO DATA"
         try:
             return await self._state.temporary.define(text, query.parameter_oids, (), nothing)
         except CatalogError as error:
-            raise _moved(error, len(before), query) from None
+            raise _moved(error, source, query) from None
 
     async def _copy(self, name: str, portal: Portal, query: CubeQuery, caller: Caller) -> int:
         """Put a query's rows into a table; how many."""
@@ -265,7 +274,8 @@ class TableCommands:
         stage = self._free_name()
         places = range(1, len(query.fields) + 1)
         names = ", ".join(f"c{place}" for place in places)
-        await self._make(f"CREATE TEMPORARY TABLE pg_temp.{stage} ({names}) AS", query)
+        head = f"CREATE TEMPORARY TABLE pg_temp.{stage} ({names}) AS"
+        await self._make(TableSource(source.query, head), query)
         await self._copy(stage, portal, query, caller)
         targets = await self._engine.analyse(
             f"{source.head} VALUES ({', '.join(f'${place}' for place in places)})",
@@ -312,10 +322,15 @@ def _as_literal(name: str, source: int, target: int) -> str:
     return f"{name}::pg_catalog.{identifier(kind)}"
 
 
-def _moved(error: CatalogError, before: int, query: CubeQuery) -> CatalogError:
-    """An error of a text that has the query's ``before`` characters behind its start."""
+def _moved(error: CatalogError, source: TableSource, query: CubeQuery) -> CatalogError:
+    """An error of a head, a line break and the analysed query, at its place in the statement."""
     position = error.position
-    if position is None or not 0 < position - before <= len(query.analysed.text):
-        fields = {code: value for code, value in error.fields.items() if code != "P"}
-        return CatalogError.from_fields(fields)
-    return error.moved(query.analysed.client_position(position - before))
+    before = len(source.head) + 1
+    if position is None:
+        return error
+    if position < before and source.head_start is not None:
+        return error.moved(position + source.head_start)
+    if before < position <= before + len(query.analysed.text):
+        return error.moved(query.analysed.client_position(position - before))
+    fields = {code: value for code, value in error.fields.items() if code != "P"}
+    return CatalogError.from_fields(fields)

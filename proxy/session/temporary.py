@@ -189,15 +189,28 @@ class TemporaryTables:
     ) -> PrivateResult:
         """See ``OwnBackend``. Raises 53400 beyond the limits."""
         backend = await self.ready()
-        run = backend.open(sql, parameter_oids, parameter_formats, parameters, result_formats)
-        if not may_change(sql):
-            result = await run
-        else:
-            async with self.watched(backend):
-                result = await run
-            # EXPLAIN ANALYZE says nothing of the rows that it has written.
-            await self.check_limits("" if result.tag == "EXPLAIN" else result.tag)
+        run = self._write if may_change(sql) else PrivateBackend.open
+        result = await run(
+            backend, sql, parameter_oids, parameter_formats, parameters, result_formats
+        )
         self._results.add(result)
+        return result
+
+    async def _write(
+        self,
+        backend: PrivateBackend,
+        sql: str,
+        parameter_oids: Sequence[int] = (),
+        parameter_formats: Sequence[int] = (),
+        parameters: Sequence[bytes | None] = (),
+        result_formats: Sequence[int] = (),
+    ) -> PrivateResult:
+        async with self.watched(backend):
+            result = await backend.open(
+                sql, parameter_oids, parameter_formats, parameters, result_formats
+            )
+        # EXPLAIN ANALYZE says nothing of the rows that it has written.
+        await self.check_limits("" if result.tag == "EXPLAIN" else result.tag)
         return result
 
     async def define(
@@ -209,7 +222,9 @@ class TemporaryTables:
     ) -> PrivateResult:
         """Run a statement that makes, changes or drops tables."""
         self._changed = True
-        result = await self.open(sql, parameter_oids, parameter_formats, parameters)
+        result = await self._write(
+            await self.ready(), sql, parameter_oids, parameter_formats, parameters
+        )
         await self.refresh()
         return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -18,7 +18,9 @@ SCHEMA = FIXTURES / "corpus" / "schema.sql"
 USER, DATABASE = "bi", "shop"
 
 
-def start_shop(folder: Path, arguments: Sequence[str] = ()) -> RunningServer:
+def start_shop(
+    folder: Path, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> RunningServer:
     """Our server over a DuckDB file with the shop's rows, with the shop's database and login."""
     warehouse = folder / "shop.duckdb"
     with duckdb.connect(str(warehouse)) as connection:
@@ -33,7 +35,7 @@ def start_shop(folder: Path, arguments: Sequence[str] = ()) -> RunningServer:
     }
     path = folder / "cubewire.yml"
     path.write_text(json.dumps(configuration))
-    return start_server(["--config", str(path), *arguments])
+    return start_server(["--config", str(path), *arguments], environment)
 
 
 def shop_target(server: RunningServer) -> Target:

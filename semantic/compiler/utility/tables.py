@@ -37,12 +37,14 @@ class TableSource:
         head: what has to stand before a query to do the same with its rows.
         tail: what has to stand after it: ON CONFLICT, RETURNING.
         with_data: False for WITH NO DATA.
+        head_start: where in the statement's text ``head`` stands; None where it is of our making.
     """
 
     query: str
     head: str
     tail: str = ""
     with_data: bool = True
+    head_start: int | None = None
 
 
 def may_change(text: str) -> bool:
@@ -240,7 +242,7 @@ def _source_of_create(text: str) -> TableSource | None:
     elif words == ["with", "no", "data"]:
         end, with_data = last[0].start, False
     query_text = _blank(text[:start]) + text[start:end]
-    return TableSource(query_text, text[:start], with_data=with_data)
+    return TableSource(query_text, text[:start], with_data=with_data, head_start=0)
 
 
 def _source_of_insert(text: str) -> TableSource | None:
@@ -271,7 +273,7 @@ def _source_of_insert(text: str) -> TableSource | None:
     middle = reader.token.start
     end = _end_of_source(reader)
     query_text = text[:start] + _blank(text[start:middle]) + text[middle:end]
-    return TableSource(query_text, text[start:middle], text[end:])
+    return TableSource(query_text, text[start:middle], text[end:], head_start=start)
 
 
 def _end_of_source(reader: Reader) -> int:
