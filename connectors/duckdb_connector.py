@@ -24,6 +24,7 @@ import duckdb
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_reader import Chunk, DuckDBReader
+from connectors.duckdb_small import SmallStatements
 from connectors.duckdb_stream import DuckDBBatchStream, DuckDBStatement
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
 from connectors.errors import WarehouseError, checked_text, stop_error
@@ -90,6 +91,7 @@ class DuckDBConnector:
         self._spill: Path | None = None
         self._idle: list[DuckDBReader] = []
         self._statements: set[DuckDBStatement] = set()
+        self._small = SmallStatements()
         self._closed = False
 
     async def start(self) -> None:
@@ -247,7 +249,9 @@ class DuckDBConnector:
         else:
             options = self._options
             reader = DuckDBReader(
-                database.cursor(), read_only_file=options.path != MEMORY and options.read_only
+                database.cursor(),
+                read_only_file=options.path != MEMORY and options.read_only,
+                small=self._small,
             )
         statement = DuckDBStatement(reader, workers, self._take_back)
         self._statements.add(statement)

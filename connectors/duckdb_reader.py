@@ -13,6 +13,13 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from connectors.duckdb_small import (
+    MOST_ROWS,
+    MOST_SECONDS,
+    SmallStatement,
+    SmallStatements,
+    small_batch,
+)
 from connectors.errors import WarehouseError
 
 # DuckDB's vector size: the smallest piece it hands out without cutting.
@@ -44,8 +51,15 @@ class StoppedError(Exception):
 class DuckDBReader:
     """A connection to the database with at most one open result."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, *, read_only_file: bool) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        read_only_file: bool,
+        small: SmallStatements | None = None,
+    ) -> None:
         self.connection = connection
+        self._small = SmallStatements() if small is None else small
         self.stopping = False
         self._in_transaction = False
         self._needs_transaction = not read_only_file
@@ -57,26 +71,69 @@ class DuckDBReader:
         self, sql: str, values: Sequence[object], time_zone: str
     ) -> duckdb.DuckDBPyRelation:
         """Bind one SELECT; anything else is refused, a second lock behind the allow-list."""
+        self._set_up(time_zone)
+        return self._bind(self._parse(sql), values)
+
+    def _set_up(self, time_zone: str) -> None:
         if not self._time_zone:
             self.connection.execute(f"SET streaming_buffer_size = '{STREAM_BUFFER}'")
         if time_zone != self._time_zone:
             self.connection.execute(f"SET TimeZone = '{time_zone.replace(chr(39), chr(39) * 2)}'")
             self._time_zone = time_zone
+
+    def _parse(self, sql: str) -> duckdb.Statement:
         statements = self.connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
             raise WarehouseError(
                 "42501", "only a single SELECT statement may be run", reached=False
             )
+        return statements[0]
+
+    def _begin(self) -> None:
         if self._needs_transaction:
             self.connection.execute("BEGIN TRANSACTION READ ONLY")
             self._in_transaction = True
         self._check()
-        return self.connection.sql(statements[0], params=list(values) or None)
+
+    def _bind(
+        self, statement: duckdb.Statement, values: Sequence[object]
+    ) -> duckdb.DuckDBPyRelation:
+        self._begin()
+        return self.connection.sql(statement, params=list(values) or None)
 
     def open(self, sql: str, values: Sequence[object], time_zone: str) -> Chunk:
         """Start the statement and read its first rows, so that a small result needs one step."""
-        relation = self.prepare(sql, values, time_zone)
+        self._set_up(time_zone)
+        known = self._small.find(sql)
+        if known is not None:
+            chunk = self._open_small(known, values)
+            if chunk is not None:
+                return chunk
+            self._small.forget(sql)
+        started = time.perf_counter()
+        statement = self._parse(sql)
+        relation = self._bind(statement, values)
         self._check()
+        chunk = self._open_relation(relation)
+        rows = 0 if chunk.batch is None else chunk.batch.num_rows
+        quick = time.perf_counter() - started < MOST_SECONDS
+        if chunk.finished and rows <= MOST_ROWS and quick:
+            self._small.add(sql, statement, chunk.schema, relation.types)
+        return chunk
+
+    def _open_small(self, known: SmallStatement, values: Sequence[object]) -> Chunk | None:
+        """Read the whole result; None where it has become another than it was."""
+        self._begin()
+        connection = self.connection
+        connection.execute(known.statement, list(values) or None)
+        rows = connection.fetchmany(MOST_ROWS + 1)
+        self._check()
+        types = [column[1] for column in connection.description or ()]
+        batch = small_batch(known, rows, types) if len(rows) <= MOST_ROWS else None
+        self.end()
+        return None if batch is None else Chunk(known.schema, batch if rows else None, True)
+
+    def _open_relation(self, relation: duckdb.DuckDBPyRelation) -> Chunk:
         self._reader = relation.to_arrow_reader(VECTOR_ROWS)
         self._schema = self._reader.schema
         chunk = self.next(1)
