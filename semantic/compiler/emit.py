@@ -404,7 +404,8 @@ class _Emitter:
         if source.model_condition is not None:
             model = copied(source.model_condition)
             condition = all_of([model] if condition is None else [model, condition])
-        return first, [*joins, joined(source.kind, right_first, right_joins, condition)]
+        made = joined(source.kind, right_first, right_joins, condition, self._dialect)
+        return first, [*joins, made]
 
     def _relation(self, relation: Relation) -> exp.Expr:
         if isinstance(relation, Scan):

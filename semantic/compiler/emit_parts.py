@@ -12,7 +12,15 @@ from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import ParameterUse, ResultColumn
 from semantic.compiler.names import Names
 from semantic.compiler.plan import MEASURE_TABLE, Cte, OrderKey, Scan, Select
-from semantic.compiler.trees import column, copied, enclose, identifier, table_of
+from semantic.compiler.trees import (
+    all_of,
+    column,
+    conjuncts,
+    copied,
+    enclose,
+    identifier,
+    table_of,
+)
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -190,9 +198,15 @@ def ordered(node: exp.Expr, key: OrderKey) -> exp.Ordered:
 
 
 def joined(
-    kind: str, first: exp.Expr, others: list[exp.Expr], condition: exp.Expr | None
+    kind: str,
+    first: exp.Expr,
+    others: list[exp.Expr],
+    condition: exp.Expr | None,
+    dialect: str,
 ) -> exp.Join:
     """A join with a table, or with a table and what is joined to it first."""
+    if kind == "FULL" and condition is not None and dialect == "postgres":
+        condition = hashable(condition)
     if others:
         inner = first.copy()
         inner.set("joins", others)
@@ -219,6 +233,24 @@ def aggregates_in(plan: Select) -> bool:
         or any(table_of(item) == MEASURE_TABLE for item in node.find_all(exp.Column))
         for node in nodes
     )
+
+
+def hashable(condition: exp.Expr) -> exp.Expr:
+    """A condition of null-safe equalities as one that PostgreSQL can make a FULL JOIN of.
+
+    It joins by equality only, and arrays are equal where both elements are NULL.
+    """
+    parts = conjuncts(condition)
+    if not any(isinstance(part, exp.NullSafeEQ) for part in parts):
+        return condition
+    return all_of([_as_arrays(part) for part in parts]) or condition
+
+
+def _as_arrays(node: exp.Expr) -> exp.Expr:
+    if not isinstance(node, exp.NullSafeEQ):
+        return copied(node)
+    left, right = (exp.Array(expressions=[copied(side)]) for side in (node.this, node.expression))
+    return exp.EQ(this=left, expression=right)
 
 
 def final_names(columns: tuple[ResultColumn, ...]) -> list[str]:

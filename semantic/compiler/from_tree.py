@@ -141,6 +141,7 @@ class Joined:
         node: where it stands in the client's text.
         links: joins of the model that the text asks for by ``__cubeJoinField``.
         chain: how the model joins what CROSS JOIN connects; None for a plain product.
+        facts: what is aggregated apart where CROSS JOIN connects several facts.
     """
 
     left: Tree
@@ -152,6 +153,7 @@ class Joined:
     node: exp.Expr | None = None
     links: tuple[ModelJoin, ...] = ()
     chain: tuple[ChainStep, ...] | None = None
+    facts: tuple[FactTree, ...] = ()
 
     @property
     def columns(self) -> list[VisibleColumn]:
@@ -202,6 +204,23 @@ class ChainStep:
         if self.link is None or self.start is None:
             return "CROSS"
         return "INNER" if self.link.is_inner(self.start) else "LEFT"
+
+
+@dataclass(frozen=True, slots=True)
+class FactTree:
+    """A cube and the cubes that it reaches by to-one joins.
+
+    Attributes:
+        root: the cube whose rows are aggregated.
+        chain: the root, and what is joined to it.
+    """
+
+    root: CubeSource
+    chain: tuple[ChainStep, ...]
+
+    def reaches(self, source: Source) -> bool:
+        """Whether each of the root's rows has one row of that source at most."""
+        return any(source is item for step in self.chain for item in leaves(step.tree))
 
 
 @dataclass(eq=False, slots=True)

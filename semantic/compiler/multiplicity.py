@@ -31,7 +31,8 @@ def row_multiplied_by(
     of a join.
     """
     tree = from_clause.tree
-    if tree is None:
+    if tree is None or from_clause.facts:
+        # Each of several facts is aggregated over its own rows.
         return None
     pending = [other for other in leaves(tree) if other is not source]
     equal = [pair for item in conjuncts(where) for pair in _equalities(item, resolver)]

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.cube_source import CubeSource
-from semantic.compiler.from_tree import ChainStep, Joined, Leaf, RenamedJoin, Tree, joins_of, leaves
+from semantic.compiler.from_tree import (
+    ChainStep,
+    FactTree,
+    Joined,
+    Leaf,
+    RenamedJoin,
+    Tree,
+    joins_of,
+    leaves,
+)
 from semantic.compiler.model_joins import ModelJoin, direct_joins, distant_joins, names_of
 from semantic.compiler.positions import position_of
 from semantic.compiler.scope import QuerySource, Source
@@ -40,7 +49,9 @@ def _bind(tree: Tree, linked: Linked, together: Linked) -> None:
     elif isinstance(tree, Joined):
         parts = list(_parts(tree, together))
         if len(parts) > 1:
-            tree.chain = _Chain(parts, tree.node, linked).make()
+            chain = _Chain(parts, tree.node, linked)
+            tree.facts = chain.facts()
+            tree.chain = chain.make(required=not tree.facts)
         else:
             parts = [tree.left, tree.right]
         for part in parts:
@@ -132,6 +143,11 @@ class _Edge:
         return self.ends[1] if part == self.ends[0] else self.ends[0]
 
 
+def _is_to_one(edge: _Edge, end: int) -> bool:
+    start = edge.start(end)
+    return edge.join is not None and start is not None and edge.join.determines(start)
+
+
 class _Chain:
     def __init__(self, parts: list[Tree], node: exp.Expr | None, linked: Linked) -> None:
         self._parts = parts
@@ -140,28 +156,45 @@ class _Chain:
         self._cubes = [[s for s in leaves(p) if isinstance(s, CubeSource)] for p in parts]
         self._around = frozenset(c.root.name for cubes in self._cubes for c in cubes)
 
-    def make(self) -> tuple[ChainStep, ...]:
         for part, cubes in zip(self._parts, self._cubes, strict=True):
             if not cubes:
                 raise self._refuse_subquery(part)
-        edges = self._edges()
+        self._edges = self._find_edges()
+        self._refuse_unjoined()
+
+    def make(self, *, required: bool) -> tuple[ChainStep, ...] | None:
+        """The parts in an order in which the model joins them."""
         for root in range(len(self._parts)):
-            order = self._from(root, edges)
-            if order is not None:
-                self._refuse_moved_lateral(order)
-                return tuple(order[index] for index in order)
-        facts = [
-            self._shown(index)
-            for index in range(len(self._parts))
-            if not any(edge.leads(edge.other(index)) for edge in edges if index in edge.ends)
-        ]
-        raise UnsupportedError(
-            f"a CROSS JOIN over several facts ({', '.join(facts)}) is not supported",
-            hint="Aggregate each of them in a grouped subquery and join those.",
-            position=position_of(self._node),
+            steps = self._from(root, lambda edge, end: edge.leads(end))
+            if len(steps) == len(self._parts):
+                self._refuse_moved_lateral(steps)
+                return tuple(steps.values())
+        if required:
+            raise several_facts([self._shown(index) for index in self._roots()], self._node)
+        return None
+
+    def facts(self) -> tuple[FactTree, ...]:
+        """Each cube with those that it reaches, if several of them are reached by none."""
+        alone = [part.source for part in self._parts if isinstance(part, Leaf)]
+        roots = [source for source in alone if isinstance(source, CubeSource)]
+        if len(roots) < len(self._parts) or any(edge.join is None for edge in self._edges):
+            return ()
+        if len(self._roots()) < 2:
+            return ()
+        return tuple(
+            FactTree(root, tuple(self._from(index, _is_to_one).values()))
+            for index, root in enumerate(roots)
         )
 
-    def _edges(self) -> list[_Edge]:
+    def _roots(self) -> list[int]:
+        """The parts that no other part has at most one row of."""
+        return [
+            index
+            for index in range(len(self._parts))
+            if not any(_is_to_one(e, e.other(index)) for e in self._edges if index in e.ends)
+        ]
+
+    def _find_edges(self) -> list[_Edge]:
         """One join for each part but one, so that they all hang together."""
         count = len(self._parts)
         edges: list[_Edge] = []
@@ -209,31 +242,24 @@ class _Chain:
     def _distant(self, one: CubeSource, other: CubeSource) -> list[ModelJoin]:
         return distant_joins(one, other, self._around)
 
-    def _from(self, root: int, edges: list[_Edge]) -> dict[int, ChainStep] | None:
-        """The steps from one part along the declared directions; None if they miss a part."""
+    def _from(self, root: int, follows: Callable[[_Edge, int], bool]) -> dict[int, ChainStep]:
+        """The steps from one part over the joins that may be followed."""
         steps = {root: ChainStep(self._parts[root])}
         progress = True
         while progress:
             progress = False
-            for edge in edges:
+            for edge in self._edges:
                 for end in edge.ends:
                     other = edge.other(end)
-                    if end in steps and other not in steps and edge.leads(end):
+                    if end in steps and other not in steps and follows(edge, end):
                         start = edge.start(end)
                         steps[other] = ChainStep(self._parts[other], edge.join, start)
                         progress = True
-        if len(steps) < len(self._parts):
-            self._refuse_unjoined(edges)
-            return None
         return steps
 
-    def _refuse_unjoined(self, edges: list[_Edge]) -> None:
+    def _refuse_unjoined(self) -> None:
         """Refuse parts between which the model has no join at all."""
-        reached = {0}
-        for _ in edges:
-            for edge in edges:
-                if not reached.isdisjoint(edge.ends):
-                    reached.update(edge.ends)
+        reached = self._from(0, lambda edge, end: True)
         for index in range(len(self._parts)):
             if index not in reached:
                 raise no_join(self._shown(0), self._shown(index), self._node)
@@ -260,6 +286,16 @@ class _Chain:
     def _shown(self, part: int) -> str:
         names = [cube.relation_name for cube in self._cubes[part]]
         return names[0] if isinstance(self._parts[part], Leaf) else ", ".join(names)
+
+
+def several_facts(names: list[str], node: exp.Expr | None) -> SemanticError:
+    """The refusal to make rows of several facts."""
+    return UnsupportedError(
+        f"rows of several facts ({', '.join(names)}) are not supported",
+        hint="Group by columns that they share, or aggregate each of them in a grouped subquery "
+        "and join those.",
+        position=position_of(node),
+    )
 
 
 def no_join(left: str, right: str, node: exp.Expr | None) -> SemanticError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from semantic.compiler.aggregates import contains_aggregate
+from semantic.compiler.facts import check_facts
 from semantic.compiler.fan_out import FanOut
 from semantic.compiler.multiplicity import linked
 from semantic.compiler.name_scope import Scope
@@ -104,8 +105,10 @@ class BoundSelect:
                 resolver.resolve(count, ROWS)
         where = self._state.where
         self._state.from_clause.bind_products(
-            lambda one, other: linked(one, other, where, resolver)
+            lambda one, other: linked(one, other, where, resolver),
+            grouped=self._state.scope.grouped,
         )
+        check_facts(self._state)
         if not self.is_transparent:
             use_all(self)
         self._fan_out.check()
@@ -430,7 +433,8 @@ class BoundSelect:
 
     def build(self) -> Query:
         """See ``BoundQuery``."""
-        if self._state.distinct:
+        if self._state.distinct or self._state.from_clause.facts:
+            # All columns decide which rows there are.
             for index in range(len(self._state.items)):
                 self.demand(index)
         return build_select(self._state, self._fan_out)

@@ -10,6 +10,7 @@ from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.equalities import bare, null_safe
 from semantic.compiler.from_tree import (
     ChainStep,
+    FactTree,
     Joined,
     JoinKind,
     Leaf,
@@ -25,8 +26,9 @@ from semantic.compiler.model_joins import ModelJoin, direct_joins, distant_joins
 from semantic.compiler.name_scope import NamedItem, Scope
 from semantic.compiler.names import name_of, quoted
 from semantic.compiler.plan import Join, Relation
+from semantic.compiler.plan_facts import Fact, Facts
 from semantic.compiler.positions import position_of
-from semantic.compiler.products import Linked, ambiguous, bind_products, no_join
+from semantic.compiler.products import Linked, ambiguous, bind_products, no_join, several_facts
 from semantic.compiler.resolve import ROWS, Resolver
 from semantic.compiler.scope import (
     Source,
@@ -175,9 +177,20 @@ class FromClause:
                     if join.on is not None:
                         resolver.resolve(join.on, ROWS)
 
-    def bind_products(self, linked: Linked) -> None:
+    @property
+    def facts(self) -> tuple[FactTree, ...]:
+        """What is aggregated apart where the clause is a CROSS JOIN of several facts."""
+        return self.tree.facts if isinstance(self.tree, Joined) else ()
+
+    def bind_products(self, linked: Linked, *, grouped: bool) -> None:
         """Find what CROSS JOIN of cubes means; see ``products.bind_products``."""
         bind_products(self.tree, linked)
+        for join in joins_of(self.tree):
+            if not (grouped and join is self.tree):
+                if join.facts and join.chain is None:
+                    names = [fact.root.relation_name for fact in join.facts]
+                    raise several_facts(names, join.node)
+                join.facts = ()
 
     def _is_link(self, join: Joined, node: exp.Expr) -> bool:
         """Whether a condition asks for the model's join; if so, it is found and put aside."""
@@ -237,7 +250,8 @@ class _Build:
         self._links: dict[ModelJoin, exp.Expr] = {}
         for join in joins_of(tree):
             self._conditions[id(join)] = self._condition(join)
-            steps = [step.link for step in join.chain or () if step.link is not None]
+            chains = [join.chain or (), *(fact.chain for fact in join.facts)]
+            steps = [step.link for chain in chains for step in chain if step.link is not None]
             for link in (*join.links, *steps):
                 self._links[link] = link.condition()
 
@@ -253,6 +267,12 @@ class _Build:
             return tree.source.relation()
         if isinstance(tree, RenamedJoin):
             return self.relation(tree.tree)
+        if tree.facts:
+            facts = (
+                Fact(fact.root.alias, fact.root.relation_name, self._chain(tree, fact.chain))
+                for fact in tree.facts
+            )
+            return Facts(tuple(facts))
         if tree.chain is not None:
             return self._chain(tree, tree.chain)
         right = self.relation(tree.right)

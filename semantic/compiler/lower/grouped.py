@@ -58,14 +58,14 @@ class MainPart:
         self._uses: dict[str, MeasureUse] = {}
         self.key_names = tuple(self._key(node) for node in self.keys)
 
-    def column(self, node: exp.Expr, wanted: str) -> exp.Column:
+    def column(self, node: exp.Expr, wanted: str) -> exp.Expr:
         """A column that holds an expression over the groups."""
         name = self._columns.get(node)
         if name is None:
             name = self._columns[node] = self._names.take(wanted)
         return column(self.alias, name)
 
-    def measure(self, use: MeasureUse) -> exp.Column:
+    def measure(self, use: MeasureUse) -> exp.Expr:
         """A column that holds a measure that needs the groups' rows alone."""
         known = next((key for key, other in self._uses.items() if _same(other, use)), None)
         if known is None:
@@ -73,11 +73,11 @@ class MainPart:
             self._uses[known] = use
         return self.column(column(MEASURE_TABLE, known), use.name.rpartition(".")[2])
 
-    def key_column(self, place: int) -> exp.Column:
+    def key_column(self, place: int) -> exp.Expr:
         """The column of a grouping expression."""
         return column(self.alias, self.key_names[place])
 
-    def bit(self, place: int) -> exp.Column:
+    def bit(self, place: int) -> exp.Expr:
         """``GROUPING(key)``: 1 where the key does not group."""
         return self.column(exp.Grouping(expressions=[self.keys[place]]), f"{place + 1}:grouping")
 
