@@ -189,7 +189,8 @@ class _Emitter:
         raise TypeError(type(query).__name__)
 
     def _with(self, ctes: tuple[Cte, ...]) -> exp.With:
-        return with_clause((cte, self.query(cte.query)) for cte in ctes)
+        types = self._types.recursive
+        return with_clause((cte, self.query(cte.query, types(cte.key))) for cte in ctes)
 
     def _select(
         self,

@@ -11,7 +11,7 @@ from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import ParameterUse, ResultColumn
 from semantic.compiler.names import Names
-from semantic.compiler.plan import MEASURE_TABLE, Cte, OrderKey, Scan, Select
+from semantic.compiler.plan import MEASURE_TABLE, Cte, OrderKey, Scan, Select, query_columns
 from semantic.compiler.trees import (
     all_of,
     column,
@@ -99,16 +99,15 @@ def values_select(rows: Sequence[exp.Expr], names: Sequence[str]) -> exp.Select:
 
 def with_clause(ctes: Iterable[tuple[Cte, exp.Expr]]) -> exp.With:
     """WITH of queries by their names."""
-    return exp.With(
-        expressions=[
-            exp.CTE(
-                this=query,
-                alias=exp.TableAlias(this=identifier(cte.key)),
-                materialized=cte.materialized,
-            )
-            for cte, query in ctes
-        ]
-    )
+    found: list[exp.Expr] = []
+    recursive = False
+    for cte, query in ctes:
+        names = query_columns(cte.query) if cte.recursive else ()
+        columns = [identifier(name) for name in names]
+        alias = exp.TableAlias(this=identifier(cte.key), columns=columns)
+        found.append(exp.CTE(this=query, alias=alias, materialized=cte.materialized))
+        recursive = recursive or cte.recursive
+    return exp.With(expressions=found, recursive=recursive)
 
 
 def named_window(name: str, window: exp.Expr) -> exp.Expr:

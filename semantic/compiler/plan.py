@@ -415,10 +415,11 @@ class Cte(PlanNode):
     key: str
     query: Query
     materialized: bool | None = None
+    recursive: bool = False
 
     def describe(self) -> str:
         """One stable line."""
-        return f"with {self.key}"
+        return f"with {'recursive ' if self.recursive else ''}{self.key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class PlanTypes:
         self._measures: dict[str, MeasureUse] = {}
         self._subqueries: dict[str, Query] = {}
         self._ctes: dict[str, Query] = {}
+        self._recursive: dict[str, SetOperation] = {}
         self._known: dict[tuple[str, str], PostgresType] = {}
         self._scan_columns: dict[tuple[str, str], ScanColumn] = {}
         self._columns: dict[int, tuple[PostgresType, ...]] = {}
@@ -71,6 +72,8 @@ class PlanTypes:
                     self._scan_columns[(node.alias, item.name)] = item
         elif isinstance(node, Cte):
             self._ctes[node.key] = node.query
+            if node.recursive and isinstance(node.query, SetOperation):
+                self._recursive[node.key] = node.query
         elif isinstance(node, Subquery):
             self._subqueries[node.key] = node.query
         elif isinstance(node, Select):
@@ -141,6 +144,18 @@ class PlanTypes:
             self._kept.append(query)
         return known
 
+    def recursive(self, key: str) -> tuple[PostgresType, ...] | None:
+        """The types of a recursive WITH query, which are those of the part that does not read it.
+
+        None for other WITH queries. How many decimals the numbers of the other part have is not
+        known before they are computed.
+        """
+        union = self._recursive.get(key)
+        if union is None:
+            return None
+        left = self.query(union.left)
+        return tuple(QUOTIENT if kind.name == "numeric" else kind for kind in left)
+
     def _of_query(self, query: Query) -> tuple[PostgresType, ...]:
         if isinstance(query, With):
             return self.query(query.body)
@@ -171,6 +186,9 @@ class PlanTypes:
         if isinstance(relation, FunctionTable):
             kinds = set_columns(relation.function, relation.arguments, self)
             return dict(zip(relation.columns, kinds, strict=False)).get(name, INT8)
+        recursive = self.recursive(relation.cte) if isinstance(relation, CteReference) else None
+        if isinstance(relation, CteReference) and recursive is not None:
+            return recursive[query_columns(self._ctes[relation.cte]).index(name)]
         query = self._ctes[relation.cte] if isinstance(relation, CteReference) else None
         if isinstance(relation, Derived):
             query = relation.query

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from sqlglot import exp
 
@@ -15,19 +14,15 @@ from semantic.compiler.names import Names, name_of, quoted
 from semantic.compiler.plain_build import PlainBuilder
 from semantic.compiler.plain_columns import PlainColumns
 from semantic.compiler.plan import (
-    Cte,
     OrderKey,
     Query,
-    RowKey,
     SetOperation,
     Values,
-    With,
 )
 from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import ROWS, Resolver
 from semantic.compiler.scope import (
     BoundQuery,
-    MeasureColumn,
     QuerySource,
     Source,
     use_all,
@@ -38,6 +33,7 @@ from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, not_a_query, refuse_other_arguments, unsupported
 from semantic.compiler.temporary_source import TemporarySource, find_temporary
 from semantic.compiler.trees import column, identifier
+from semantic.compiler.with_queries import BoundCte, BoundWith, OwnRows
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension
 
@@ -45,94 +41,6 @@ _OPERATORS = {exp.Union: "union", exp.Intersect: "intersect", exp.Except: "excep
 _SET_CLAUSES = frozenset({"this", "expression", "distinct", "with_", "order", "limit", "offset"})
 _TABLE_CLAUSES = frozenset({"this", "db", "catalog", "alias", "joins", "only"})
 _SUBQUERY_CLAUSES = frozenset({"this", "alias", "joins", "with_", "order", "limit", "offset"})
-
-
-@dataclass(eq=False, slots=True)
-class BoundCte:
-    """A WITH query: bound once, built once, referred to any number of times."""
-
-    name: str
-    key: str
-    query: BoundQuery
-    column_names: tuple[str, ...]
-    materialized: bool | None
-    used: bool = False
-
-
-class BoundWith:
-    """A query under WITH; see ``BoundQuery``."""
-
-    def __init__(self, ctes: list[BoundCte], body: BoundQuery) -> None:
-        self._ctes = ctes
-        self._body = body
-        self.names = body.names
-
-    @property
-    def is_rows(self) -> bool:
-        """See ``BoundQuery``."""
-        return self._body.is_rows
-
-    def is_measure(self, index: int) -> bool:
-        """See ``BoundQuery``."""
-        return self._body.is_measure(index)
-
-    def measure(self, index: int) -> MeasureColumn | None:
-        """See ``BoundQuery``."""
-        return self._body.measure(index)
-
-    def demand(self, index: int) -> str:
-        """See ``BoundQuery``."""
-        return self._body.demand(index)
-
-    def hand_up(self, index: int) -> exp.Expr:
-        """See ``BoundQuery``."""
-        return self._body.hand_up(index)
-
-    def time_dimension(self, index: int) -> Dimension | None:
-        """See ``BoundQuery``."""
-        return self._body.time_dimension(index)
-
-    def hand_up_rows(self, index: int, *, repeated: bool) -> tuple[RowKey, ...]:
-        """See ``BoundQuery``."""
-        return self._body.hand_up_rows(index, repeated=repeated)
-
-    def repeated_by(self, index: int) -> str | None:
-        """See ``BoundQuery``."""
-        return self._body.repeated_by(index)
-
-    def is_settled(self, index: int, measure: int) -> bool:
-        """See ``BoundQuery``."""
-        return self._body.is_settled(index, measure)
-
-    def use(self, index: int) -> None:
-        """See ``BoundQuery``."""
-        self._body.use(index)
-
-    def evaluate(self, index: int, *, shared: bool) -> None:
-        """See ``BoundQuery``."""
-        self._body.evaluate(index, shared=shared)
-
-    @property
-    def multiplied_by(self) -> str | None:
-        """See ``BoundQuery``."""
-        return self._body.multiplied_by
-
-    def relation_key(self) -> RowKey | None:
-        """See ``BoundQuery``."""
-        return self._body.relation_key()
-
-    def unique_keys(self) -> Iterator[frozenset[int]]:
-        """See ``BoundQuery``."""
-        return self._body.unique_keys()
-
-    def build(self) -> Query:
-        """See ``BoundQuery``. Later WITH queries ask earlier ones for columns, so go first."""
-        body = self._body.build()
-        built: list[Cte] = []
-        for cte in reversed(self._ctes):
-            if cte.used:
-                built.append(Cte(cte.key, cte.query.build(), cte.materialized))
-        return With(tuple(reversed(built)), body) if built else body
 
 
 class BoundSetOperation(PlainColumns):
@@ -247,7 +155,7 @@ class QueryBinder:
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
-        self._ctes: list[Mapping[str, BoundCte]] = []
+        self._ctes: list[dict[str, BoundCte]] = []
 
     def bind(self, node: exp.Expr, parent: Scope | None) -> BoundQuery:
         """Bind any query."""
@@ -271,16 +179,38 @@ class QueryBinder:
         name = name_of(alias.this)
         if not isinstance(node.this, exp.Query):
             raise not_a_query(node.this)
+        columns = tuple(name_of(item) for item in alias.args.get("columns") or [])
         if recursive and any(
             table.name and name_of(table.this) == name for table in _tables(node.this)
         ):
-            raise unsupported("a recursive WITH query next to a cube", node)
-        columns = tuple(name_of(item) for item in alias.args.get("columns") or [])
+            return self._recursive_cte(node, name, columns, parent)
         query = self.bind(node.this, parent)
         # Several references may follow, which all mean the same rows.
         use_all(query)
         materialized = node.args.get("materialized")
         return BoundCte(name, self.statement.names.take(name), query, columns, materialized)
+
+    def _recursive_cte(
+        self, node: exp.CTE, name: str, columns: tuple[str, ...], parent: Scope | None
+    ) -> BoundCte:
+        """A WITH query that reads itself: its columns are those of the part that does not."""
+        union = node.this
+        if not isinstance(union, exp.Union) or union.args.get("with_") is not None:
+            raise unsupported("this form of a recursive WITH query", node)
+        left = self.bind(union.this, parent)
+        cte = BoundCte(
+            name,
+            self.statement.names.take(name),
+            OwnRows(left.names),
+            columns,
+            None,
+            recursive=True,
+        )
+        self._ctes[-1][name] = cte
+        right = self.bind(union.expression, parent)
+        cte.query = BoundSetOperation(self.statement, union, left, right)
+        use_all(cte.query)
+        return cte
 
     def _body(self, node: exp.Expr, parent: Scope | None) -> BoundQuery:
         if isinstance(node, exp.Select):
