@@ -11,7 +11,16 @@ from semantic.compiler.aggregate_trees import is_aggregate, row_reading
 from semantic.compiler.formulas import INPUT, Formula, Home, at_inputs
 from semantic.compiler.measure_cases import case_tree, choice_row, choice_tree
 from semantic.compiler.model_sql import ModelSql, path_of, unsupported
-from semantic.compiler.stages import Calculation, Choice, Inner, Leaf, is_staged, spec_of, stage
+from semantic.compiler.stages import (
+    Calculation,
+    Choice,
+    Inner,
+    Leaf,
+    in_warehouse,
+    is_staged,
+    spec_of,
+    stage,
+)
 from semantic.compiler.trees import column, enclose, identifier, is_column_of, rebuild
 from semantic.errors import UnsupportedError
 from semantic.model.members import Measure
@@ -73,7 +82,7 @@ class CalculationBuilder:
             row = None
         if self._staged and not self._is_inner and _mark(_bare(tree)) is None:
             kind = self._measures.type_of(self._home, self._measure)
-            formula = stage(Calculation(kind), formula)
+            formula = stage(Calculation(kind), in_warehouse(formula))
         return Formula(tuple(self._inputs.items()), formula, row, self._homes, types=self._types)
 
     def _tree(self) -> exp.Expr:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from semantic.compiler.event_scans import with_event_scans
 from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
 from semantic.compiler.measures import MeasureDefinition, MeasureRows
@@ -47,6 +48,7 @@ class CubeSource(Source):
         self.relation_name = relation.name
         self.model_relation = relation
         self.members = members
+        self._names = names
         self._published = published
         self._indexes = members.column_indexes(published)
         self._made: dict[int, VisibleColumn] = {}
@@ -198,7 +200,8 @@ class CubeSource(Source):
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""
         definition = self._definition(visible)
-        return at_inputs(definition.formula, self._inputs(visible))
+        formula = at_inputs(definition.formula, self._inputs(visible))
+        return with_event_scans(formula, self.members, self._names)
 
     def _definition(self, visible: VisibleColumn) -> MeasureDefinition:
         if visible.published is None:

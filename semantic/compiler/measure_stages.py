@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import filtered, is_aggregate, row_reading
 from semantic.compiler.formulas import INPUT, Formula, Home
+from semantic.compiler.measure_conversions import ConversionBuilder
 from semantic.compiler.model_sql import ModelSql, unsupported
 from semantic.compiler.no_rows import row_of_nothing
 from semantic.compiler.stages import (
@@ -22,6 +23,8 @@ from semantic.compiler.stages import (
     Shift,
     Span,
     Window,
+    children_of,
+    in_warehouse,
     spec_of,
     stage,
 )
@@ -89,6 +92,7 @@ def needs_stages(sql: ModelSql, home: str, measure: Measure) -> bool:
         or has_grain(measure)
         or measure.type == "rank"
         or measure.non_additive is not None
+        or measure.conversion is not None
         or (aggregates and _over_measures(sql, home, measure))
     )
 
@@ -118,7 +122,6 @@ def refuse_unsupported(home: str, measure: Measure) -> None:
     reasons = (
         (measure.python is not None, "Python measures"),
         (measure.fill is not None, "filled measures"),
-        (measure.conversion is not None, "conversions"),
         (bool(measure.order_by) and measure.type != "rank", "order_by of other types than rank"),
     )
     for applies, what in reasons:
@@ -173,6 +176,13 @@ class StageBuilder:
         measure = self._measure
         if measure.type == "rank":
             return self._rank(above), exp.Literal.number(1)
+        if measure.conversion is not None:
+            builder = ConversionBuilder(
+                self._sql, self._known, self._measures.simple, self._home, measure
+            )
+            window = measure.conversion.window
+            made = self._adopt(builder.make(None if window is None else self._span(window, None)))
+            return made.formula, made.row
         grain = has_grain(measure) or (
             not measure.is_calculated and _over_measures(self._sql, self._home, measure)
         )
@@ -200,7 +210,9 @@ class StageBuilder:
     def _grain(self, above: tuple[str, ...]) -> tuple[exp.Expr, exp.Expr | None]:
         measure = self._measure
         made = self._adopt(self._measures.inner(self._home, measure, above))
-        formula, portable = made.formula, isinstance(spec_of(made.formula), Inner)
+        formula, portable = made.formula, _is_portable(made.formula)
+        if not portable:
+            formula = in_warehouse(formula)
         aggregates = any(
             is_aggregate(node) for node in formula.walk(prune=lambda n: spec_of(n) is not None)
         )
@@ -377,6 +389,14 @@ class StageBuilder:
             if name in made.types:
                 self._types[name] = made.types[name]
         return made
+
+
+def _is_portable(tree: exp.Expr) -> bool:
+    """Whether an expression over inner values is nothing but one that is PostgreSQL's own."""
+    if not isinstance(spec_of(tree), Inner):
+        return False
+    leaf = spec_of(children_of(tree)[0])
+    return isinstance(leaf, Leaf) and leaf.portable
 
 
 def restricted(made: Formula, measure: Measure, condition: exp.Expr, root: str) -> Formula:

@@ -238,6 +238,8 @@ def measure_type(measure: Measure, probed: PostgresType) -> PostgresType:
     name = probed.name
     if measure.type == "rank":
         return INT8
+    if measure.conversion is not None:
+        return FLOAT8 if measure.conversion.calculation == "rate" else INT8
     if measure.type.startswith("count"):
         return NUMERIC if _is_averaged(measure) else INT8
     if measure.is_calculated:

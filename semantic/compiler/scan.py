@@ -272,6 +272,14 @@ class ScanBuilder:
             names[name] = column(self.alias, found.name)
         return names
 
+    def expression(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> exp.Column:
+        """A column of its own for a tree over base rows."""
+        key = ("expression", wanted, tree)
+        found = self._columns.get(key)
+        if found is None:
+            found = self._columns[key] = self._column(wanted, self.place(tree), kind)
+        return column(self.alias, found.name)
+
     def row_key(self, rows: MeasureRows) -> tuple[exp.Expr, ...]:
         """The columns that tell the rows apart which a measure is aggregated over.
 

@@ -10,11 +10,13 @@ handing up through subqueries, the merging of subqueries) moves stages too. The 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlglot import exp
 
+from semantic.compiler.plan import PlanNode
+from semantic.compiler.trees import rebuild
 from semantic.model.types import PostgresType
 
 _NAME = "stage"
@@ -158,6 +160,7 @@ class SemiAdditive:
     choice: Literal["first", "last", "min", "max", "avg"]
     combine: str
     type: PostgresType
+    portable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +175,54 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """Rows of a cube that are counted as events, as trees over base rows.
+
+    Attributes:
+        condition: which rows are events.
+        key: what tells the rows apart.
+        properties: what has to be equal beside the entity.
+    """
+
+    cube: str
+    condition: exp.Expr
+    time: exp.Expr
+    entity: exp.Expr
+    key: tuple[exp.Expr, ...]
+    properties: tuple[exp.Expr, ...]
+    types: tuple[PostgresType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventScan:
+    """A scan of events, with the names of its columns."""
+
+    scan: PlanNode
+    condition: str
+    time: str
+    entity: str
+    key: tuple[str, ...]
+    properties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversion:
     """Base rows that were followed by a converted row.
 
-    Children: base condition, base time, converted condition, converted time, entity, the keys of
-    a row (``keys`` of them), then the constant properties. All are of the same cube.
+    Children: the count of the base rows (a ``Leaf``), the condition that a row is a base row, and
+    the key of a row.
+
+    Attributes:
+        window: how long after a base row a converted row may come.
+        rate: the part of all base rows, instead of their number.
+        scans: of the base and converted events, once the relation is in a plan.
     """
 
     window: Span | None
     rate: bool
-    keys: int
-    time_type: PostgresType
+    base: Events
+    converted: Events
+    scans: tuple[EventScan, EventScan] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +266,22 @@ def stages_in(node: exp.Expr) -> Iterator[exp.Expr]:
 def is_staged(node: exp.Expr) -> bool:
     """Whether a formula holds a stage."""
     return next(stages_in(node), None) is not None
+
+
+def in_warehouse(tree: exp.Expr) -> exp.Expr:
+    """Stages whose values are the warehouse's own, for an expression in the warehouse's dialect.
+
+    A portable value may travel in another form than the warehouse's, as exact numbers do.
+    """
+    if not is_staged(tree):
+        return tree
+
+    def own(node: exp.Expr) -> exp.Expr | None:
+        spec = spec_of(node)
+        if spec is None:
+            return None
+        if isinstance(spec, Leaf | Grain | SemiAdditive):
+            spec = replace(spec, portable=False)
+        return stage(spec, *(rebuild(child, own) for child in children_of(node)))
+
+    return rebuild(tree, own)

@@ -56,6 +56,20 @@ INSERT INTO stays VALUES
   (13, '2024-03-31 09:00:00', '2024-03-31', '2024-03-31 09:00:00+00', 'x', 'a', 12, 9.50),
   (14, NULL, NULL, NULL, 'x', 'a', 100, 100.00),
   (15, '2025-02-28 09:00:00', '2025-02-28', '2025-02-28 09:00:00+00', 'y', 'b', 13, 1.00);
+CREATE TABLE visits (id integer, person integer, moment timestamp, device text, campaign text);
+CREATE TABLE purchases (id integer, person integer, moment timestamp, device text, price integer);
+INSERT INTO visits VALUES
+  (1, 1, '2024-01-01 10:00', 'tv', 'ad'), (2, 1, '2024-01-03 10:00', 'tv', 'mail'),
+  (3, 1, '2024-01-03 10:00', 'pc', 'ad'), (4, 1, '2024-03-01 00:00', 'pc', NULL),
+  (5, 2, '2024-01-05 09:00', 'tv', 'ad'), (6, 2, '2024-02-05 09:00', 'tv', 'ad'),
+  (7, 3, '2024-01-07 00:00', NULL, 'ad'), (8, NULL, '2024-01-08 00:00', 'tv', 'ad'),
+  (9, 4, NULL, 'tv', 'mail'), (10, 5, '2024-01-10 00:00', 'pc', 'ad');
+INSERT INTO purchases VALUES
+  (1, 1, '2024-01-04 00:00', 'tv', 10), (2, 1, '2024-01-05 00:00', 'pc', 3),
+  (3, 2, '2024-01-05 09:00', 'tv', 10), (4, 2, '2024-01-12 09:00', 'tv', 10),
+  (5, 2, '2024-03-05 09:00', 'tv', 20), (6, 3, '2024-01-20 00:00', NULL, 9),
+  (7, NULL, '2024-01-09 00:00', 'tv', 9), (8, 5, '2024-01-09 00:00', 'pc', 9),
+  (9, 4, '2024-01-09 00:00', 'tv', 9);
 INSERT INTO page_views VALUES (1, 'IT', 10), (2, 'NO', 0), (3, 'IT', NULL);
 """
 

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.lower.contexts import only_scan
+from semantic.compiler.lower.conversions import evaluate_conversion
 from semantic.compiler.lower.copies import PlanNames
 from semantic.compiler.lower.evaluation import Evaluation, Tools, Value, key_names
 from semantic.compiler.lower.grains import evaluate_grain, evaluate_rank
@@ -31,7 +32,7 @@ from semantic.compiler.plan import (
 )
 from semantic.compiler.rewrite.merge_subquery import merge_subquery
 from semantic.compiler.rewrite.tools import bottom_up, is_volatile
-from semantic.compiler.stages import Grain, Rank, SemiAdditive, is_staged
+from semantic.compiler.stages import Conversion, Grain, Rank, SemiAdditive, is_staged
 from semantic.compiler.trees import all_of, column, conjuncts
 from semantic.errors import SemanticError, UnsupportedError
 
@@ -84,6 +85,7 @@ class _GroupedSelect:
         with_position = _Positioned(first)
         with with_position:
             refuse_correlated(self._select)
+            self._refuse_repeated()
             if self._select.where is not None and is_volatile(self._select.where):
                 raise UnsupportedError(
                     "a condition that changes from row to row, such as random(), is not supported "
@@ -103,6 +105,13 @@ class _GroupedSelect:
             with with_position:
                 source = evaluation.joined(source)
         return self._put_together(source, {key: self._chosen(v) for key, v in values.items()})
+
+    def _refuse_repeated(self) -> None:
+        if any(use.row_keys for use in self._staged):
+            raise UnsupportedError(
+                "a measure with a context of its own whose rows a join repeats is not supported",
+                hint="Compute the measure in a grouped subquery over its cube alone, and join it.",
+            )
 
     def _put_together(self, source: Relation, values: dict[str, Value]) -> Query:
         """Values in the warehouse's own SQL stay measures: those of the parts' columns."""
@@ -224,5 +233,10 @@ def _grouped_query(select: Select, names: PlanNames) -> Query:
 _TOOLS = Tools(
     make_part,
     _grouped_query,
-    {Grain: evaluate_grain, Rank: evaluate_rank, SemiAdditive: evaluate_semi_additive},
+    {
+        Grain: evaluate_grain,
+        Rank: evaluate_rank,
+        SemiAdditive: evaluate_semi_additive,
+        Conversion: evaluate_conversion,
+    },
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from semantic.compiler.lower.contexts import Context
@@ -14,7 +16,7 @@ from semantic.compiler.lower.evaluation import (
 )
 from semantic.compiler.lower.rows import RowSubquery
 from semantic.compiler.no_rows import value_of_no_rows
-from semantic.compiler.plan import Derived, Projection, Query, Select
+from semantic.compiler.plan import Derived, Query, Select
 from semantic.compiler.stages import SemiAdditive, Spec, children_of
 from semantic.compiler.trees import column
 from semantic.errors import UnsupportedError
@@ -100,19 +102,29 @@ def _over_values(
         measures=(use,),
         subqueries=copy.subqueries,
     )
-    query = _combined(evaluation, query, spec.choice, len(context.keys) + len(others))
-    if others:
-        query = _combined(evaluation, query, spec.combine, len(context.keys))
-    return query
+    count = len(context.keys)
+    query = _combined(evaluation, query, spec, spec.choice, count + len(others))
+    return _combined(evaluation, query, spec, spec.combine, count) if others else query
 
 
-def _combined(evaluation: Evaluation, query: Query, aggregate: str, count: int) -> Query:
+def _combined(
+    evaluation: Evaluation, query: Query, spec: SemiAdditive, aggregate: str, count: int
+) -> Query:
     """The values of a grouped query aggregated to its first ``count`` keys."""
     alias = evaluation.rows.names.alias("values")
     keys = tuple(column(alias, name) for name in key_names(count))
-    value = _COMBINED[aggregate](this=column(alias, _VALUE))
+    use = replace(
+        evaluation.rows.use,
+        key=evaluation.rows.names.key(),
+        alias=alias,
+        formula=_COMBINED[aggregate](this=column(alias, _VALUE)),
+        portable=spec.portable,
+        type=spec.type,
+        filter=None,
+    )
     return Select(
-        projections=(*key_projections(keys), Projection(_VALUE, value)),
+        projections=key_projections(keys) + measure_projections({_VALUE: use}),
         source=Derived(alias, query),
         group=keys,
+        measures=(use,),
     )

@@ -93,14 +93,22 @@ def _peel(key: exp.Expr, time: exp.Column) -> exp.Expr:
     while isinstance(node, exp.Paren) or (isinstance(node, exp.Cast) and _casts_time(node)):
         node = node.this
     if isinstance(node, exp.TimestampTrunc):
-        length = unit_span(node.args["unit"].name)
+        whole_days = _holds_days(node.args["unit"].name)
     elif isinstance(node, exp.Anonymous) and node.name.lower() == "date_trunc":
-        length = unit_span(str(node.expressions[0].this))
+        whole_days = _holds_days(str(node.expressions[0].this))
     else:
         return key
-    whole_days = length is not None and length.microseconds == 0
     # A period that is shorter than a day is another one as a date.
     return node if whole_days or not _is_made_date(key, node) else key
+
+
+def _holds_days(unit: str) -> bool:
+    """Whether the periods of a unit start at midnight."""
+    length = unit_span(unit)
+    if length is not None:
+        return length.microseconds == 0
+    period = read_period(unit)
+    return period is not None and period.holds_days
 
 
 def _is_made_date(key: exp.Expr, inner: exp.Expr) -> bool:
