@@ -53,6 +53,7 @@ SCALARS = [
         "dates",
         "formats",
         "arrays",
+        "patterns",
         "windows",
         "tools",
     )

@@ -27,6 +27,9 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
     for item in list(tree.walk()):
         if isinstance(item, exp.Parameter):
             item.replace(_casted(item.copy(), types.of(item)))
+        elif isinstance(item, exp.ByteString):
+            # The generator has escapes of its own, which PostgreSQL does not know.
+            item.replace(exp.Literal.string(item.this))
         elif type(item) in SESSION_NODES:
             text = exp.Literal.string(session_value(item, settings))
             item.replace(_casted(text, types.of(item)))

@@ -17,6 +17,10 @@ from sqlglot.parsers.postgres import PostgresParser
 from semantic.compiler.api import SessionSettings
 
 _KEPT_PLAIN = (
+    "ENCODE",
+    "DECODE",
+    "FORMAT",
+    "SHA256",
     "AGE",
     "ARRAY_APPEND",
     "ARRAY_CAT",

@@ -20,6 +20,7 @@ from semantic.compiler.expressions.duckdb.dates import DATES
 from semantic.compiler.expressions.duckdb.intervals import INTERVALS
 from semantic.compiler.expressions.duckdb.literals import null
 from semantic.compiler.expressions.duckdb.numbers import NUMBERS
+from semantic.compiler.expressions.duckdb.quoting import QUOTING
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
 from semantic.compiler.expressions.duckdb.strings import STRINGS
 from semantic.compiler.expressions.duckdb.translator import (
@@ -86,6 +87,7 @@ _NODES: dict[type[exp.Expr], NodeRule] = {
 }
 _FUNCTIONS: dict[str, FunctionRule] = {
     **STRINGS,
+    **QUOTING,
     **NUMBERS,
     **DATES,
     **INTERVALS,

@@ -3,15 +3,21 @@
 The constructs are those of the manual, 9.7.3. Both engines say alike whether a pattern matches.
 What is matched differs where there are several ways: PostgreSQL takes the longest, RE2 the first.
 So where the matched text matters, only patterns are let through that have one way.
+Classes of characters ([:alpha:] and the like) know ASCII only, as in PostgreSQL's collation C.
 """
 
 from __future__ import annotations
 
 import re
 
+from semantic.compiler.expressions.duckdb.alternatives import single_way, split
 from semantic.errors import UnsupportedError
 
 _CLASS_ESCAPES = "dDsSwW"
+# The vertical tab is a space to PostgreSQL and none to RE2.
+_SPACES = {"s": r"[\s\x0b]", "S": r"[^\s\x0b]"}
+_BOUNDARIES = "yYmM"
+_WORD = re.compile(r"[A-Za-z0-9_]\Z")
 # Both read these alike behind a backslash; other letters mean different things.
 _PUNCTUATION = re.compile(r"[^A-Za-z0-9]")
 _CONTROL = {"n": r"\n", "r": r"\r", "t": r"\t", "f": r"\f", "v": r"\v", "a": r"\a"}
@@ -55,6 +61,7 @@ class _Reader:
         self._groups: list[int] = []
 
     def read(self) -> str:
+        self._check_alternatives()
         if self._pattern.startswith(("***", "(?")) and not self._pattern.startswith("(?:"):
             raise _refused("a directive")
         out: list[str] = []
@@ -91,8 +98,6 @@ class _Reader:
         if character == "{":
             return self._bound(), "quantifier"
         if character == "|":
-            if self._single_way:
-                raise _refused("an alternative, where the matched text matters,")
             return "|", "open"
         if character in "^$":
             return ("^" if character == "^" else r"\z"), "anchor"
@@ -101,12 +106,18 @@ class _Reader:
         return re.escape(character), "atom"
 
     def _open(self) -> str:
+        opened = "("
         if self._pattern.startswith("?", self._at):
             if not self._pattern.startswith("?:", self._at):
                 raise _refused("a look-around or an option")
             self._at += 2
-            return "(?:"
-        return "("
+            opened = "(?:"
+        self._check_alternatives()
+        return opened
+
+    def _check_alternatives(self) -> None:
+        if self._single_way and not single_way(split(self._pattern[self._at :])):
+            raise _refused("an alternative, where the matched text matters,")
 
     def _bound(self) -> str:
         match = _BOUND.match(self._pattern, self._at - 1)
@@ -133,12 +144,24 @@ class _Reader:
         self._at += 1
         if character in _CLASS_ESCAPES:
             # \w and \d know more than ASCII in PostgreSQL, depending on its locale.
-            return "\\" + character
+            return _SPACES.get(character, "\\" + character)
+        if character in _BOUNDARIES:
+            return self._boundary(character)
         if character in _CONTROL:
             return _CONTROL[character]
         if _PUNCTUATION.match(character):
             return re.escape(character)
         raise _refused(f'the escape "\\{character}"')
+
+    def _boundary(self, character: str) -> str:
+        """The start or end of a word, where a letter beside it tells which of the two it is."""
+        beside = self._pattern[self._at : self._at + 1]
+        if character == "M":
+            before = self._pattern[: self._at - 2]
+            beside = "" if before[-2:-1] == "\\" else before[-1:]
+        if character in "mM" and not _WORD.match(beside):
+            raise _refused(f'the escape "\\{character}"')
+        return "\\B" if character == "Y" else "\\b"
 
     def _bracket(self) -> str:
         out = "["
@@ -165,7 +188,10 @@ class _Reader:
                 raise _refused("a collating element")
         self._at += 1
         if character == "\\":
-            return self._escape()
+            following = self._pattern[self._at : self._at + 1]
+            if following in _BOUNDARIES or following == "S":
+                raise _refused(f'the escape "\\{following}" in brackets')
+            return self._escape().strip("[]") if following == "s" else self._escape()
         return "-" if character == "-" else re.escape(character)
 
 

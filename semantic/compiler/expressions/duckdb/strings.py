@@ -25,8 +25,9 @@ from semantic.model.types import BOOL, INT4, TEXT, PostgresType
 _TEXT_ARRAY = PostgresType("_text")
 _INITCAP = r"""
 array_to_string(list_transform(
-  regexp_extract_all(_1, '[\p{L}\p{N}]+|[^\p{L}\p{N}]+'),
-  lambda w: concat(upper(left(w, 1)), lower(substring(w, 2)))), '')
+  regexp_extract_all(_1, '[\p{L}\p{Nd}\p{Nl}]+|[^\p{L}\p{Nd}\p{Nl}]+'),
+  lambda w: concat(CASE WHEN left(w, 1) = 'ß' THEN 'ß' ELSE upper(left(w, 1)) END,
+    lower(substring(w, 2)))), '')
 """
 _PAD = """CASE WHEN _1 IS NULL OR _2 IS NULL OR _3 IS NULL THEN NULL WHEN _2 <= 0 THEN ''
 WHEN _3 = '' OR length(_1) >= _2 THEN left(_1, _2) ELSE {name}(_1, CAST(_2 AS INTEGER), _3) END"""
@@ -63,6 +64,10 @@ def _concat_ws(translator: Translator, call: Call, _resolved: Resolved) -> Value
 
 def _pattern_or_place(translator: Translator, call: Call, resolved: Resolved) -> Value:
     """Substring by position, or by regular expression."""
+    if len(resolved.arguments) == 3 and resolved.arguments[2].name == "text":
+        raise UnsupportedError("substring with an SQL regular expression is not supported")
+    if resolved.arguments[0].name == "bytea":
+        raise UnsupportedError("substring of bytea is not supported on DuckDB")
     if resolved.arguments[1].name == "text":
         return _extract(translator, call, groups=True)
     items = arguments(translator, call, resolved)
@@ -153,16 +158,19 @@ def _every_match(text: str, result: PostgresType) -> FunctionRule:
     return translate
 
 
-def _string_to_array(translator: Translator, call: Call, resolved: Resolved) -> Value:
-    if len(call.arguments) > 2:
-        raise UnsupportedError("string_to_array with a text for NULL is not supported")
-    items = arguments(translator, call, resolved)
-    text = """CASE WHEN _1 = '' THEN CAST(list_value() AS VARCHAR[])
+_SPLIT = """CASE WHEN _1 = '' THEN CAST(list_value() AS VARCHAR[])
     WHEN _2 = '' THEN list_value(_1)
-    WHEN _2 IS NULL THEN CAST(error('0A000: string_to_array without a delimiter is not supported')
-      AS VARCHAR[])
+    WHEN _2 IS NULL AND _1 IS NOT NULL THEN regexp_extract_all(_1, '.', 0, 's')
     WHEN _1 IS NOT NULL THEN string_split(_1, _2) END"""
-    return Value(sql(text, *items), _TEXT_ARRAY)
+
+
+def _string_to_array(translator: Translator, call: Call, resolved: Resolved) -> Value:
+    items = arguments(translator, call, resolved)
+    made = sql(_SPLIT, *items[:2])
+    if len(items) == 3:
+        text = "list_transform(_1, lambda v: CASE WHEN v = _2 THEN NULL ELSE v END)"
+        made = sql(text, made, items[2])
+    return Value(made, _TEXT_ARRAY)
 
 
 STRINGS: dict[str, FunctionRule] = {
@@ -177,12 +185,15 @@ STRINGS: dict[str, FunctionRule] = {
     "concat_ws": _concat_ws,
     "initcap": template(_INITCAP),
     "left": template("left(_1, _2)"),
-    "length": template("length(_1)"),
+    "length": by_type(
+        {
+            "bytea": template("CAST(octet_length(_1) AS INTEGER)"),
+            "any": template("CAST(length(_1) AS INTEGER)"),
+        }
+    ),
     "lower": template("lower(_1)"),
     "lpad": template(_PAD.format(name="lpad").replace("_3", "' '"), _PAD.format(name="lpad")),
     "ltrim": template("ltrim(_1, ' ')", "ltrim(_1, _2)"),
-    "md5": template("md5(_1)"),
-    "octet_length": template("strlen(_1)"),
     "overlay": template(
         "CASE WHEN _1 IS NOT NULL AND _2 IS NOT NULL THEN "
         + _OVERLAY.format(length="length(_2)")
@@ -222,5 +233,9 @@ STRINGS: dict[str, FunctionRule] = {
         }
     ),
     "translate": template("translate(_1, _2, _3)"),
-    "upper": template("upper(_1)"),
+    # PostgreSQL has no upper case of the letter ß.
+    "upper": template(
+        "CASE WHEN contains(_1, 'ß') THEN array_to_string(list_transform(string_split(_1, 'ß'), "
+        "lambda p: upper(p)), 'ß') ELSE upper(_1) END"
+    ),
 }

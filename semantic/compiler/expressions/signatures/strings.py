@@ -13,18 +13,29 @@ STRINGS = read_table(
     chr(int4) text
     concat(any, ...) text
     concat_ws(text, any, ...) text
+    convert_from(bytea, name) text
+    convert_to(text, name) bytea
+    decode(text, text) bytea
+    encode(bytea, text) text
+    format(text) text
+    format(text, any, ...) text
     initcap(text) text
     left(text, int4) text
     length(text) int4
+    length(bytea) int4
     lower(text) text
     lpad(text, int4) text
     lpad(text, int4, text) text
     ltrim(text) text
     ltrim(text, text) text
     md5(text) text
+    md5(bytea) text
     octet_length(text) int4
+    octet_length(bytea) int4
     overlay(text, text, int4) text
     overlay(text, text, int4, int4) text
+    quote_literal(any) text
+    quote_nullable(any) text
     repeat(text, int4) text
     replace(text, text, text) text
     reverse(text) text
@@ -33,12 +44,14 @@ STRINGS = read_table(
     rpad(text, int4, text) text
     rtrim(text) text
     rtrim(text, text) text
+    sha256(bytea) bytea
     split_part(text, text, int4) text
     starts_with(text, text) bool
     strpos(text, text) int4
     substring(text, text) text
     substring(text, int4) text
     substring(text, int4, int4) text
+    substring(text, text, text) text
     to_hex(int4) text
     to_hex(int8) text
     translate(text, text, text) text
