@@ -14,6 +14,7 @@ from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
 from proxy.errors import SessionError
+from proxy.hints import add_hint
 from proxy.queries import Caller, CatalogQuery, relayed_field
 from proxy.sources import CatalogSource, own_source
 from proxy.wire.backend import DataRow
@@ -156,7 +157,12 @@ class CatalogQueries:
             if on_settings is not None and _sets(sql):
                 await (await backend.run_simple("BEGIN")).drain()
                 stack.push_async_callback(_observe_settings, backend, on_settings)
-            result = await start(backend)
+            try:
+                result = await start(backend)
+            except CatalogError as error:
+                if self.catalog.model is not None:
+                    add_hint(error, sql, self.catalog.model)
+                raise
             return CatalogSource(result, stack.pop_all())
         raise AssertionError("unreachable")
 

@@ -20,6 +20,7 @@ from proxy.catalog.results import CatalogAnalysis
 from proxy.catalog_queries import CatalogQueries
 from proxy.errors import SessionError
 from proxy.generation import Generation
+from proxy.hints import add_hint
 from proxy.parse_worker import ParseWorker, RemoteBinding
 from proxy.queries import (
     Caller,
@@ -113,6 +114,15 @@ class Engine(CatalogQueries):
         Raises SemanticError or CatalogError with the position in ``sql``.
         """
         generation = self.generation
+        try:
+            return await self._prepare(generation, sql, parameter_oids, caller)
+        except (CatalogError, SemanticError) as error:
+            add_hint(error, sql, generation.published)
+            raise
+
+    async def _prepare(
+        self, generation: Generation, sql: str, parameter_oids: Sequence[int], caller: Caller
+    ) -> CubeQuery | CatalogQuery:
         if not generation.may_touch(sql):
             return await self.prepare_catalog(sql, parameter_oids, caller)
         caller = await self.informed(caller, sql)

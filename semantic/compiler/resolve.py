@@ -77,6 +77,7 @@ class Context:
 ROWS = Context()
 GROUPS = Context(grouping=True)
 
+WHOLE_ROW_HINT = "Name the columns that are meant; COUNT(*) counts rows."
 _SAFE_CASTS = frozenset({exp.DType.DECIMAL, exp.DType.DOUBLE})
 
 
@@ -143,7 +144,7 @@ class Resolver:
     def find(self, node: exp.Column, *, local: bool = False) -> VisibleColumn | None:
         """The column that a node names; None after reporting or deferring the failure."""
         if isinstance(node.this, exp.Star):
-            raise unsupported("a whole row as a value", node)
+            raise unsupported("a whole row as a value", node, WHOLE_ROW_HINT)
         table, name = self._names(node)
         exact = bool(node.this.args.get("quoted"))
         scope: Scope | None = self._scope
@@ -184,7 +185,7 @@ class Resolver:
         scope: Scope | None = self._scope
         while table is None and scope is not None:
             if scope.named(name):
-                raise unsupported("a whole row as a value", node)
+                raise unsupported("a whole row as a value", node, WHOLE_ROW_HINT)
             scope = scope.parent
         if ambiguous:
             error = SemanticError("42702", f'column reference "{name}" is ambiguous')

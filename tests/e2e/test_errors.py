@@ -1,0 +1,91 @@
+"""What a client is told when a statement cannot be run, and what EXPLAIN tells of those that can.
+
+``testdata/errors.test``: a statement, and its error as psql would show it. With REWRITE=1 the
+errors are written anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.compiler.datadriven import Case, run
+from tests.e2e.targets import Target
+
+ERRORS = Path(__file__).parent / "testdata" / "errors.test"
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def connection(ours: Target) -> Iterator[Connection]:
+    with ours.connect() as opened:
+        yield opened
+
+
+def shown(error: psycopg.Error, sql: str) -> str:
+    """An error's fields and, where it has a place, the line with a mark below."""
+    found = error.diag
+    lines = [f"{found.sqlstate} {found.message_primary}"]
+    if found.statement_position is not None:
+        place = int(found.statement_position) - 1
+        start = sql.rfind("\n", 0, place) + 1
+        lines += [sql[start:].split("\n", 1)[0], " " * (place - start) + "^"]
+    if found.message_hint is not None:
+        lines.append(f"hint: {found.message_hint}")
+    return "\n".join(lines)
+
+
+def test_errors(connection: Connection) -> None:
+    def perform(case: Case) -> str:
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(case.text.encode())
+        return shown(caught.value, case.text)
+
+    run(ERRORS, perform)
+
+
+STATEMENT = """SELECT carrier_name, MEASURE(on_time_rate) FROM flights
+WHERE origin = 'JFK' GROUP BY 1 ORDER BY 2 DESC"""
+
+
+def test_explain(connection: Connection) -> None:
+    lines = [str(row[0]) for row in connection.execute(f"EXPLAIN {STATEMENT}".encode())]
+    assert lines[0].startswith("select [carrier_name=")
+    assert "  scan " in lines[1]
+    facts = dict(line.split(": ", 1) for line in lines if not line.startswith((" ", "select")))
+    members = facts["Members"].split(", ")
+    assert {"flights.on_time_rate", "flights.carrier_name", "flights.origin"} <= set(members)
+    assert facts["Join paths"] == "flights -> airlines"
+    assert facts["Policies"] == facts["Rollups"] == "none"
+    assert facts["Data source"] == "default"
+    assert facts["SQL"].startswith("SELECT ")
+
+
+def test_explain_as_json(connection: Connection) -> None:
+    row = connection.execute(f"EXPLAIN (FORMAT JSON) {STATEMENT}".encode()).fetchone()
+    assert row is not None
+    (document,) = row[0] if isinstance(row[0], list) else json.loads(str(row[0]))
+    assert document["Plan"]["Node Type"] == "Select"
+    (scan,) = document["Plan"]["Plans"]
+    assert scan["Node Type"] == "Scan"
+    assert scan["Relation Name"] == "flights"
+    assert document["Relations"] == ["flights"]
+    assert document["Join Paths"] == ["flights -> airlines"]
+    assert "Execution Time" not in document
+
+
+def test_explain_analyze(connection: Connection) -> None:
+    row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {STATEMENT}".encode()).fetchone()
+    assert row is not None
+    (document,) = row[0] if isinstance(row[0], list) else json.loads(str(row[0]))
+    answer = connection.execute(STATEMENT.encode()).fetchall()
+    assert document["Plan"]["Actual Rows"] == len(answer)
+    assert 0 < document["Plan"]["Actual Startup Time"] <= document["Plan"]["Actual Total Time"]
+    assert document["Execution Time"] > 0
+    lines = [str(row[0]) for row in connection.execute(f"EXPLAIN ANALYZE {STATEMENT}".encode())]
+    assert f" rows={len(answer)} loops=1)" in lines[0]
+    assert lines[-1].startswith("Execution Time: ")
