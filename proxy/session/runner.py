@@ -290,7 +290,8 @@ class Runner:
         caller = await self._engine.informed(caller, query.sql)
         if query.fingerprint != caller.fingerprint():
             again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
-            query = self._unchanged(query, again)
+            fills = isinstance(portal.prepared.statement, sql.TableChange)
+            query = again if fills and isinstance(again, CubeQuery) else unchanged(query, again)
         return self._engine.settle(query, portal.values, caller), caller
 
     async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:
@@ -317,17 +318,6 @@ class Runner:
         result = source.result
         return Rows(RowReader(source), result.fields or (), notices=result.notices)
 
-    def _unchanged(self, old: CubeQuery, new: CubeQuery | CatalogQuery) -> CubeQuery:
-        """Check that a statement prepared under other settings or another model still fits.
-
-        PostgreSQL's words for it are kept: "cached plan must not change result type".
-        """
-        if not isinstance(new, CubeQuery) or [f.type_oid for f in old.fields] != [
-            f.type_oid for f in new.fields
-        ]:
-            raise SessionError("0A000", "cached plan must not change result type")
-        return new
-
     async def _explain(self, portal: Portal, statement: sql.Explain) -> Rows:
         query = portal.prepared.query
         if isinstance(query, CatalogQuery):
@@ -340,6 +330,18 @@ class Runner:
         lines = await explain_lines(self._engine, self._state, portal, statement, query)
         source = StaticSource([(line,) for line in lines])
         return Rows(RowReader(source), explain_fields(statement), "EXPLAIN", counted=False)
+
+
+def unchanged(old: CubeQuery, new: CubeQuery | CatalogQuery) -> CubeQuery:
+    """Check that a statement prepared under other settings or another model still fits.
+
+    PostgreSQL's words for it are kept: "cached plan must not change result type".
+    """
+    if not isinstance(new, CubeQuery) or [f.type_oid for f in old.fields] != [
+        f.type_oid for f in new.fields
+    ]:
+        raise SessionError("0A000", "cached plan must not change result type")
+    return new
 
 
 def _refusal(statement: sql.Statement | None) -> SessionError:
