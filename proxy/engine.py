@@ -30,10 +30,11 @@ from proxy.queries import (
     cube_query,
     type_of,
 )
+from proxy.rows.array_values import array_values
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import NeedsServer
-from proxy.rows.parameters import array_values, decode_parameter
+from proxy.rows.parameters import decode_parameter
 from proxy.rows.settings import TextSettings
 from proxy.sources import (
     BatchSource,

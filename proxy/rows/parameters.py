@@ -6,8 +6,6 @@ value. Texts that only PostgreSQL's own parser knows (``yesterday``, ``Jan 5``) 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from proxy.rows import parameter_arrays, parameter_binary, parameter_text, parameter_times
 from proxy.rows.errors import ParameterError
 from proxy.rows.parameter_text import Decoder, checked_text
@@ -16,20 +14,6 @@ from proxy.rows.settings import TextSettings
 _DEFAULTS = TextSettings()
 _TEXT: dict[str, Decoder] = {**parameter_text.DECODERS, **parameter_times.DECODERS}
 _BINARY = parameter_binary.DECODERS
-
-
-def array_values(
-    arrays: Sequence[bytes | None], type_names: Sequence[str], *, text: bool
-) -> tuple[object, ...]:
-    """Arrays as a warehouse is given them: as their text, or decoded from binary.
-
-    Raises ParameterError 0A000 for a value that is not carried.
-    """
-    if text:
-        return tuple(None if data is None else data.decode() for data in arrays)
-    return tuple(
-        decode_parameter(data, name, 1) for data, name in zip(arrays, type_names, strict=True)
-    )
 
 
 def decode_parameter(
