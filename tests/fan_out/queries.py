@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from tests.fan_out.schemas import MEASURES, Schema
+from tests.fan_out.schemas import MEASURES, PER_ROW, Schema
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Questions:
         self._schema = schema
         self._chosen = chosen
         self._named: set[int] = set()
+        self._in_view = False
 
     def draw(self) -> Question:
+        self._in_view = False
         if self._chosen.random() < 0.35:
             return self._over_view()
         return self._over_joins()
@@ -66,7 +68,7 @@ class Questions:
             names = [
                 f"{cube.name}.{name} AS {cube.name}_{name}"
                 for cube in cubes
-                for name in (*cube.columns, *MEASURES)
+                for name in (*cube.columns, *MEASURES, *self._made(cube.number))
             ]
             condition = self._condition("{}.{}")
             ours = f"(SELECT {', '.join(names)} FROM {ours} WHERE {condition}) q"
@@ -76,6 +78,7 @@ class Questions:
     def _over_view(self) -> Question:
         """The view: only the joins of members that are named are made."""
         self._named = {self._schema.root}
+        self._in_view = True
         name = "v" if self._chosen.random() < 0.6 else "(SELECT * FROM v) v"
         return self._question(name, None, "{}_{}")
 
@@ -157,11 +160,11 @@ class Questions:
         items = [f"o.{name}" if name in kept else null.format(name) for name in names]
         for item in measured:
             rows = f"SELECT * FROM j WHERE {' AND '.join([*same, item.filter])}"
+            once = "SELECT * FROM f"
             if item.number is not None:
                 key = [f"c{item.number}_{name}" for name in self._schema.cubes[item.number].key]
-                rows = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM ({rows}) f"
-                rows += f" WHERE {key[0]} IS NOT NULL"
-            items.append(f"(SELECT {item.plain} FROM ({rows}) d)")
+                once = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM f WHERE {key[0]} IS NOT NULL"
+            items.append(f"(WITH f AS ({rows}), d AS ({once}) SELECT {item.plain} FROM d)")
         source = "(SELECT 1) o"
         if kept:
             source = (
@@ -183,11 +186,50 @@ class Questions:
         text = self._chosen.choice(("{} > 0", "{} IS NULL", "{} <> 2", "{} IS NOT NULL"))
         return text.format(spelled.format(cube, name))
 
+    def _made(self, number: int) -> list[str]:
+        """The members of a cube that are made of its neighbours."""
+        cube = self._schema.cubes[number]
+        names = [other.name for other in self._schema.neighbours(cube)]
+        per_row = [f"{name}_of_{other}" for other in names for name in PER_ROW]
+        return [*per_row, *(f"with_{other}" for other in names)]
+
+    def _neighbour(self, number: int, spelled: str) -> _Measured:
+        """An aggregate of a sub_query dimension, or a measure made of two cubes."""
+        cube = self._schema.cubes[number]
+        other = self._chosen.choice(self._schema.neighbours(cube))
+        own, belongs = cube.name, self._schema.rows_of(cube, other)
+        source = f"t{other.number} x WHERE {belongs}"
+        # In a view, what a measure is made of is joined as the view's own columns are.
+        path = [*self._schema.path(cube.number), other.number]
+        shared = self._in_view and self._schema.path(other.number) == path
+        if self._chosen.random() < 0.5 or (shared and other.number not in self._named):
+            name = self._chosen.choice(PER_ROW)
+            value = MEASURES[name][1].replace("{c}_", "x.")
+            call = spelled.format(own, f"{name}_of_{other.name}")
+            absent = f"CASE WHEN {own}_{cube.key[0]} IS NOT NULL THEN"
+            return _Measured(
+                f"SUM({call})", f"sum({absent} (SELECT {value} FROM {source}) END)", None
+            )
+        key = [f"x.{name}" for name in other.key]
+        # The neighbour's rows that belong to any of the rows that count.
+        rows = f"SELECT DISTINCT {', '.join(key)}, x.v FROM d JOIN t{other.number} x ON {belongs}"
+        if shared:
+            key = [f"{other.name}_{name}" for name in other.key]
+            rows = f"SELECT DISTINCT ON ({', '.join(key)}) {other.name}_v AS v FROM f"
+            rows += f" WHERE {key[0]} IS NOT NULL"
+        return _Measured(
+            f"MEASURE({spelled.format(own, f'with_{other.name}')})",
+            f"sum({own}_v) * 1000 + COALESCE((SELECT sum(v) FROM ({rows}) y), 7)",
+            number,
+        )
+
     def _measured(self, spelled: str) -> _Measured:
         chosen = self._chosen
         number = self._cube()
         cube = f"c{number}"
-        form = chosen.choice(("measure",) * 6 + ("filter", "filter", "rows", "case", "plain"))
+        form = chosen.choice(
+            ("measure",) * 6 + ("filter", "filter", "rows", "case", "plain", "made", "made")
+        )
         if form == "plain":
             value = spelled.format(cube, "v")
             return chosen.choice(
@@ -197,6 +239,8 @@ class Questions:
                     _Measured(f"COUNT(DISTINCT {value})", f"count(DISTINCT {cube}_v)", None),
                 )
             )
+        if form == "made":
+            return self._neighbour(number, spelled)
         total = spelled.format(cube, "total")
         if form == "rows":
             return chosen.choice(

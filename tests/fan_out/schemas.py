@@ -24,6 +24,9 @@ MEASURES = {
     "spread": ('{type: number, sql: "SUM({CUBE}.v * {CUBE}.v)"}', "sum({c}_v * {c}_v)"),
 }
 
+# Those that neighbours have as sub_query dimensions.
+PER_ROW = ("count", "total", "middle")
+
 
 @dataclass(frozen=True)
 class CubeSpec:
@@ -85,14 +88,38 @@ class Schema:
                 kind = "string" if name == "h" else "number"
                 key = ", primary_key: true" if name in cube.key else ""
                 lines.append(f"      - {{name: {name}, type: {kind}, sql: {name}{key}}}")
+            for other in self.neighbours(cube):
+                for name in PER_ROW:
+                    lines.append(
+                        f"      - {{name: {name}_of_{other.name}, type: number, "
+                        f'sql: "{{{other.name}.{name}}}", sub_query: true}}'
+                    )
             lines.append("    measures:")
             for name, (text, _) in MEASURES.items():
                 lines.append(f"      - {{name: {name}, {text[1:]}")
+            for other in self.neighbours(cube):
+                sql = f"{{total}} * 1000 + COALESCE({{{other.name}.total}}, 7)"
+                lines.append(f'      - {{name: with_{other.name}, type: number, sql: "{sql}"}}')
         lines += ["views:", "  - name: v", "    cubes:"]
         for number in range(len(self.cubes)):
             path = ".".join(f"c{step}" for step in self.path(number))
             lines.append(f"      - {{join_path: {path}, prefix: true, includes: '*'}}")
         return "\n".join(lines) + "\n"
+
+    def neighbours(self, cube: CubeSpec) -> list[CubeSpec]:
+        """The cubes that one is joined with."""
+        return [
+            other
+            for other in self.cubes
+            if other.parent == cube.number or cube.parent == other.number
+        ]
+
+    def rows_of(self, cube: CubeSpec, other: CubeSpec) -> str:
+        """The condition that a row of a neighbour, aliased ``x``, belongs to a row of a cube."""
+        own = f"{cube.name}_{{}}"
+        if other.parent == cube.number:
+            return self.condition(other, "x.{}", own)
+        return self.condition(cube, own, "x.{}")
 
     def _joins(self, cube: CubeSpec) -> list[str]:
         found = []

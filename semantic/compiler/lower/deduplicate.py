@@ -29,8 +29,16 @@ from semantic.compiler.plan import (
     RowKey,
     Select,
 )
-from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
-from semantic.compiler.trees import all_of, column, enclose, is_column_of, rebuild, table_of
+from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile, join_conditions
+from semantic.compiler.trees import (
+    all_of,
+    column,
+    conjuncts,
+    enclose,
+    is_column_of,
+    rebuild,
+    table_of,
+)
 
 
 def deduplicate(plan: Query) -> Query:
@@ -202,8 +210,12 @@ class _Deduplication:
         used = [node for mark in self._marks for node in mark.values]
         below = {
             key
-            for node in (*self._columns, *used, self._select.where)
-            if node is not None
+            for node in (
+                *self._columns,
+                *used,
+                *conjuncts(self._select.where),
+                *join_conditions(self._source),
+            )
             for key in _subqueries(node)
         }
         subqueries = tuple(item for item in self._select.subqueries if item.key in below)

@@ -31,6 +31,7 @@ from semantic.compiler.plan import (
     Select,
     walk,
 )
+from semantic.compiler.rewrite.tools import join_conditions
 from semantic.compiler.trees import column, rebuild, table_of
 from semantic.errors import UnsupportedError
 
@@ -152,6 +153,7 @@ class MainPart:
             projections = [Projection("one", exp.Literal.number(1))]
         where = self.select.where
         nodes = [where, *self.keys, *self._columns, *(use.filter for use in self._uses.values())]
+        nodes += join_conditions(self.select.source)
         return Select(
             projections=tuple(projections),
             source=self.select.source,

@@ -21,8 +21,8 @@ from semantic.compiler.plan import (
     Relation,
     Select,
 )
-from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
-from semantic.compiler.trees import column, is_column_of, rebuild, table_of
+from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile, join_conditions
+from semantic.compiler.trees import column, conjuncts, is_column_of, rebuild, table_of
 
 
 def compute_keys(plan: Query) -> Query:
@@ -62,7 +62,8 @@ class _Split:
 
     def select(self) -> Select:
         select = self._select
-        below = {key for item in (select.where,) if item is not None for key in _subqueries(item)}
+        conditions = [*join_conditions(self._source), *conjuncts(select.where)]
+        below = {key for item in conditions for key in _subqueries(item)}
         outer = replace(
             select,
             source=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar, cast
 
@@ -15,6 +15,7 @@ from semantic.compiler.plan import (
     OrderKey,
     PlanNode,
     Projection,
+    Relation,
     Select,
     SetOperation,
     Values,
@@ -92,6 +93,15 @@ def _changed_use(use: MeasureUse, change: Change) -> MeasureUse:
     if use.portable:
         updates["formula"] = change(use.formula)
     return replace(use, **updates) if updates else use  # type: ignore[arg-type]
+
+
+def join_conditions(relation: Relation | None) -> Iterator[exp.Expr]:
+    """The conditions of the joins that a FROM is made of, which hold subqueries of its SELECT."""
+    if isinstance(relation, Join):
+        yield from join_conditions(relation.left)
+        yield from join_conditions(relation.right)
+        if relation.condition is not None:
+            yield relation.condition
 
 
 def everywhere(node: Node, change: Change) -> Node:
