@@ -145,6 +145,12 @@ VIEW_COLUMNS = {
     "away_region": "text",
     "away_opened": "date",
 }
+# Measures of the places that the view's items call home, by the place's names for them.
+VIEW_HOME_MEASURES = {
+    "home_count": "count",
+    "home_cities": "cities",
+    "home_total_rank": "total_rank",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,13 @@ class Relation:
             return self._formula(found, lambda name: self.grouped(name, alias, condition))
         call = found.call.format(x=found.value.format(q=alias))
         return f"{call} FILTER (WHERE {condition})" if condition else call
+
+    def grouped_once(self, measure: str, key: str, condition: str = "") -> str:
+        """The measure over those rows, each once, whose id is a group's ``key`` (J2)."""
+        given = f"{key} IS NOT NULL AND ({condition})" if condition else f"{key} IS NOT NULL"
+        ids = f"array_agg({key}) FILTER (WHERE {given})"
+        over = f"FROM {self.name}_rows AS once WHERE once.id = ANY ({ids})"
+        return f"(SELECT {self.grouped(measure, 'once')} {over})"
 
     def row(self, measure: str, alias: str) -> str:
         """The measure's value for one row (M5)."""

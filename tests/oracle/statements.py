@@ -103,7 +103,7 @@ class Statements(Sources):
         chosen = self.r.pick(source.measures)
         kind, definition = chosen.member.kind, chosen.member.definition
         form = self.r.number(0, 9)
-        grouped = chosen.relation.grouped(chosen.name, chosen.alias)
+        grouped = chosen.grouped()
         if form <= 3:
             return kind, Pair(f"MEASURE({chosen.text})", grouped)
         if form == 4:
@@ -111,7 +111,7 @@ class Statements(Sources):
             return kind, Pair(f"{name}({chosen.text})", grouped)
         if form == 5:
             condition = scalar(self.r, "bool", self.leaf(source), 1)
-            plain = chosen.relation.grouped(chosen.name, chosen.alias, condition.plain)
+            plain = chosen.grouped(condition.plain)
             return kind, Pair(f"MEASURE({chosen.text}) FILTER (WHERE {condition.ours})", plain)
         if form <= 7 and isinstance(definition, Aggregate):
             matching = self.r.pick(definition.matching)
@@ -119,7 +119,7 @@ class Statements(Sources):
                 # PostgreSQL calls the sum of a bigint column numeric.
                 kind, grouped = "numeric", f"CAST({grouped} AS numeric)"
             return kind, Pair(matching.format(m=chosen.text), grouped)
-        if form == 8 and chosen.member.has_rows:
+        if form == 8 and chosen.has_rows:
             templates = (("COUNT({})", "int"), ("COUNT(DISTINCT {})", "int"), ("MIN({})", kind))
             template, result = self.r.pick(templates)
             row = chosen.relation.row(chosen.name, chosen.alias)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.oracle.harness import Laboratory
 from tests.oracle.statements import Case, Statements
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))
 ANSWERED_AT_LEAST = 0.75
 """Of all statements: fewer would mean that the generator asks for what is refused anyway."""
 
