@@ -114,7 +114,7 @@ class Laboratory:
 
 
 def judge(case: Case, actual: Answer, expected: Answer) -> tuple[str, str]:
-    """Answered, refused, failed or wrong; and the problem, if any."""
+    """Answered, refused, failed, early or wrong; and the problem, if any."""
     if actual.sqlstate in REFUSALS:
         if actual.helpful:
             return "refused", ""
@@ -128,6 +128,9 @@ def judge(case: Case, actual: Answer, expected: Answer) -> tuple[str, str]:
         told = f"{actual.sqlstate or 'no error'} {actual.message}"
         wanted = f"{expected.sqlstate} {expected.message}"
         return ("failed", "") if fine else ("wrong", f"{told}, not {wanted}")
+    if actual.sqlstate.startswith("22"):
+        # Likewise; PostgreSQL has passed the row by. So few that they are counted only.
+        return "early", ""
     if actual.sqlstate:
         return "wrong", f"{actual.sqlstate} {actual.message}"
     # PostgreSQL works out the modifiers twice, before and after it simplifies an expression.
@@ -153,15 +156,16 @@ def _sorted(rows: list[tuple[str | None, ...]], oids: list[int]) -> list[tuple[s
     """An order in which a double's last digits hardly matter."""
 
     def key(row: tuple[str | None, ...]) -> list[str]:
-        shown = []
+        shown, exact = [], []
         for value, oid in zip(row, oids, strict=True):
             if value is not None and oid in (FLOAT8, FLOAT4):
                 shown.append(f"{float(value) + 0.0:.12g}")
             elif value is not None and oid == NUMERIC:
                 shown.append(str(Decimal(value).normalize()))
+                exact.append(value)
             else:
                 shown.append("\0" if value is None else value)
-        return shown
+        return shown + exact
 
     return sorted(rows, key=key)
 

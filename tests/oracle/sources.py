@@ -289,9 +289,9 @@ class Sources:
         alias = self.alias()
         ours, plain, columns, keys = [], [], [], []
         for number, key in enumerate(inner.keys):
-            ours.append(f"{key.text.ours} AS key{number}")
-            plain.append(f"{key.text.plain} AS key{number}")
-            keys.append(Column("int", same(f"{alias}.key{number}")))
+            ours.append(f"{key.text.ours} AS id{number}")
+            plain.append(f"{key.text.plain} AS id{number}")
+            keys.append(Column("int", same(f"{alias}.id{number}")))
         for number, column in enumerate(self.r.some(inner.columns, 1, 6), start=100 * depth):
             ours.append(f"{column.text.ours} AS d{number}")
             plain.append(f"{column.text.plain} AS d{number}")
