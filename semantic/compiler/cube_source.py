@@ -31,6 +31,7 @@ class CubeSource(Source):
         model_relation: the cube or view itself.
         members: of the model.
         builder: collects what the statement needs of it.
+        is_named: whether an expression names one of its columns.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CubeSource(Source):
         self._published = published
         self._indexes = members.column_indexes(published)
         self._made: dict[int, VisibleColumn] = {}
+        self.is_named = False
         self.builder = ScanBuilder(members, relation, alias, names)
         self._has_more_rows = False
         self._multiplied_by: str | None = None
@@ -64,9 +66,10 @@ class CubeSource(Source):
     @property
     def columns(self) -> list[VisibleColumn]:
         """In the order of ``*``. A column is made when it is asked for: most never are."""
-        return [self._column(index) for index in range(len(self._published.columns))]
+        return [self.column_at(index) for index in range(len(self._published.columns))]
 
-    def _column(self, index: int) -> VisibleColumn:
+    def column_at(self, index: int) -> VisibleColumn:
+        """The column at a place of the published relation."""
         found = self._made.get(index)
         if found is None:
             member = self._published.columns[index]
@@ -88,7 +91,7 @@ class CubeSource(Source):
                 return exact
         index = None if self._column_names else self._indexes.get(name)
         if index is not None:
-            return (self._column(index),)
+            return (self.column_at(index),)
         if quoted:
             return ()
         return [item for item in self.columns if fold(item.name) == name]
@@ -99,6 +102,7 @@ class CubeSource(Source):
 
     def use(self, visible: VisibleColumn) -> None:
         """See ``Source.use``."""
+        self.is_named = True
         for path in self._to_many(visible):
             self._has_more_rows = True
             self.builder.join(path)

@@ -113,7 +113,7 @@ class _Facts:
         found: dict[int, Source] = {}
         for child in node.walk():
             visible = self._state.resolver.columns.get(id(child))
-            if visible is not None and any(visible.source is fact.root for fact in self._facts):
+            if visible is not None and any(f.reaches(visible.source) for f in self._facts):
                 found[id(visible.source)] = visible.source
         return list(found.values())
 

@@ -9,7 +9,9 @@ from typing import Literal
 from sqlglot import exp
 
 from semantic.compiler.cube_source import CubeSource
+from semantic.compiler.fact_view import FactView, SharedColumn
 from semantic.compiler.model_joins import ModelJoin
+from semantic.compiler.name_scope import NamedItem
 from semantic.compiler.names import fold
 from semantic.compiler.plan import Relation
 from semantic.compiler.scope import (
@@ -120,7 +122,7 @@ class Leaf:
         """What a name without a table may mean."""
         return self.source.find(name, quoted=quoted)
 
-    def named(self, table: str) -> Iterator[Source | RenamedJoin]:
+    def named(self, table: str) -> Iterator[NamedItem]:
         """The parts of that alias."""
         if self.source.name == table:
             yield self.source
@@ -128,6 +130,39 @@ class Leaf:
     def aliases(self) -> Iterator[str]:
         """The names that its columns can be qualified with."""
         yield self.source.name
+
+
+@dataclass(eq=False, slots=True)
+class ViewLeaf:
+    """A view over several roots, which is all of FROM.
+
+    Attributes:
+        view: the view.
+        facts: what is aggregated apart; empty where the SELECT is over the rows of one root.
+        node: where it stands in the client's text.
+    """
+
+    view: FactView
+    node: exp.Expr | None = None
+    facts: tuple[FactTree, ...] = ()
+
+    @property
+    def columns(self) -> list[VisibleColumn]:
+        """In the order of ``*``."""
+        return self.view.columns
+
+    def find(self, name: str, *, quoted: bool) -> Sequence[VisibleColumn]:
+        """What a name without a table may mean."""
+        return self.view.find(name, quoted=quoted)
+
+    def named(self, table: str) -> Iterator[NamedItem]:
+        """The parts of that alias."""
+        if self.view.name == table:
+            yield self.view
+
+    def aliases(self) -> Iterator[str]:
+        """The names that its columns can be qualified with."""
+        yield self.view.name
 
 
 @dataclass(eq=False, slots=True)
@@ -173,7 +208,7 @@ class Joined:
         found = self.left.find(name, quoted=quoted)
         return [*found, *self.right.find(name, quoted=quoted)]
 
-    def named(self, table: str) -> Iterator[Source | RenamedJoin]:
+    def named(self, table: str) -> Iterator[NamedItem]:
         """The parts of that alias."""
         yield from self.left.named(table)
         yield from self.right.named(table)
@@ -213,14 +248,18 @@ class FactTree:
     Attributes:
         root: the cube whose rows are aggregated.
         chain: the root, and what is joined to it.
+        shared: columns of a view that it has, among others.
     """
 
     root: CubeSource
     chain: tuple[ChainStep, ...]
+    shared: tuple[SharedColumn, ...] = ()
 
     def reaches(self, source: Source) -> bool:
         """Whether each of the root's rows has one row of that source at most."""
-        return any(source is item for step in self.chain for item in leaves(step.tree))
+        return any(source is item for item in self.shared) or any(
+            source is item for step in self.chain for item in leaves(step.tree)
+        )
 
 
 @dataclass(eq=False, slots=True)
@@ -250,7 +289,7 @@ class RenamedJoin:
             return found
         return [item for item in self.columns if fold(item.name) == name]
 
-    def named(self, table: str) -> Iterator[Source | RenamedJoin]:
+    def named(self, table: str) -> Iterator[NamedItem]:
         """The parts of that alias."""
         if self.name == table:
             yield self
@@ -260,13 +299,15 @@ class RenamedJoin:
         yield self.name
 
 
-Tree = Leaf | Joined | RenamedJoin
+Tree = Leaf | ViewLeaf | Joined | RenamedJoin
 
 
 def leaves(tree: Tree) -> list[Source]:
     """The sources of a part of the tree, left to right."""
     if isinstance(tree, Leaf):
         return [tree.source]
+    if isinstance(tree, ViewLeaf):
+        return [tree.view] if tree.view.chosen is None else [tree.view.chosen]
     if isinstance(tree, RenamedJoin):
         return leaves(tree.tree)
     return leaves(tree.left) + leaves(tree.right)

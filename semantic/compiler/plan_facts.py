@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlglot import exp
+
 from semantic.compiler.plan import PlanNode, Relation
 
 
@@ -15,11 +17,13 @@ class Fact(PlanNode):
         alias: of the cube whose rows are aggregated.
         name: of that cube, for people.
         relation: its rows. Other facts may hold the same scans under the same aliases.
+        shared: columns that stand for another one in each fact, and what they are here.
     """
 
     alias: str
     name: str
     relation: Relation
+    shared: tuple[tuple[exp.Column, exp.Expr], ...] = ()
 
     def describe(self) -> str:
         """One stable line."""

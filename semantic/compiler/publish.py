@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
+from semantic.compiler.conformed import conformed_targets
 from semantic.compiler.granularities import column_name, period_column_type
 from semantic.compiler.model_sql import ModelSql, path_of
 from semantic.compiler.names import truncate
+from semantic.compiler.plan_types import common_type
 from semantic.compiler.trees import conjuncts
 from semantic.errors import SemanticError
 from semantic.model.members import Dimension, Measure, Member, Segment
@@ -110,9 +112,20 @@ class _Publisher:
                 columns += self._periods(member.cube, target, columns[-1], view.columns)
             else:
                 columns.append(self._column(view.name, member, name))
+        last = sum(column.kind == "dimension" for column in columns)
+        columns[last:last] = self._conformed(view)
         return PublishedRelation(
             view.name, "view", tuple(columns), comment=_describe(view.title, view.description)
         )
+
+    def _conformed(self, view: View) -> Iterator[PublishedColumn]:
+        """One column for the same dimension of several facts, in a type that holds them all."""
+        for item in view.conformed:
+            targets = conformed_targets(self._model, view, item)
+            kinds = [self._type(target.cube, target.member) for target in targets]
+            member = targets[0].member
+            text = _comment(member, member.title, member.description)
+            yield PublishedColumn(item.name, common_type(kinds), "dimension", text)
 
     def _columns(self, cube: Cube, visible: Sequence[Member]) -> Iterator[PublishedColumn]:
         for member in visible:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from semantic.compiler.api import TemporaryTable
+from semantic.compiler.conformed import is_over_several_roots
 from semantic.compiler.cube_source import CubeSource
+from semantic.compiler.fact_view import FactView
 from semantic.compiler.from_functions import bind_function
 from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, name_of, quoted
@@ -36,6 +38,7 @@ from semantic.compiler.trees import column, identifier
 from semantic.compiler.with_queries import BoundCte, BoundWith, OwnRows
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension
+from semantic.model.relations import View
 
 _OPERATORS = {exp.Union: "union", exp.Intersect: "intersect", exp.Except: "except"}
 _SET_CLAUSES = frozenset({"this", "expression", "distinct", "with_", "order", "limit", "offset"})
@@ -324,21 +327,20 @@ class QueryBinder:
             # Other names in the text may go by the name as it is written here.
             renamed = "" if node.args.get("alias") is not None else f" AS {quoted(name)}"
             statement.replace(node.this, quoted(found) + renamed)
+        taken = statement.names.take(alias)
+        members, names = statement.members, statement.names
+        source: CubeSource | FactView
         try:
-            source = CubeSource(
-                alias,
-                statement.names.take(alias),
-                relation,
-                published,
-                statement.members,
-                statement.names,
-                columns,
-            )
+            if isinstance(relation, View) and is_over_several_roots(relation):
+                source = FactView(alias, taken, relation, published, members, names, columns)
+            else:
+                source = CubeSource(alias, taken, relation, published, members, names, columns)
         except UnsupportedError as error:
             error.position = error.position or position_of(node)
             raise
         statement.cubes[found] = None
-        statement.data_sources[source.builder.data_source] = None
+        for part in source.parts.values() if isinstance(source, FactView) else (source,):
+            statement.data_sources[part.builder.data_source] = None
         if len(statement.data_sources) > 1:
             raise UnsupportedError(
                 "a query over cubes of different data sources is not supported",

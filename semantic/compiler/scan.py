@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from semantic.compiler.conformed import FactViews, check_own, fact_views
 from semantic.compiler.dialect import cast_to
 from semantic.compiler.formulas import at_inputs
 from semantic.compiler.measures import MeasureDefinition, MeasureRows, Measures, MemberTypes
@@ -39,11 +40,20 @@ class Members:
 
     def __init__(self, sql: ModelSql, types: MemberTypes) -> None:
         self.sql = sql
+        self.types = types
+        self._fact_views: dict[str, FactViews] = {}
         self._measures = Measures(sql, types)
         self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
         self._indexes: dict[str, dict[str, int]] = {}
-        self._to_many: dict[tuple[str, str], tuple[Path, ...]] = {}
+        self._to_many: dict[tuple[str, str, str], tuple[Path, ...]] = {}
         self._inside: dict[tuple[str, str], tuple[Path, ...]] = {}
+
+    def fact_views(self, view: View) -> FactViews:
+        """A view over several root cubes as one for each of them."""
+        found = self._fact_views.get(view.name)
+        if found is None:
+            found = self._fact_views[view.name] = fact_views(self.sql.model, view)
+        return found
 
     def column_indexes(self, relation: PublishedRelation) -> dict[str, int]:
         """The places of a published relation's columns by name."""
@@ -69,6 +79,7 @@ class Members:
             return self._measures.define(relation.name, name, relation.name, member)
         found = relation.columns[name]
         if isinstance(found, Measure):
+            check_own(self.sql.model.views_by_name[relation.name], found)
             return self._measures.define(relation.name, name, relation.name, found)
         if not isinstance(found, ViewMember):
             raise TypeError(name)
@@ -82,7 +93,7 @@ class Members:
         """The ways to many rows that a view's column goes, so that the view has those rows (R2)."""
         if not isinstance(relation, View):
             return ()
-        key = (relation.name, name)
+        key = (relation.name, relation.root, name)
         paths = self._to_many.get(key)
         if paths is None:
             found = relation.columns.get(name)
@@ -157,6 +168,7 @@ class Members:
             raise TypeError(name)
         found = relation.columns[name]
         if isinstance(found, Segment):
+            check_own(self.sql.model.views_by_name[relation.name], found)
             return self.sql.condition(relation.name, found.sql)
         if not isinstance(found, ViewMember):
             raise TypeError(name)

@@ -22,6 +22,7 @@ from semantic.compiler.scope import (
     OUTPUT,
     BoundQuery,
     MeasureColumn,
+    Source,
     VisibleColumn,
     use_all,
 )
@@ -106,12 +107,17 @@ class BoundSelect:
         where = self._state.where
         self._state.from_clause.bind_products(
             lambda one, other: linked(one, other, where, resolver),
+            self._starred,
             grouped=self._state.scope.grouped,
         )
         check_facts(self._state)
         if not self.is_transparent:
             use_all(self)
         self._fan_out.check()
+
+    def _starred(self) -> Iterator[Source]:
+        """The sources of the columns that ``*`` stands for."""
+        return (item.visible.source for item in self._state.items if item.visible is not None)
 
     def _expand(self, expressions: list[exp.Expr]) -> Iterator[Item]:
         for node in expressions:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlglot import exp
 
 from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.equalities import bare, null_safe
+from semantic.compiler.fact_view import FactView
+from semantic.compiler.fact_view_use import refuse_joined_views, settle_view, view_relation
 from semantic.compiler.from_tree import (
     ChainStep,
     FactTree,
@@ -17,6 +19,7 @@ from semantic.compiler.from_tree import (
     MergedColumn,
     RenamedJoin,
     Tree,
+    ViewLeaf,
     joins_of,
     leaves,
     merge,
@@ -72,6 +75,8 @@ class FromClause:
         for tree, item in zip(trees[1:], nodes[1:], strict=True):
             _refuse_second(self.tree, tree, item)
             self.tree = Joined(self.tree, tree, "CROSS", comma=True, node=item)
+        if not isinstance(self.tree, ViewLeaf):
+            refuse_joined_views(scope.items)
 
     def _item(self, node: exp.Expr) -> Tree:
         """Bind an item, which names see from now on."""
@@ -82,13 +87,19 @@ class FromClause:
                 columns = tuple(name_of(item) for item in alias.args.get("columns") or [])
                 tree = self._scope.items[-1] = RenamedJoin(tree, name_of(alias.this), columns)
         else:
-            source = self._make_source(node, self._scope)
-            self._scope.sources.append(source)
-            tree = Leaf(source)
+            tree = self._leaf(node)
             self._scope.items.append(tree)
         for join in node.args.get("joins") or []:
             tree = self._join(tree, join)
         return tree
+
+    def _leaf(self, node: exp.Expr) -> Tree:
+        source = self._make_source(node, self._scope)
+        if isinstance(source, FactView):
+            self._scope.sources += source.parts.values()
+            return ViewLeaf(source, node)
+        self._scope.sources.append(source)
+        return Leaf(source)
 
     def _is_comma(self, join: exp.Join) -> bool:
         if any(join.args.get(key) for key in ("side", "kind", "on", "using", "method")):
@@ -179,11 +190,21 @@ class FromClause:
 
     @property
     def facts(self) -> tuple[FactTree, ...]:
-        """What is aggregated apart where the clause is a CROSS JOIN of several facts."""
-        return self.tree.facts if isinstance(self.tree, Joined) else ()
+        """What is aggregated apart where the clause is over several facts."""
+        return self.tree.facts if isinstance(self.tree, Joined | ViewLeaf) else ()
 
-    def bind_products(self, linked: Linked, *, grouped: bool) -> None:
-        """Find what CROSS JOIN of cubes means; see ``products.bind_products``."""
+    def bind_products(
+        self, linked: Linked, used: Callable[[], Iterable[Source]], *, grouped: bool
+    ) -> None:
+        """Find what CROSS JOIN of cubes means; see ``products.bind_products``.
+
+        Args:
+            linked: as there.
+            used: the sources of the columns that ``*`` stands for.
+            grouped: whether it groups.
+        """
+        if isinstance(self.tree, ViewLeaf):
+            settle_view(self.tree, used(), grouped=grouped)
         bind_products(self.tree, linked)
         for join in joins_of(self.tree):
             if not (grouped and join is self.tree):
@@ -265,6 +286,8 @@ class _Build:
     def relation(self, tree: Tree) -> Relation:
         if isinstance(tree, Leaf):
             return tree.source.relation()
+        if isinstance(tree, ViewLeaf):
+            return view_relation(tree)
         if isinstance(tree, RenamedJoin):
             return self.relation(tree.tree)
         if tree.facts:

@@ -60,9 +60,9 @@ def _view(checker: Checker, view: View) -> None:
 
 
 def _conformed(checker: Checker, view: View, reference: Reference) -> None:
-    """A column of the view, or a cube's own dimension as cube.member."""
+    """A column of the view, or a dimension as cube.member, be it over joins of the cube."""
     owner = checker.model.cubes_by_name.get(reference.path[0])
-    if owner is not None and len(reference.path) == 2 and reference.path[0] not in view.columns:
+    if owner is not None and len(reference.path) > 1 and reference.path[0] not in view.columns:
         alone = Reference(reference.path[1:], location=reference.location)
         checker.dimension(owner.name, alone, "conformed member")
     else:
