@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.aggregates import aggregate_name, result_type
+from semantic.compiler.dependent_keys import dependent_columns
 from semantic.compiler.emit_parts import postgres_data_type
 from semantic.compiler.fan_out import FanOut
 from semantic.compiler.granularities import column_name, period_of, truncated
@@ -64,6 +65,12 @@ class _Build:
             for index, name in sorted(state.demanded.items())
         )
         order = tuple(self._order_key(key, places, projections) for key in state.order)
+        if group:
+            after = [item.expression for item in projections]
+            after += [key.expression for key in order]
+            after += [*distinct_on, *([] if having is None else [having])]
+            after += [window for _, window in windows]
+            group += dependent_columns(state, group, after)
         limit, offset = self._optional(state.limit), self._optional(state.offset)
         source = state.from_clause.build(self.expression)
         hidden = tuple(Projection(name, column(*key)) for key, name in state.hidden.items())

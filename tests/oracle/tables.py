@@ -28,8 +28,10 @@ FROM raw_items i LEFT JOIN places h ON h.id = home_id LEFT JOIN places a ON a.id
 WHERE NOT deleted;
 CREATE VIEW item_view_rows AS SELECT * FROM items_rows;
 CREATE SCHEMA plain;
-CREATE VIEW plain.places AS SELECT * FROM places_rows;
-CREATE VIEW plain.items AS SELECT * FROM items_rows;
+CREATE TABLE plain.places AS SELECT * FROM places_rows;
+ALTER TABLE plain.places ADD PRIMARY KEY (id);
+CREATE TABLE plain.items AS SELECT * FROM items_rows;
+ALTER TABLE plain.items ADD PRIMARY KEY (id);
 CREATE VIEW plain.item_view AS SELECT * FROM items_rows;
 """
 """What the cubes' rows are, by hand: dimensions and segments, which measures are made of too."""

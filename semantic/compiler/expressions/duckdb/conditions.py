@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb import casts, numeric, patterns
-from semantic.compiler.expressions.duckdb.array_literals import array_literal
+from semantic.compiler.expressions.duckdb.array_literals import array_literal, read_array
 from semantic.compiler.expressions.duckdb.build import atom, call, sql, string
 from semantic.compiler.expressions.duckdb.comparing import (
     array_units,
@@ -83,6 +83,10 @@ def _quantified(translator: Translator, node: exp.Expr) -> Value:
     )
     while isinstance(inner, exp.Paren):
         inner = inner.this
+    if isinstance(inner, exp.Array) and len(inner.expressions) == 1:
+        # ARRAY(SELECT ...) is never missing: its elements are the rows.
+        only = inner.expressions[0]
+        inner = only if isinstance(only, exp.Query | exp.Subquery) else inner
     if isinstance(inner, exp.Query | exp.Subquery):
         if isinstance(node.this, exp.Tuple):
             return quantified_rows(translator, node, inner, every=every)
@@ -261,11 +265,21 @@ def _like_any(translator: Translator, node: exp.Expr) -> Value:
     inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
     while isinstance(inner, exp.Paren):
         inner = inner.this
-    if not isinstance(inner, exp.Array) or isinstance(right, exp.Tuple):
+    if isinstance(inner, exp.Literal) and inner.is_string:
+        items = [_text_or_null(item) for item in read_array(inner.this)]
+    elif isinstance(inner, exp.Array) and not isinstance(right, exp.Tuple):
+        items = inner.expressions
+    else:
         raise UnsupportedError("LIKE ANY and LIKE ALL need ARRAY[...]")
     every = not isinstance(right, exp.Any)
-    found = [_like(translator, node, node.this, item, "\\").node for item in inner.expressions]
+    if not items:
+        return Value(exp.Boolean(this=every), BOOL)
+    found = [_like(translator, node, node.this, item, "\\").node for item in items]
     return Value(exp.Paren(this=joined(exp.And if every else exp.Or, found)), BOOL)
+
+
+def _text_or_null(item: str | None) -> exp.Expr:
+    return exp.Null() if item is None else exp.Literal.string(item)
 
 
 def similar(translator: Translator, node: exp.Expr) -> Value:
@@ -304,6 +318,10 @@ def exists(translator: Translator, node: exp.Expr) -> Value:
 def array_condition(translator: Translator, node: exp.Expr) -> Value:
     """``@>``, ``<@`` and ``&&`` of arrays."""
     left, right = translator.value(node.this), translator.value(node.expression)
+    if right.raw is not None:
+        right = casts.convert(right, left.type, folds=translator.folds)
+    if left.raw is not None:
+        left = casts.convert(left, right.type, folds=translator.folds)
     if not left.type.is_array or left.type != right.type or left.type.name == "_numeric":
         raise UnsupportedError("@>, <@ and && are supported for arrays of one type only")
     if isinstance(node, exp.ArrayOverlaps):
