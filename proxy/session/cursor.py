@@ -35,6 +35,7 @@ class Cursor:
     """One declared cursor.
 
     ``position`` is the row it stands on: 0 before the first, ``total + 1`` after the last.
+    ``may_run_again`` says whether running the query again gives the rows of its declaration.
     ``fresh`` is true until the transaction that declared it has committed.
     """
 
@@ -44,6 +45,7 @@ class Cursor:
     binary: bool
     hold: bool
     keep: KeptRows
+    may_run_again: Callable[[], bool] = lambda: False
     position: int = 0
     fresh: bool = True
     total: int | None = None
@@ -68,6 +70,12 @@ class Cursor:
             self._formats = (0,) * columns if formats is None else formats
             self._reader = await self.opener(self._formats)
         elif formats is not None and formats != self._formats:
+            if not self._read_rows and self.may_run_again():
+                # Nothing was read of it yet: no row has to be told in two formats.
+                await self._reader.close()
+                self._formats = formats
+                self._reader = await self.opener(formats)
+                return
             raise SessionError(
                 "0A000",
                 f'cursor "{self.name}" has been read in another result format',

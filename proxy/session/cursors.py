@@ -140,7 +140,10 @@ class CursorCommands:
         if state.temporary.concerns(statement.query):
             # It sees the rows of now, whatever happens to the table before it is read.
             formats = expand_formats(codes, len(fields or ()))
-            await state.cursors[statement.name].open(formats, len(fields or ()))
+            cursor = state.cursors[statement.name]
+            await cursor.open(formats, len(fields or ()))
+            writes = state.temporary.writes
+            cursor.may_run_again = lambda: state.temporary.writes == writes
 
     async def _close(self, statement: sql.CloseCursor) -> Done:
         if statement.name is None:

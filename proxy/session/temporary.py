@@ -78,6 +78,7 @@ class TemporaryTables:
         tables: as they are now.
         version: grows whenever ``exist`` changes.
         limits: what the tables may hold.
+        writes: how often they may have been changed; more often where that was undone.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class TemporaryTables:
         self._marks: list[int] = []
         self._changed = False
         self._rows = 0
+        self.writes = 0
         self._results: weakref.WeakSet[PrivateResult] = weakref.WeakSet()
         self.tables: tuple[TemporaryTable, ...] = ()
         self.version = 0
@@ -205,6 +207,7 @@ class TemporaryTables:
         parameters: Sequence[bytes | None] = (),
         result_formats: Sequence[int] = (),
     ) -> PrivateResult:
+        self.writes += 1
         async with self.watched(backend):
             result = await backend.open(
                 sql, parameter_oids, parameter_formats, parameters, result_formats
@@ -238,6 +241,7 @@ class TemporaryTables:
         Raises 53400 beyond the limits, before what comes beyond them is read.
         """
         backend = await self.ready()
+        self.writes += 1
         counted = rows = 0
 
         async def bounded() -> AsyncIterator[bytes]:
@@ -366,6 +370,7 @@ class TemporaryTables:
             raise SessionError("25P02", "the transaction of the temporary tables has failed")
         for result in list(self._results):
             await result.read_ahead(self.limits.max_kept_bytes)
+        self.writes += 1
         await backend.command("COMMIT")
         await self._ended()
 
@@ -375,6 +380,7 @@ class TemporaryTables:
         if backend is None or backend.closed or backend.transaction_status == "I":
             self._end_if_unused()
             return
+        self.writes += 1
         await backend.command("ROLLBACK")
         backend.settings_unknown()
         await self._ended()
@@ -386,6 +392,7 @@ class TemporaryTables:
             return
         # A savepoint that the backend does not know is later than all that was done there.
         if len(marks) <= len(self._marks):
+            self.writes += 1
             await backend.command(f"ROLLBACK TO SAVEPOINT cubewire_{marks[-1]}")
             backend.settings_unknown()
             del self._marks[len(marks) :]

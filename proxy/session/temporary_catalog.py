@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from proxy.catalog.protocol import identifier
 from proxy.queries import type_of
-from semantic.compiler.api import TemporaryColumn, TemporaryTable
+from semantic.compiler.api import MIXED_DECIMALS, TemporaryColumn, TemporaryTable
 from semantic.model.types import PostgresType
 
 Row = tuple[str | None, ...]
@@ -115,4 +115,6 @@ def narrowed(table: TemporaryTable, indexes: Sequence[int], row: Row) -> Tempora
         if least == most >= 0 and needed <= _LONG:
             precision = _SHORT if needed <= _SHORT else _LONG
             types[index] = PostgresType("numeric", (precision << 16 | least) + 4)
+        elif least >= 0:
+            types[index] = MIXED_DECIMALS
     return replace(table, types=tuple(types))

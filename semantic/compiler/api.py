@@ -8,6 +8,9 @@ from typing import Literal
 
 from semantic.model.types import PostgresType
 
+MIXED_DECIMALS = PostgresType("numeric", -24)
+"""The type of a numeric whose number of decimals differs from row to row."""
+
 
 @dataclass(frozen=True, slots=True)
 class TemporaryTable:
@@ -15,7 +18,7 @@ class TemporaryTable:
 
     Attributes:
         types: of the columns; that of a numeric without precision may be narrower than declared,
-            where all its values have the same number of decimals.
+            where all its values have the same number of decimals, or ``MIXED_DECIMALS``.
         keys: sets of columns, by index, in whose values no two rows agree (unless one is NULL).
     """
 

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from semantic.compiler.api import TemporaryColumn
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
-from semantic.compiler.expressions.types import sql_name
+from semantic.compiler.expressions.types import is_quotient, numeric_scale, sql_name
 from semantic.compiler.plan import TemporaryRows
 from semantic.compiler.trees import column, identifier
 from semantic.errors import UnsupportedError
@@ -41,8 +41,15 @@ class TemporaryUses:
 
 
 def array_type(kind: PostgresType) -> PostgresType:
-    """The type of the array that holds a column's values; arrays travel as their texts."""
-    return PostgresType("_text" if kind.is_array else f"_{kind.name}")
+    """The type of the array that holds a column's values.
+
+    Arrays, and numbers whose decimals differ, travel as their texts.
+    """
+    return PostgresType("_text" if _as_text(kind) else f"_{kind.name}")
+
+
+def _as_text(kind: PostgresType) -> bool:
+    return kind.is_array or is_quotient(kind)
 
 
 def temporary_rows(relation: TemporaryRows, dialect: str, before: int) -> exp.Expr:
@@ -73,7 +80,7 @@ def _postgres(relation: TemporaryRows, parameters: list[exp.Parameter]) -> exp.S
     values: list[exp.Expr] = []
     for name, kind, _ in relation.columns:
         value: exp.Expr = column(ROWS, name)
-        if kind.is_array:
+        if _as_text(kind):
             target = exp.DataType.build(sql_name(kind), dialect="postgres")
             value = exp.Cast(this=value, to=target)
         values.append(exp.alias_(value, identifier(name)))
@@ -92,13 +99,15 @@ def _duckdb(relation: TemporaryRows, parameters: list[exp.Parameter]) -> exp.Sel
                 "supported beside cubes on DuckDB",
                 hint="Leave it out, or unnest it in the temporary table.",
             )
-        if kind.name == "numeric" and kind.modifier < 0:
+        if kind.name == "numeric" and numeric_scale(kind) is None and not _as_text(kind):
             raise UnsupportedError(
-                f'column "{name}" of temporary table "{relation.table}" holds numbers with '
-                "different numbers of decimals, which is not supported beside cubes on DuckDB",
-                hint="Give the column a type such as numeric(18, 2).",
+                f'column "{name}" of temporary table "{relation.table}" holds numbers that are not '
+                "finite, which is not supported beside cubes on DuckDB",
+                hint="Leave out NaN and the infinities.",
             )
-        listed = exp.DataType.build(duckdb_type(kind) + "[]", dialect="duckdb")
+        # Numbers whose decimals differ stand as their text between queries.
+        stored = "VARCHAR" if is_quotient(kind) else duckdb_type(kind)
+        listed = exp.DataType.build(stored + "[]", dialect="duckdb")
         elements = exp.Anonymous(this="UNNEST", expressions=[exp.Cast(this=parameter, to=listed)])
         values.append(exp.alias_(elements, identifier(name)))
     return exp.Select(expressions=values)

@@ -284,6 +284,11 @@ def test_executemany_and_server_cursor(shop: Target) -> None:
             assert len(named.fetchmany(100)) == 100
             assert connection.execute("SELECT count(*) FROM t").fetchone() == (500,)
             assert named.fetchone() is not None
+        with connection.cursor(name="b", binary=True) as named:
+            named.execute("SELECT n, s FROM t ORDER BY 1")
+            assert named.fetchmany(2) == [(0, "0"), (1, "1")]
+            connection.execute("DELETE FROM t")
+            assert named.fetchone() == (2, "2")
         connection.rollback()
         with pytest.raises(psycopg.errors.UndefinedTable):
             connection.execute("SELECT * FROM t")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
+from semantic.compiler.api import MIXED_DECIMALS
 from semantic.compiler.expressions.places import position
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import (
@@ -79,7 +80,7 @@ _NODE_TYPES = {
 
 
 # A numeric whose number of digits differs from row to row: a quotient, or what was computed of one.
-QUOTIENT = PostgresType("numeric", -24)
+QUOTIENT = MIXED_DECIMALS
 
 
 def is_quotient(kind: PostgresType) -> bool:
