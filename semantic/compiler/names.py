@@ -27,26 +27,30 @@ def name_of(node: exp.Identifier) -> str:
     return name if node.args.get("quoted") else fold(name)
 
 
-def truncate(name: str) -> str:
-    """A name as PostgreSQL stores it: at most 63 bytes, cut at a character."""
+def truncate(name: str, most: int = MAX_IDENTIFIER_BYTES) -> str:
+    """A name as PostgreSQL stores it: at most 63 bytes (or fewer), cut at a character."""
     data = name.encode()
-    if len(data) <= MAX_IDENTIFIER_BYTES:
+    if len(data) <= most:
         return name
-    return data[:MAX_IDENTIFIER_BYTES].decode(errors="ignore")
+    return data[:most].decode(errors="ignore")
 
 
 class Names:
-    """Gives names that differ whatever the case, as warehouses that ignore case need them."""
+    """Gives names that differ whatever the case, as warehouses that ignore case need them.
+
+    They differ within the bytes that PostgreSQL keeps of a name, too.
+    """
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def take(self, wanted: str) -> str:
         """``wanted`` if it is free, else with the first free number behind it."""
-        name = wanted or "column"
+        name = truncate(wanted or "column")
         number = 2
         while name.casefold() in self._taken:
-            name = f"{wanted}_{number}"
+            suffix = f"_{number}"
+            name = truncate(wanted, MAX_IDENTIFIER_BYTES - len(suffix)) + suffix
             number += 1
         self._taken.add(name.casefold())
         return name

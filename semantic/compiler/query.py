@@ -170,6 +170,7 @@ class QueryBinder:
         made: list[BoundCte] = []
         for item in clause.expressions:
             cte = self._cte(item, parent, recursive=bool(clause.args.get("recursive")))
+            cte.is_shared = sum(name_of(table.this) == cte.name for table in _tables(node)) > 1
             ctes[cte.name] = cte
             made.append(cte)
         body = self._body(node, parent)
@@ -298,7 +299,12 @@ class QueryBinder:
             if columns and len(columns) < len(cte.column_names):
                 names = (*columns, *cte.column_names[len(columns) :])
             return QuerySource(
-                alias or name, plan_alias, cte.query, column_names=names, cte=cte.key
+                alias or name,
+                plan_alias,
+                cte.query,
+                column_names=names,
+                cte=cte.key,
+                shared=cte.is_shared,
             )
         temporary = self.temporary_of(node)
         if temporary is not None:

@@ -231,10 +231,12 @@ class QuerySource(Source):
         column_names: Sequence[str] = (),
         cte: str | None = None,
         lateral: bool = False,
+        shared: bool = False,
     ) -> None:
         super().__init__(name, alias)
         self.query = query
         self._cte = cte
+        self._shared = shared
         self.is_lateral = lateral
         self._columns: list[VisibleColumn] = []
         self._by_name: dict[str, list[VisibleColumn]] = {}
@@ -269,7 +271,7 @@ class QuerySource(Source):
 
     def evaluate(self, visible: VisibleColumn, *, shared: bool = False) -> None:
         """See ``Source.evaluate``."""
-        self.query.evaluate(visible.index, shared=shared or self._cte is not None)
+        self.query.evaluate(visible.index, shared=shared or self._shared)
 
     @property
     def multiplied_by(self) -> str | None:

@@ -16,7 +16,11 @@ from semantic.model.members import Dimension
 
 @dataclass(eq=False, slots=True)
 class BoundCte:
-    """A WITH query: bound once, built once, referred to any number of times."""
+    """A WITH query: bound once, built once, referred to any number of times.
+
+    Attributes:
+        is_shared: it may be referred to several times.
+    """
 
     name: str
     key: str
@@ -25,6 +29,7 @@ class BoundCte:
     materialized: bool | None
     used: bool = False
     recursive: bool = False
+    is_shared: bool = False
 
     def plan(self) -> Cte:
         """Its plan node; nothing may be asked of it afterwards."""

@@ -151,3 +151,10 @@ def test_truncate() -> None:
     assert truncate("a" * 70) == "a" * 63
     assert truncate("é" * 40) == "é" * 31
     assert truncate("short") == "short"
+
+
+def test_long_names_differ_in_what_postgres_keeps_of_them() -> None:
+    names = Names()
+    taken = [names.take("é" * 40 + end) for end in ("a", "b", "c")]
+    assert len(set(taken)) == 3
+    assert all(len(name.encode()) <= 63 for name in taken)
