@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from connectors.base import Connector
@@ -82,6 +83,19 @@ async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> Pu
     return publish(model, probed, dialects)
 
 
+@contextmanager
+def _no_collecting() -> Iterator[ExitStack]:
+    """Keep the garbage collector from going again and again through a model that only grows.
+
+    It takes half of the time of a large one. Closing what is given ends it early.
+    """
+    with ExitStack() as stack:
+        if gc.isenabled():
+            gc.disable()
+            stack.callback(gc.enable)
+        yield stack
+
+
 def catalog_options(config: Config) -> CatalogOptions:
     """The catalog's part of the configuration."""
     return CatalogOptions(
@@ -110,6 +124,7 @@ async def open_engine(
     Raises StartupError where the model has problems, and the parts' own errors.
     """
     async with AsyncExitStack() as stack:
+        collecting = stack.enter_context(_no_collecting())
         catalog = Catalog(catalog_options(config))
         starting = asyncio.create_task(catalog.start(), name="catalog start")
         stack.push_async_callback(catalog.close)
@@ -129,6 +144,7 @@ async def open_engine(
             max_length=parser.max_sql_bytes,
             max_depth=parser.max_depth,
         )
+        collecting.close()
         worker = ParseWorker(limits, parser.parse_deadline)
         stack.push_async_callback(worker.close)
         yield Engine(

@@ -169,7 +169,8 @@ def _create(relation: Relation, markers: str) -> list[str]:
     name = qualified(relation.name)
     if relation.kind == "v":
         return [_view(relation, markers), f"GRANT SELECT ON {name} TO PUBLIC"]
-    columns = ", ".join(f"{identifier(c.name)} {c.type}" for c in relation.columns)
+    # Values that are never long need no table beside the table, which takes twice the time to make.
+    columns = ", ".join(f"{identifier(c.name)} {c.type} STORAGE PLAIN" for c in relation.columns)
     statements = [
         f"CREATE TABLE {name} ({columns})",
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from sqlglot import exp
@@ -111,6 +112,28 @@ class ParsedTemplate:
     tree: exp.Expr
     rows: Mapping[str, RowTarget]
     references: Mapping[str, MemberTarget]
+
+
+@lru_cache(maxsize=8192)
+def _parsed(dialect: str, text: str, into_query: bool) -> exp.Expr | None:
+    """A text's tree, which nobody changes; None where it is not one expression.
+
+    Members of different cubes are often spelled alike, and each is read when its type is asked for,
+    when it is published, and when it is compiled.
+    """
+    is_query = into_query and len(text.split(None, 1)) > 1
+    if into_query and not is_query:
+        text = f"SELECT * FROM {text}"
+    found = [tree for tree in dialect_of(dialect).parse(text) if tree is not None]
+    if len(found) != 1:
+        return None
+    tree = found[0]
+    if is_query:
+        return exp.Subquery(this=tree)
+    if into_query:
+        tree = tree.args["from_"].this
+        tree.pop()
+    return tree
 
 
 class ModelSql:
@@ -305,25 +328,15 @@ class ModelSql:
         relation = self.model.relation(home)
         if relation is None:
             raise SemanticError("XX000", f"unknown relation {home}")
-        dialect = dialect_of(self.dialect(self.root_of(relation).data_source))
-        stripped = text.strip().rstrip(";")
-        is_query = into_query and len(stripped.split(None, 1)) > 1
-        if into_query and not is_query:
-            stripped = f"SELECT * FROM {stripped}"
+        dialect = self.dialect(self.root_of(relation).data_source)
         try:
-            found = [tree for tree in dialect.parse(stripped) if tree is not None]
+            tree = _parsed(dialect, text.strip().rstrip(";"), into_query)
         except SqlglotError as error:
             raise SemanticError(
                 "XX000", f"the model's SQL of {home} cannot be read: {text.strip()}"
             ) from error
-        if len(found) != 1:
+        if tree is None:
             raise SemanticError("XX000", f"the model's SQL of {home} is not one expression: {text}")
-        tree = found[0]
-        if is_query:
-            return exp.Subquery(this=tree)
-        if into_query:
-            tree = tree.args["from_"].this
-            tree.pop()
         return tree
 
     def _make_dimension(self, cube: Cube, dimension: Dimension) -> exp.Expr:

@@ -69,6 +69,7 @@ class _Publisher:
     def __init__(self, model: Model, probed: Probed, sql: ModelSql) -> None:
         self._model = model
         self._sql = sql
+        self._plain: dict[str, list[tuple[str, str]]] = {}
         self._types = {
             (relation, name): PostgresType(kind, modifier)
             for relation, columns in probed.items()
@@ -216,8 +217,10 @@ class _Publisher:
             condition = self._sql.join_condition(cube, join)
         except SemanticError:
             return []
-        own = self._plain_columns(cube, names)
-        others = self._plain_columns(target, set(target.members))
+        plain = self._plain_columns(cube)
+        # Of several dimensions over one column the first counts.
+        own = {base: name for base, name in reversed(plain) if name in names}
+        others = dict(reversed(self._plain_columns(target)))
         pairs: list[tuple[str, str]] = []
         for node in conjuncts(condition):
             sides = {
@@ -231,18 +234,19 @@ class _Publisher:
             pairs.append((left, right))
         return pairs
 
-    def _plain_columns(self, cube: Cube, names: set[str]) -> dict[str, str]:
-        """Dimensions that are nothing but a column of the base table, by that column."""
-        found: dict[str, str] = {}
+    def _plain_columns(self, cube: Cube) -> list[tuple[str, str]]:
+        """Dimensions that are nothing but a column of the base table, each behind its column."""
+        found = self._plain.get(cube.name)
+        if found is not None:
+            return found
+        found = self._plain[cube.name] = []
         for dimension in cube.dimensions:
-            if dimension.name not in names:
-                continue
             try:
                 tree = _bare(self._sql.dimension(cube, dimension))
             except SemanticError:
                 continue
             if isinstance(tree, exp.Column) and path_of(tree) == ():
-                found.setdefault(tree.name, dimension.name)
+                found.append((tree.name, dimension.name))
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from proxy.config import load_config
 from proxy.engine import Engine
@@ -18,8 +19,15 @@ from tests.bench.targets import DATABASE, USER, Field
 @asynccontextmanager
 async def open_bench_engine(field: Field) -> AsyncIterator[Engine]:
     """An engine with the server's own configuration and its way with garbage."""
+    async with open_engine_of(field.config) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def open_engine_of(config: Path) -> AsyncIterator[Engine]:
+    """An engine with the configuration of a file."""
     thresholds = gc.get_threshold()
-    async with open_engine(load_config(field.config, {}, {})) as engine:
+    async with open_engine(load_config(config, {}, {})) as engine:
         spare_what_stays()
         try:
             yield engine

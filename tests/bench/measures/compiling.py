@@ -5,18 +5,42 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from proxy.catalog.errors import CatalogError
 from proxy.engine import Engine
 from proxy.queries import type_of
 from semantic.compiler.api import Analysis, ResultColumn
 from semantic.errors import SemanticError
-from tests.bench.engine import caller, open_bench_engine
+from tests.bench.engine import caller, open_bench_engine, open_engine_of
+from tests.bench.large import CUBES, large_statements, write_configuration
 from tests.bench.machine import percentile
 from tests.bench.pace import Pace, run
 from tests.bench.results import Figure
 from tests.bench.statements import Named, bi_statements
 from tests.bench.targets import CUBEWIRE, Field
+
+# Statements as tools make them of a long list of marks, and of every column there is.
+SHAPES = (
+    Named(
+        "IN over 1,000 values",
+        "SELECT status, COUNT(*) AS n FROM orders WHERE id IN "
+        f"({', '.join(str(number * 7) for number in range(1000))}) GROUP BY 1",
+    ),
+    Named(
+        "200 columns",
+        "SELECT "
+        + ", ".join(
+            f"{column} AS c{number}"
+            for number, column in enumerate(
+                ("status", "country", "qty + 1", "created_at", "rating", "amount", "id", "paid")
+                * 25
+            )
+        )
+        + " FROM orders",
+    ),
+)
+FEW_CUBES = 10
 
 
 @dataclass(slots=True)
@@ -30,6 +54,7 @@ class Times:
     warm: list[float] = field(default_factory=list)
     slowest: tuple[float, str] = (0.0, "")
     refused: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, list[float]] = field(default_factory=dict)
 
 
 def measure(bench: Field, pace: Pace) -> Iterator[Figure]:
@@ -53,6 +78,37 @@ def measure(bench: Field, pace: Pace) -> Iterator[Figure]:
     yield Figure("compile", "statements compiled", CUBEWIRE, taken, "")
     value, name = times.slowest
     yield Figure("compile", f"slowest median: {name}", CUBEWIRE, value * 1000, "ms")
+    for name, seconds in times.shapes.items():
+        yield Figure("compile", f"{name}, p50", CUBEWIRE, percentile(seconds, 50) * 1000, "ms")
+    yield from _large_models(bench, 20 if pace.quick else 100)
+
+
+def _large_models(bench: Field, rounds: int) -> Iterator[Figure]:
+    """What the size of a model costs, when it is loaded and when a statement is compiled."""
+    medians: dict[int, float] = {}
+    for cubes in (FEW_CUBES, CUBES):
+        config = write_configuration(bench.directory / f"large{cubes}", cubes)
+        loading, medians[cubes] = run(_large_model(config, rounds))
+        case = f"{cubes:,} cubes of 50 members, loading"
+        yield Figure("compile", case, CUBEWIRE, loading, "s")
+    for cubes, value in medians.items():
+        yield Figure("compile", f"{cubes:,} cubes, cold p50", CUBEWIRE, value * 1000, "ms")
+    case = f"{CUBES:,} cubes, cold p50 to that of {FEW_CUBES} cubes"
+    yield Figure("compile", case, CUBEWIRE, medians[CUBES] / medians[FEW_CUBES], "")
+
+
+async def _large_model(config: Path, rounds: int) -> tuple[float, float]:
+    """Seconds until an engine serves the model, and the median of compiling."""
+    times = Times()
+    began = time.perf_counter()
+    async with open_engine_of(config) as engine:
+        loading = time.perf_counter() - began
+        seconds = [
+            await _compile(engine, named, times)
+            for _ in range(rounds)
+            for named in large_statements(FEW_CUBES)
+        ]
+    return loading, percentile(seconds, 50)
 
 
 async def _measure(bench: Field, rounds: int) -> Times:
@@ -71,6 +127,10 @@ async def _measure(bench: Field, rounds: int) -> Times:
                 await _prepare(engine, named, times)
             times.cold += cold
             times.slowest = max(times.slowest, (percentile(cold, 50), named.name))
+        for named in SHAPES:
+            times.shapes[named.name] = [
+                await _compile(engine, named, Times()) for _ in range(rounds)
+            ]
     return times
 
 
