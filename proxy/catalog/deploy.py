@@ -32,6 +32,10 @@ LOCK_TIMEOUT_MS = 1000
 then disconnected: a model must not wait for whoever went to lunch inside a transaction."""
 
 LOCK_ATTEMPTS = 5
+
+STATEMENTS_AT_ONCE = 500
+"""PostgreSQL handles the whole text again for each statement in it: a long one takes minutes."""
+
 _BLOCKED = frozenset({"55P03", "40P01"})
 _TERMINATE_BLOCKERS = f"""
 SELECT pg_terminate_backend(pid) FROM (
@@ -63,9 +67,14 @@ async def deploy(
     if not statements:
         return 0
     script = ["BEGIN", f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}", *statements, "COMMIT"]
+    pieces = [
+        ";\n".join(script[first : first + STATEMENTS_AT_ONCE])
+        for first in range(0, len(script), STATEMENTS_AT_ONCE)
+    ]
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         try:
-            await admin.execute(";\n".join(script))
+            for piece in pieces:
+                await admin.execute(piece)
         except CatalogError as error:
             if admin.status != "I" and not admin.closed:
                 await admin.execute("ROLLBACK")

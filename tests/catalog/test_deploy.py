@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.catalog import Catalog, CatalogError
+from proxy.catalog.deploy import STATEMENTS_AT_ONCE
 from semantic.model.published import PublishedForeignKey, PublishedModel, PublishedRelation
 from semantic.model.types import INT4, INT8, JSON, TEXT, PostgresType
 from tests.catalog.models import CUSTOMERS, ORDERS, SHOP, V_ORDERS, column, wide_model
@@ -258,6 +259,16 @@ async def test_failed_deployment_changes_nothing(catalog: Catalog) -> None:
             await catalog.deploy(shop("2", ORDERS, relation))
         assert set(await oids(catalog)) == {"customers", "orders", "v_orders"}
     assert catalog.model is SHOP
+
+
+async def test_a_long_deployment_is_one_all_the_same(catalog: Catalog) -> None:
+    many = wide_model(2 * STATEMENTS_AT_ONCE // 5, 3)
+    twice = PublishedRelation("twice", "cube", (column("x", INT8), column("x", INT8)))
+    with pytest.raises(CatalogError):
+        await catalog.deploy(replace(many, relations=(*many.relations, twice)))
+    assert set(await oids(catalog)) == {"customers", "orders", "v_orders"}
+    assert await catalog.deploy(many) > 2 * STATEMENTS_AT_ONCE
+    assert set(await oids(catalog)) == {relation.name for relation in many.relations}
 
 
 async def test_client_that_holds_a_lock_does_not_stop_a_deployment(catalog: Catalog) -> None:
