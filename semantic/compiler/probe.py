@@ -74,7 +74,9 @@ def _probe(members: Members, relation: Cube | View) -> Probe | None:
         return None
     select = exp.Select(expressions=projections)
     add_scan_tables(select, builder.make())
-    return Probe(data_source, dialect_of(members.sql.dialect(data_source)).generate(select, copy=False))
+    return Probe(
+        data_source, dialect_of(members.sql.dialect(data_source)).generate(select, copy=False)
+    )
 
 
 def _periods(
