@@ -43,9 +43,16 @@ ODD = (
     "2024-01-01 00:00:00", "2024-01-31 12:00:00", "2024-02-28 23:00:00", "2024-02-29 12:00:00",
     "2024-03-01 00:00:00", "2024-03-10 02:30:00", "2024-03-10 07:00:00", "2024-03-31 08:00:00",
 )  # fmt: skip
+# Rows that lie a window's length apart, to the second.
+APART = [
+    f"{datetime.datetime(2024, 3, 15, 12) - datetime.timedelta(hours=hours):%Y-%m-%d %H:%M:%S}"
+    for hours in (0, 24, 36, 168, 169, 192, 336, 696, 744, 8784)
+]
 times = st.one_of(
     st.none(),
     st.sampled_from(ODD),
+    st.sampled_from(APART),
+    st.sampled_from(APART),
     st.datetimes(datetime.datetime(2022, 12, 1), datetime.datetime(2024, 4, 30)).map(
         lambda item: f"{item:%Y-%m-%d %H:00:00}"
     ),
