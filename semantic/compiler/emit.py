@@ -405,7 +405,7 @@ class _Emitter:
         if source.model_condition is not None:
             model = copied(source.model_condition)
             condition = all_of([model] if condition is None else [model, condition])
-        made = joined(source.kind, right_first, right_joins, condition, self._dialect)
+        made = joined(source, right_first, right_joins, condition, self._dialect, self._types)
         return first, [*joins, made]
 
     def _relation(self, relation: Relation) -> exp.Expr:

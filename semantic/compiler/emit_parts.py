@@ -10,8 +10,10 @@ from sqlglot import exp
 from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import ParameterUse, ResultColumn
+from semantic.compiler.expressions.environment import TypeEnvironment
+from semantic.compiler.expressions.inference import infer
 from semantic.compiler.names import Names
-from semantic.compiler.plan import MEASURE_TABLE, Cte, OrderKey, Scan, Select, query_columns
+from semantic.compiler.plan import MEASURE_TABLE, Cte, Join, OrderKey, Scan, Select, query_columns
 from semantic.compiler.trees import (
     all_of,
     column,
@@ -197,14 +199,20 @@ def ordered(node: exp.Expr, key: OrderKey) -> exp.Ordered:
 
 
 def joined(
-    kind: str,
+    join: Join,
     first: exp.Expr,
     others: list[exp.Expr],
     condition: exp.Expr | None,
     dialect: str,
+    types: TypeEnvironment,
 ) -> exp.Join:
     """A join with a table, or with a table and what is joined to it first."""
-    if kind == "FULL" and condition is not None and dialect == "postgres":
+    kind = join.kind
+    if (
+        dialect == "postgres"
+        and condition is not None
+        and (kind == "FULL" or _is_over_equal_types(join.condition, types))
+    ):
         condition = hashable(condition)
     if others:
         inner = first.copy()
@@ -234,10 +242,28 @@ def aggregates_in(plan: Select) -> bool:
     )
 
 
-def hashable(condition: exp.Expr) -> exp.Expr:
-    """A condition of null-safe equalities as one that PostgreSQL can make a FULL JOIN of.
+_COMPARABLE = frozenset(
+    {
+        "bool", "date", "float4", "float8", "int2", "int4", "int8", "interval", "numeric", "text",
+        "time", "timestamp", "timestamptz", "uuid",
+    }
+)  # fmt: skip
 
-    It joins by equality only, and arrays are equal where both elements are NULL.
+
+def _is_over_equal_types(condition: exp.Expr | None, types: TypeEnvironment) -> bool:
+    """Whether null-safe equalities compare values of one type, as those of group keys do."""
+    for node in conjuncts(condition):
+        if isinstance(node, exp.NullSafeEQ):
+            left, right = infer(node.this, types), infer(node.expression, types)
+            if left.name != right.name or left.name not in _COMPARABLE:
+                return False
+    return True
+
+
+def hashable(condition: exp.Expr) -> exp.Expr:
+    """A condition of null-safe equalities as one that PostgreSQL can hash, and FULL JOIN by.
+
+    It does so by equality only, and arrays are equal where both elements are NULL.
     """
     parts = conjuncts(condition)
     if not any(isinstance(part, exp.NullSafeEQ) for part in parts):
