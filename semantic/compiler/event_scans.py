@@ -1,4 +1,4 @@
-"""Scans of the events that conversion measures look at, beside the relation that is queried."""
+"""Scans of what measures look at beside the relation that is queried: events and spines."""
 
 from __future__ import annotations
 
@@ -8,23 +8,41 @@ from sqlglot import exp
 
 from semantic.compiler.names import Names
 from semantic.compiler.scan import Members, ScanBuilder
-from semantic.compiler.stages import Conversion, Events, EventScan, children_of, spec_of, stage
+from semantic.compiler.stages import (
+    Conversion,
+    Events,
+    EventScan,
+    Fill,
+    children_of,
+    spec_of,
+    stage,
+)
 from semantic.compiler.trees import rebuild
 
 
 def with_event_scans(formula: exp.Expr, members: Members, names: Names) -> exp.Expr:
-    """A formula whose conversions have the scans that they look at."""
-    if not any(isinstance(spec_of(node), Conversion) for node in formula.walk()):
+    """A formula whose conversions and fills have the scans that they look at."""
+    if not any(isinstance(spec_of(node), Conversion | Fill) for node in formula.walk()):
         return formula
 
     def scanned(node: exp.Expr) -> exp.Expr | None:
         spec = spec_of(node)
+        if isinstance(spec, Fill):
+            children = [rebuild(child, scanned) for child in children_of(node)]
+            return stage(_with_spine(spec, members, names), *children)
         if not isinstance(spec, Conversion):
             return None
         scans = (_scan(spec.base, members, names), _scan(spec.converted, members, names))
         return stage(replace(spec, scans=scans), *children_of(node))
 
     return rebuild(formula, scanned)
+
+
+def _with_spine(spec: Fill, members: Members, names: Names) -> Fill:
+    cube = members.sql.model.cubes_by_name[spec.cube]
+    builder = ScanBuilder(members, cube, names.take(spec.cube), names)
+    value = builder.expression("value", spec.tree, spec.spine_type)
+    return replace(spec, scan=builder.make(), column=value.name)
 
 
 def _scan(events: Events, members: Members, names: Names) -> EventScan:

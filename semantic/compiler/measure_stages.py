@@ -12,6 +12,7 @@ from semantic.compiler.formulas import INPUT, Formula, Home
 from semantic.compiler.measure_conversions import ConversionBuilder
 from semantic.compiler.model_sql import ModelSql, unsupported
 from semantic.compiler.no_rows import row_of_nothing
+from semantic.compiler.stages import Fill as FillStage
 from semantic.compiler.stages import (
     Grain,
     Inner,
@@ -30,7 +31,7 @@ from semantic.compiler.stages import (
 )
 from semantic.compiler.trees import column, rebuild
 from semantic.errors import UnsupportedError
-from semantic.model.members import Dimension, Measure
+from semantic.model.members import Dimension, Fill, Measure
 from semantic.model.model import MemberTarget, ResolutionError
 from semantic.model.relations import Cube
 from semantic.model.template import Reference, SqlTemplate
@@ -93,6 +94,7 @@ def needs_stages(sql: ModelSql, home: str, measure: Measure) -> bool:
         or measure.type == "rank"
         or measure.non_additive is not None
         or measure.conversion is not None
+        or measure.fill is not None
         or (aggregates and _over_measures(sql, home, measure))
     )
 
@@ -121,7 +123,6 @@ def refuse_unsupported(home: str, measure: Measure) -> None:
     """Refuse what no part of the compiler can do yet."""
     reasons = (
         (measure.python is not None, "Python measures"),
-        (measure.fill is not None, "filled measures"),
         (bool(measure.order_by) and measure.type != "rank", "order_by of other types than rank"),
     )
     for applies, what in reasons:
@@ -168,9 +169,22 @@ class StageBuilder:
             # No other row is of the same group as a row by itself.
             row = row_of_nothing(tree) or NO_ROW_VALUE
             tree = stage(Shift(span, unit, kind), tree, time)
+        if measure.fill is not None:
+            tree = self._filled(measure.fill, tree)
         return Formula(
             tuple(self._inputs.items()), tree, row, dict(self._homes), None, dict(self._types)
         )
+
+    def _filled(self, fill: Fill, tree: exp.Expr) -> exp.Expr:
+        """A measure with a value for groups without rows."""
+        spine, kind = self._dimension(fill.spine)
+        target = self._target(fill.spine)
+        cube = self._sql.model.cubes_by_name[target.cube]
+        if not isinstance(target.member, Dimension):
+            raise UnsupportedError(f"{self._home}: {fill.spine} is no dimension")
+        own = self._sql.dimension(cube, target.member)
+        value = None if fill.value is None else str(fill.value)
+        return stage(FillStage(value, cube.name, own, kind, self._type), tree, spine)
 
     def _core(self, above: tuple[str, ...]) -> tuple[exp.Expr, exp.Expr | None]:
         measure = self._measure

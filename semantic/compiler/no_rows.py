@@ -7,6 +7,7 @@ from sqlglot import exp
 from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.stages import (
     Calculation,
+    Fill,
     Grain,
     Leaf,
     Restriction,
@@ -53,7 +54,7 @@ def row_of_nothing(tree: exp.Expr) -> exp.Expr | None:
         if any(value is None for value in values.values()):
             return None
         return rebuild(children_of(tree)[0], lambda node: _enclosed(values.get(id(node))))
-    if isinstance(spec, Restriction | Shift | Window | SemiAdditive):
+    if isinstance(spec, Fill | Restriction | Shift | Window | SemiAdditive):
         return row_of_nothing(children_of(tree)[0])
     if isinstance(spec, Grain) and spec.mode != "exactly" and not _is_count(children_of(tree)[0]):
         return exp.Null()

@@ -226,13 +226,35 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """A value for groups of a spine that have no rows. Children: the measure, and the spine.
+
+    Attributes:
+        value: of a group without rows, as text; None for NULL.
+        cube: whose dimension the spine is.
+        tree: the spine over the cube's base rows.
+        spine_type: of the spine.
+        type: of the measure.
+        scan: of the spine, once the relation is in a plan, and its column.
+    """
+
+    value: str | None
+    cube: str
+    tree: exp.Expr
+    spine_type: PostgresType
+    type: PostgresType
+    scan: PlanNode | None = None
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NoRowValue:
     """Stands for what a single row has no value of (M5)."""
 
 
 Spec = (
     NoRowValue | Leaf | Calculation | Restriction | Shift | Window | Grain | Inner | Rank
-    | SemiAdditive | Choice | Conversion
+    | SemiAdditive | Choice | Conversion | Fill
 )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from semantic.compiler.lower.contexts import only_scan
 from semantic.compiler.lower.conversions import evaluate_conversion
 from semantic.compiler.lower.copies import PlanNames
 from semantic.compiler.lower.evaluation import Evaluation, Tools, Value, key_names
+from semantic.compiler.lower.fills import Spine, filled_groups, find_spine
 from semantic.compiler.lower.grains import evaluate_grain, evaluate_rank
 from semantic.compiler.lower.grouped import MainPart, refuse_correlated
+from semantic.compiler.lower.parts import Part, attach
 from semantic.compiler.lower.rows import Rows
 from semantic.compiler.lower.semi_additive import evaluate_semi_additive
 from semantic.compiler.lower.windows import make_part
@@ -79,6 +81,8 @@ class _GroupedSelect:
         self._key = names.alias("main")
         self._main = MainPart(select, names.alias("groups"))
         self._is_listed = False
+        self._spine: Spine | None = None
+        self._filled = ""
 
     def make(self) -> Query:
         first = self._staged[0]
@@ -92,9 +96,10 @@ class _GroupedSelect:
                     "beside this measure",
                     hint="Leave it out, or filter in a query around this one.",
                 )
-            only_scan(self._select.source)
+            columns = only_scan(self._select.source)
+            self._spine = find_spine(self._select, self._main, columns)
         sets = self._main.sets or (tuple(range(len(self._main.keys))),)
-        source: Relation = CteReference(self._main.alias, self._key)
+        source = self._groups()
         values: dict[str, list[Value]] = {}
         for places in sets:
             kept = tuple(place for place in places if not is_constant(self._main.keys[place]))
@@ -105,6 +110,18 @@ class _GroupedSelect:
             with with_position:
                 source = evaluation.joined(source)
         return self._put_together(source, {key: self._chosen(v) for key, v in values.items()})
+
+    def _groups(self) -> Relation:
+        """The main part, under all groups if there are some without rows."""
+        main = CteReference(self._main.alias, self._key)
+        if self._spine is None:
+            return main
+        self._is_listed = True
+        self._main.groups = self._names.alias("filled")
+        self._filled = self._names.alias("filled")
+        groups = CteReference(self._main.groups, self._filled)
+        keys = [column(self._main.groups, name) for name in self._main.key_names]
+        return attach(groups, keys, Part(main, self._main.key_names))
 
     def _refuse_repeated(self) -> None:
         if any(use.row_keys for use in self._staged):
@@ -137,6 +154,9 @@ class _GroupedSelect:
         with _Positioned(self._staged[0]):
             rest = self._main.rest(source, trees, tuple(uses))
         main = self._main.make()
+        if self._spine is not None:
+            groups = filled_groups(self._spine, self._main, self._key, self._names)
+            return With((Cte(self._key, main), Cte(self._filled, groups)), rest)
         if self._is_listed:
             return With((Cte(self._key, main),), rest)
         return bottom_up(rest, lambda node: self._in_place(node, main))
@@ -164,7 +184,10 @@ class _GroupedSelect:
         def leaf(node: exp.Expr) -> exp.Expr:
             return self._main.measure(rows.leaf_use(node, rows.columns.scan.alias, lambda n: n))
 
-        return Evaluation(rows, keys, anchor, listing, leaf, _TOOLS)
+        has_rows = None
+        if self._spine is not None:
+            has_rows = self._main.column(exp.Literal.number(1), "rows")
+        return Evaluation(rows, keys, anchor, listing, leaf, _TOOLS, has_rows)
 
     def _listing(self, places: tuple[int, ...]) -> tuple[Relation, tuple[exp.Expr, ...]]:
         """The groups of one grouping set, read once more."""
@@ -172,7 +195,8 @@ class _GroupedSelect:
         alias = self._names.alias("each")
         names = [self._main.key_names[place] for place in places]
         if self._main.sets is None:
-            return CteReference(alias, self._key), tuple(column(alias, name) for name in names)
+            groups = self._key if self._spine is None else self._filled
+            return CteReference(alias, groups), tuple(column(alias, name) for name in names)
         inner = self._names.alias("each")
         query = Select(
             projections=tuple(

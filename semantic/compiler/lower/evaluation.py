@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from semantic.compiler.emit_parts import postgres_data_type
 from semantic.compiler.lower.contexts import (
     Context,
     plain_context,
@@ -29,6 +30,7 @@ from semantic.compiler.plan import (
 from semantic.compiler.stages import (
     Calculation,
     Choice,
+    Fill,
     Leaf,
     Restriction,
     Shift,
@@ -81,6 +83,7 @@ class Evaluation:
         listing: a relation of all groups under an alias, with its key columns.
         main_leaf: adds a leaf to the main part itself.
         tools: what evaluates the stages that are more than another context.
+        has_rows: of the main part, NULL for a group without rows; None if there are no such groups.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Evaluation:
         listing: Callable[[], tuple[Relation, tuple[exp.Expr, ...]]],
         main_leaf: Callable[[exp.Expr], exp.Expr],
         tools: Tools,
+        has_rows: exp.Expr | None = None,
     ) -> None:
         where = () if rows.select.where is None else (rows.select.where,)
         self.rows = rows
@@ -104,6 +108,7 @@ class Evaluation:
         )
         self._main_leaf = main_leaf
         self.tools = tools
+        self.has_rows = has_rows
         self._parts: dict[Context, _Attached] = {}
         self._stages: list[tuple[Part, tuple[exp.Expr, ...]]] = []
 
@@ -120,6 +125,8 @@ class Evaluation:
             return self.value(children[0], self._shifted(spec, self._time(children[1]), context))
         if isinstance(spec, Window):
             return self._windowed(spec, children, context)
+        if isinstance(spec, Fill):
+            return self._filled_in(spec, children[0], context)
         if isinstance(spec, Choice):
             return self._choice(spec, children, context)
         maker = self.tools.stages.get(type(spec))
@@ -220,6 +227,18 @@ class Evaluation:
         for condition in context.where:
             columns.touches(condition, time)
         return shifted(context, time, moment)
+
+    def _filled_in(self, spec: Fill, tree: exp.Expr, context: Context) -> Value:
+        value = self.value(tree, context)
+        if self.has_rows is None:
+            return value
+        literal: exp.Expr = exp.Null()
+        if spec.value is not None:
+            kind = postgres_data_type(spec.type)
+            literal = exp.Cast(this=exp.Literal.string(spec.value), to=kind)
+        absent = exp.Is(this=self.has_rows, expression=exp.Null())
+        branch = exp.If(this=absent, true=literal)
+        return Value(exp.Case(ifs=[branch], default=value.tree), value.portable)
 
     def _choice(self, spec: Choice, children: list[exp.Expr], context: Context) -> Value:
         dimension = self.rows.columns.canonical(children[0])

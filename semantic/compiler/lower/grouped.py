@@ -17,6 +17,7 @@ from semantic.compiler.emit_parts import grouping_keys, is_constant
 from semantic.compiler.lower.copies import subqueries_of
 from semantic.compiler.lower.grouping_sets import grouping_sets
 from semantic.compiler.names import Names
+from semantic.compiler.no_rows import value_of_no_rows
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
@@ -54,6 +55,8 @@ class MainPart:
         self.alias = alias
         self.keys = tuple(dict.fromkeys(grouping_keys(select.group or ())))
         self.sets = self._grouping_sets()
+        # Where there are groups without rows, the alias of all groups.
+        self.groups: str | None = None
         self._names = Names()
         self._columns: dict[exp.Expr, str] = {}
         self._uses: dict[str, MeasureUse] = {}
@@ -66,17 +69,32 @@ class MainPart:
             name = self._columns[node] = self._names.take(wanted)
         return column(self.alias, name)
 
+    def _or_empty(self, value: exp.Expr, formula: exp.Expr, *, portable: bool) -> exp.Expr:
+        """A value, or what it is for a group without rows."""
+        if self.groups is None:
+            return value
+        empty = value_of_no_rows(formula, portable=portable)
+        if empty is None:
+            return value
+        if empty != exp.Literal.number(0):
+            raise UnsupportedError(
+                "this measure or aggregate beside a filled measure is not supported",
+                hint="Compute it in a query of its own.",
+            )
+        return exp.Coalesce(this=value, expressions=[empty])
+
     def measure(self, use: MeasureUse) -> exp.Expr:
         """A column that holds a measure that needs the groups' rows alone."""
         known = next((key for key, other in self._uses.items() if _same(other, use)), None)
         if known is None:
             known = use.key
             self._uses[known] = use
-        return self.column(column(MEASURE_TABLE, known), use.name.rpartition(".")[2])
+        value = self.column(column(MEASURE_TABLE, known), use.name.rpartition(".")[2])
+        return self._or_empty(value, use.formula, portable=use.portable)
 
     def key_column(self, place: int) -> exp.Expr:
         """The column of a grouping expression."""
-        return column(self.alias, self.key_names[place])
+        return column(self.groups or self.alias, self.key_names[place])
 
     def bit(self, place: int) -> exp.Expr:
         """``GROUPING(key)``: 1 where the key does not group."""
@@ -96,7 +114,7 @@ class MainPart:
             if isinstance(item, exp.Window):
                 return self._window(item, lambda node: rebuild(node, replaced))
             if isinstance(item, exp.Filter | exp.Grouping) or is_aggregate(item):
-                return self.column(item, _hint(item))
+                return self._or_empty(self.column(item, _hint(item)), item, portable=True)
             if isinstance(item, exp.Column):
                 return self._loose(item, values)
             return None
