@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from semantic.model.types import PostgresType
@@ -59,4 +59,4 @@ class PublishedModel:
 
     version: str
     relations: tuple[PublishedRelation, ...]
-    types: tuple[tuple[str, str, PostgresType], ...] = field(default=(), repr=False)
+    types: tuple[tuple[str, str, PostgresType], ...] = ()

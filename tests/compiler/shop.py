@@ -71,7 +71,8 @@ INSERT INTO purchases VALUES
   (7, NULL, '2024-01-09 00:00', 'tv', 9), (8, 5, '2024-01-09 00:00', 'pc', 9),
   (9, 4, '2024-01-09 00:00', 'tv', 9);
 CREATE TABLE calendar (day date);
-INSERT INTO calendar SELECT CAST(d AS date) FROM generate_series(TIMESTAMP '2024-02-25', TIMESTAMP '2024-03-04', INTERVAL '1 day') AS g(d);
+INSERT INTO calendar VALUES ('2024-02-25'), ('2024-02-26'), ('2024-02-27'), ('2024-02-28'),
+  ('2024-02-29'), ('2024-03-01'), ('2024-03-02'), ('2024-03-03'), ('2024-03-04');
 INSERT INTO page_views VALUES (1, 'IT', 10), (2, 'NO', 0), (3, 'IT', NULL);
 """
 
