@@ -86,6 +86,24 @@ class ModelJoin:
 
         return frozenset(canonical(item, mark) for item in conjuncts(self._tree()))
 
+    def example(self) -> str | None:
+        """The condition over published columns; None where it is over anything else."""
+        parts: list[str] = []
+        for item in self.canonical():
+            sides = [self._column_of(item.this), self._column_of(item.expression)]
+            if not isinstance(item, exp.EQ) or None in sides:
+                return None
+            parts.append(" = ".join(str(side) for side in sides))
+        return " AND ".join(sorted(parts))
+
+    def _column_of(self, tree: exp.Expr | None) -> str | None:
+        for source in (self.source, self.target):
+            for visible in source.columns if tree is not None else ():
+                published = visible.published
+                if published is not None and canonical_member(source, published) == tree:
+                    return f"{source.name}.{visible.name}"
+        return None
+
     def _tree(self) -> exp.Expr:
         home = _walked(self.source, self.path[:-1])
         return self.source.members.sql.join_condition(home, self.join)

@@ -311,9 +311,10 @@ def ambiguous(
     left: str, right: str, joins: list[ModelJoin], node: exp.Expr | None
 ) -> SemanticError:
     """The refusal of a join that the model has several of (J4)."""
+    example = next((text for join in joins if (text := join.example())), None)
     return SemanticError(
         "42P09",
         f"the join between {left} and {right} is ambiguous: {names_of(joins)}",
-        hint="Name the columns of one of them: JOIN ... ON ....",
+        hint=f"Name the columns of one of them: JOIN ... ON {example or '...'}.",
         position=position_of(node),
     )

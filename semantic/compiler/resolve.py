@@ -20,7 +20,7 @@ from semantic.compiler.aggregates import (
     is_measure_call,
     reading_of,
 )
-from semantic.compiler.join_field import is_join_field, misplaced_join_field
+from semantic.compiler.join_field import refuse_hidden_field
 from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import name_of, quoted
 from semantic.compiler.parse import refuse_misread
@@ -180,8 +180,7 @@ class Resolver:
     def _not_found(
         self, node: exp.Column, table: str | None, name: str, *, ambiguous: bool
     ) -> None:
-        if is_join_field(node):
-            raise misplaced_join_field(node)
+        refuse_hidden_field(node)
         scope: Scope | None = self._scope
         while table is None and scope is not None:
             if scope.named(name):
