@@ -11,10 +11,20 @@ from random import Random
 
 from tests.fan_out.schemas import MEASURES, PER_ROW, Schema
 
+KINDS = ("INNER", "LEFT", "LEFT", "RIGHT", "FULL")
+
 
 @dataclass(frozen=True)
 class Question:
     """A statement over cubes, and what PostgreSQL is asked instead."""
+
+    ours: str
+    plain: str
+
+
+@dataclass(frozen=True)
+class _Expression:
+    """The same over cubes and over the joined base rows."""
 
     ours: str
     plain: str
@@ -38,49 +48,71 @@ class Questions:
         self._chosen = chosen
         self._named: set[int] = set()
         self._in_view = False
+        # How the columns of a cube are written, by its number.
+        self._spelled: dict[int, str] = {}
 
     def draw(self) -> Question:
-        self._in_view = False
-        if self._chosen.random() < 0.35:
-            return self._over_view()
-        return self._over_joins()
+        self._in_view = self._chosen.random() < 0.35
+        return self._over_view() if self._in_view else self._over_joins()
 
     # FROM
 
     def _over_joins(self) -> Question:
-        """Cubes joined as the schema says, or otherwise, in a random order of kinds."""
+        """Cubes joined as the schema says, or otherwise; the first of them in a subquery or not."""
         cubes = self._schema.cubes
         chosen = self._chosen
-        ours, plain = "c0", self._table(0)
-        for cube in cubes[1:]:
-            kind = chosen.choice(("INNER", "LEFT", "LEFT", "RIGHT", "FULL"))
-            left, right = f"c{cube.number}.{{}}", f"c{cube.parent}.{{}}"
-            own = self._schema.condition(cube, left, right)
-            if kind in {"INNER", "LEFT"} and chosen.random() < 0.2:
-                own = f"c{cube.number}.g >= c{chosen.randrange(cube.number)}.g"
-            ours += f" {kind} JOIN {cube.name} ON {own}"
-            plain += f" {kind} JOIN {self._table(cube.number)} ON {own}"
-        columns = ", ".join(
-            f"{cube.name}.{name} AS {cube.name}_{name}" for cube in cubes for name in cube.columns
-        )
-        joined = f"SELECT {columns} FROM {plain}"
-        if chosen.random() < 0.3:
-            names = [
-                f"{cube.name}.{name} AS {cube.name}_{name}"
-                for cube in cubes
-                for name in (*cube.columns, *MEASURES, *self._made(cube.number))
-            ]
-            condition = self._condition("{}.{}")
-            ours = f"(SELECT {', '.join(names)} FROM {ours} WHERE {condition}) q"
-            return self._question(ours, f"{joined} WHERE {condition}", "{}_{}")
-        return self._question(ours, joined, "{}.{}")
+        self._spelled = {cube.number: f"{cube.name}.{{}}" for cube in cubes}
+        inside = chosen.choice((0, 0, *range(1, len(cubes) + 1)))
+        ours, plain, head = "c0", self._table(0), ""
+        for cube in cubes:
+            if cube.number > 0:
+                kind = chosen.choice(KINDS)
+                on = self._join(cube.number, kind)
+                ours += f" {kind} JOIN {cube.name} ON {on}"
+                plain += f" {kind} JOIN {self._table(cube.number)} ON {on}"
+            if cube.number == inside - 1:
+                condition = self._condition(range(inside))
+                names = [
+                    f"{other.name}.{name} AS {other.name}_{name}"
+                    for other in cubes[:inside]
+                    for name in (*other.columns, *MEASURES, *self._made(other.number))
+                ]
+                query = f"SELECT {', '.join(names)} FROM {ours} WHERE {condition.ours}"
+                text = condition.plain.replace("_", ".")
+                plain = f"({self._columns(range(inside), plain)} WHERE {text}) q"
+                for number in range(inside):
+                    self._spelled[number] = f"q.c{number}_{{}}"
+                ours = f"({query}) q"
+                if chosen.random() < 0.4:
+                    head, ours = f"WITH q AS ({query}) ", "q"
+        return self._question(ours, self._columns(range(len(cubes)), plain, inside), head)
+
+    def _join(self, number: int, kind: str) -> str:
+        """The condition of one more join, over the cubes before it: the same on both sides."""
+        cube = self._schema.cubes[number]
+        if kind in {"INNER", "LEFT"} and self._chosen.random() < 0.2:
+            other = self._chosen.randrange(number)
+            return f"c{number}.g >= {self._ours(other, 'g')}"
+        assert cube.parent is not None
+        return self._schema.condition(cube, f"c{number}.{{}}", self._spelled[cube.parent])
+
+    def _ours(self, number: int, name: str) -> str:
+        return self._spelled[number].format(name)
+
+    def _columns(self, numbers: range, source: str, inside: int = 0) -> str:
+        names = [
+            f"q.c{number}_{name}" if number < inside else f"c{number}.{name} AS c{number}_{name}"
+            for number in numbers
+            for name in self._schema.cubes[number].columns
+        ]
+        return f"SELECT {', '.join(names)} FROM {source}"
 
     def _over_view(self) -> Question:
         """The view: only the joins of members that are named are made."""
         self._named = {self._schema.root}
-        self._in_view = True
+        self._spelled = {cube.number: f"{cube.name}_{{}}" for cube in self._schema.cubes}
         name = "v" if self._chosen.random() < 0.6 else "(SELECT * FROM v) v"
-        return self._question(name, None, "{}_{}")
+        return self._question(name, None, "")
 
     def _joined_view(self) -> str:
         schema = self._schema
@@ -90,46 +122,41 @@ class Questions:
             for before, after in zip(schema.path(number), schema.path(number)[1:], strict=False):
                 if after not in made:
                     made.append(after)
-                    child = max(before, after)
-                    on = schema.condition(
-                        schema.cubes[child],
-                        f"c{child}.{{}}",
-                        f"c{schema.cubes[child].parent}.{{}}",
-                    )
+                    child = schema.cubes[max(before, after)]
+                    on = schema.condition(child, f"{child.name}.{{}}", f"c{child.parent}.{{}}")
                     text += f" LEFT JOIN {self._table(after)} ON {on}"
-        columns = ", ".join(
+        columns = [
             f"c{number}.{name} AS c{number}_{name}"
             for number in made
             for name in schema.cubes[number].columns
-        )
-        return f"SELECT {columns} FROM {text}"
+        ]
+        return f"SELECT {', '.join(columns)} FROM {text}"
 
     def _table(self, number: int) -> str:
         return f"t{number} c{number}"
 
     # The rest
 
-    def _question(self, source: str, joined: str | None, spelled: str) -> Question:
+    def _question(self, source: str, joined: str | None, head: str) -> Question:
         chosen = self._chosen
-        keys = [self._dimension() for _ in range(chosen.randint(0, 3))]
-        keys = list(dict.fromkeys(keys))
-        group, sets = self._grouping(keys, spelled)
-        measured = [self._measured(spelled) for _ in range(chosen.randint(1, 4))]
-        where = self._condition("{}_{}") if chosen.random() < 0.3 else "true"
-        if joined is None:
-            joined = self._joined_view()
-        ours_where = where if spelled == "{}_{}" else where.replace("_", ".")
-        items = [spelled.format(*key) + f" AS x{n}" for n, key in enumerate(keys)]
+        keys = list(dict.fromkeys(self._key() for _ in range(chosen.randint(0, 3))))
+        group, sets = self._grouping(keys)
+        measured = [self._measured() for _ in range(chosen.randint(1, 4))]
+        where = self._condition() if chosen.random() < 0.3 else _Expression("true", "true")
+        having = chosen.random() < 0.2
+        items = [f"{key.ours} AS x{n}" for n, key in enumerate(keys)]
         items += [f"{item.ours} AS m{n}" for n, item in enumerate(measured)]
-        ours = f"SELECT {', '.join(items)} FROM {source} WHERE {ours_where}{group}"
+        ours = f"{head}SELECT {', '.join(items)} FROM {source} WHERE {where.ours}{group}"
         parts = [self._plain_set(keys, used, measured) for used in sets]
-        plain = f"WITH j AS (SELECT * FROM ({joined}) r WHERE {where}) {' UNION ALL '.join(parts)}"
+        plain = f"SELECT * FROM ({joined or self._joined_view()}) r WHERE {where.plain}"
+        plain = f"WITH j AS ({plain}) SELECT * FROM ({' UNION ALL '.join(parts)}) z"
+        if having:
+            ours += f" HAVING {measured[0].ours} > 1"
+            plain += " WHERE m0 > 1"
         return Question(ours, plain)
 
-    def _grouping(
-        self, keys: list[tuple[str, str]], spelled: str
-    ) -> tuple[str, list[list[tuple[str, str]]]]:
-        names = [spelled.format(*key) for key in keys]
+    def _grouping(self, keys: list[_Expression]) -> tuple[str, list[list[_Expression]]]:
+        names = [key.ours for key in keys]
         if not keys:
             return "", [[]]
         form = self._chosen.choice(("plain", "plain", "rollup", "cube", "sets"))
@@ -148,43 +175,46 @@ class Questions:
         return f" GROUP BY {', '.join(names)}", [keys]
 
     def _plain_set(
-        self,
-        keys: list[tuple[str, str]],
-        used: list[tuple[str, str]],
-        measured: list[_Measured],
+        self, keys: list[_Expression], used: list[_Expression], measured: list[_Measured]
     ) -> str:
-        names = ["{}_{}".format(*key) for key in keys]
-        kept = {"{}_{}".format(*key) for key in used}
-        same = [f"j.{name} IS NOT DISTINCT FROM o.{name}" for name in names if name in kept]
-        null = "(SELECT {} FROM j WHERE false)"
-        items = [f"o.{name}" if name in kept else null.format(name) for name in names]
-        for item in measured:
+        """The groups of one grouping set; ``o`` has a row for each."""
+        groups = [f"{key.plain} AS x{n}" for n, key in enumerate(keys) if key in used]
+        same = [
+            f"{key.plain} IS NOT DISTINCT FROM o.x{n}" for n, key in enumerate(keys) if key in used
+        ]
+        items = [
+            f"o.x{n}" if key in used else f"(SELECT {key.plain} FROM j WHERE false) AS x{n}"
+            for n, key in enumerate(keys)
+        ]
+        for place, item in enumerate(measured):
             rows = f"SELECT * FROM j WHERE {' AND '.join([*same, item.filter])}"
             once = "SELECT * FROM f"
             if item.number is not None:
                 key = [f"c{item.number}_{name}" for name in self._schema.cubes[item.number].key]
                 once = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM f WHERE {key[0]} IS NOT NULL"
-            items.append(f"(WITH f AS ({rows}), d AS ({once}) SELECT {item.plain} FROM d)")
-        source = "(SELECT 1) o"
-        if kept:
-            source = (
-                f"(SELECT DISTINCT {', '.join(name for name in names if name in kept)} FROM j) o"
-            )
+            value = f"(WITH f AS ({rows}), d AS ({once}) SELECT {item.plain} FROM d)"
+            items.append(f"{value} AS m{place}")
+        source = f"(SELECT DISTINCT {', '.join(groups)} FROM j) o" if groups else "(SELECT 1) o"
         return f"SELECT {', '.join(items)} FROM {source}"
 
-    def _dimension(self) -> tuple[str, str]:
-        cube = self._cube()
-        return f"c{cube}", self._chosen.choice(("g", "h", *self._schema.cubes[cube].key))
+    def _key(self) -> _Expression:
+        number = self._cube()
+        form = "{}"
+        name = self._chosen.choice(("g", "h", *self._schema.cubes[number].key))
+        if name != "h":
+            form = self._chosen.choice(("{}", "{}", "COALESCE({}, 7)", "{} + 1", "({} > 0)"))
+        return _Expression(form.format(self._ours(number, name)), form.format(f"c{number}_{name}"))
 
     def _cube(self) -> int:
         number = self._chosen.randrange(len(self._schema.cubes))
         self._named.add(number)
         return number
 
-    def _condition(self, spelled: str) -> str:
-        cube, name = f"c{self._cube()}", self._chosen.choice(("g", "v"))
+    def _condition(self, numbers: range | None = None) -> _Expression:
+        number = self._cube() if numbers is None else self._chosen.choice(numbers)
+        name = self._chosen.choice(("g", "v"))
         text = self._chosen.choice(("{} > 0", "{} IS NULL", "{} <> 2", "{} IS NOT NULL"))
-        return text.format(spelled.format(cube, name))
+        return _Expression(text.format(self._ours(number, name)), text.format(f"c{number}_{name}"))
 
     def _made(self, number: int) -> list[str]:
         """The members of a cube that are made of its neighbours."""
@@ -193,7 +223,7 @@ class Questions:
         per_row = [f"{name}_of_{other}" for other in names for name in PER_ROW]
         return [*per_row, *(f"with_{other}" for other in names)]
 
-    def _neighbour(self, number: int, spelled: str) -> _Measured:
+    def _neighbour(self, number: int) -> _Measured:
         """An aggregate of a sub_query dimension, or a measure made of two cubes."""
         cube = self._schema.cubes[number]
         other = self._chosen.choice(self._schema.neighbours(cube))
@@ -205,7 +235,7 @@ class Questions:
         if self._chosen.random() < 0.5 or (shared and other.number not in self._named):
             name = self._chosen.choice(PER_ROW)
             value = MEASURES[name][1].replace("{c}_", "x.")
-            call = spelled.format(own, f"{name}_of_{other.name}")
+            call = self._ours(number, f"{name}_of_{other.name}")
             absent = f"CASE WHEN {own}_{cube.key[0]} IS NOT NULL THEN"
             return _Measured(
                 f"SUM({call})", f"sum({absent} (SELECT {value} FROM {source}) END)", None
@@ -218,20 +248,19 @@ class Questions:
             rows = f"SELECT DISTINCT ON ({', '.join(key)}) {other.name}_v AS v FROM f"
             rows += f" WHERE {key[0]} IS NOT NULL"
         return _Measured(
-            f"MEASURE({spelled.format(own, f'with_{other.name}')})",
+            f"MEASURE({self._ours(number, f'with_{other.name}')})",
             f"sum({own}_v) * 1000 + COALESCE((SELECT sum(v) FROM ({rows}) y), 7)",
             number,
         )
 
-    def _measured(self, spelled: str) -> _Measured:
+    def _measured(self) -> _Measured:
         chosen = self._chosen
         number = self._cube()
         cube = f"c{number}"
-        form = chosen.choice(
-            ("measure",) * 6 + ("filter", "filter", "rows", "case", "plain", "made", "made")
-        )
+        others = ("filter", "filter", "rows", "case", "plain", "made", "made")
+        form = chosen.choice(("measure",) * 6 + others)
         if form == "plain":
-            value = spelled.format(cube, "v")
+            value = self._ours(number, "v")
             return chosen.choice(
                 (
                     _Measured("COUNT(*)", "count(*)", None),
@@ -240,8 +269,8 @@ class Questions:
                 )
             )
         if form == "made":
-            return self._neighbour(number, spelled)
-        total = spelled.format(cube, "total")
+            return self._neighbour(number)
+        total = self._ours(number, "total")
         if form == "rows":
             return chosen.choice(
                 (
@@ -250,15 +279,15 @@ class Questions:
                     _Measured(f"COUNT({total})", f"count({cube}_v)", number),
                 )
             )
-        condition = self._condition("{}_{}")
-        ours = condition if spelled == "{}_{}" else condition.replace("_", ".")
         if form == "case":
-            return _Measured(
-                f"SUM(CASE WHEN {ours} THEN {total} END)", f"sum({cube}_v)", number, condition
-            )
+            condition = self._condition()
+            ours = f"SUM(CASE WHEN {condition.ours} THEN {total} END)"
+            return _Measured(ours, f"sum({cube}_v)", number, condition.plain)
         name = chosen.choice(tuple(MEASURES))
         plain = MEASURES[name][1].format(c=cube)
-        call = f"MEASURE({spelled.format(cube, name)})"
+        call = f"MEASURE({self._ours(number, name)})"
         if form == "filter":
-            return _Measured(f"{call} FILTER (WHERE {ours})", plain, number, condition)
+            condition = self._condition()
+            ours = f"{call} FILTER (WHERE {condition.ours})"
+            return _Measured(ours, plain, number, condition.plain)
         return _Measured(call, plain, number)
