@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from sqlglot import exp
 
 from semantic.compiler.scope import Source, VisibleColumn
 
@@ -36,6 +38,20 @@ class NamedItem(Protocol):
 
 
 @dataclass(slots=True)
+class Groups:
+    """The groups of a SELECT, as a subquery in it sees them.
+
+    Attributes:
+        evaluate: while names are bound: have a measure evaluated for a node of the subquery, in the
+            sense of an aggregate if one is named. False where the measure is a grouping key.
+        value: while the plan is made: the plan expression of that node.
+    """
+
+    evaluate: Callable[[exp.Expr, VisibleColumn, str], bool] | None = None
+    value: Callable[[exp.Expr], exp.Expr] | None = None
+
+
+@dataclass(slots=True)
 class Scope:
     """The names of one SELECT.
 
@@ -45,6 +61,7 @@ class Scope:
         parent: the scope around a correlated subquery.
         grouped: whether the SELECT groups.
         after_grouping: while its select list, HAVING or ORDER BY is being bound.
+        groups: where subqueries ask for measures over the groups of the SELECT.
     """
 
     parent: Scope | None = None
@@ -52,6 +69,7 @@ class Scope:
     items: list[FromItem] = field(default_factory=list)
     grouped: bool = False
     after_grouping: bool = False
+    groups: Groups = field(default_factory=lambda: Groups())
 
     def find(self, name: str, table: str | None, *, quoted: bool) -> list[VisibleColumn]:
         """Columns of this SELECT's own sources that a name may mean."""

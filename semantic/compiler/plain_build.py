@@ -10,6 +10,14 @@ from semantic.compiler.statement import Statement, unsupported
 from semantic.compiler.trees import column, rebuild
 
 
+def outer_value(resolver: Resolver, node: exp.Expr) -> exp.Expr | None:
+    """The value of a measure over a group of a SELECT around; None for any other node."""
+    owner = resolver.outer.get(id(node))
+    if owner is None or owner.groups.value is None:
+        return None
+    return owner.groups.value(node)
+
+
 class PlainBuilder:
     """Makes plan expressions in which a measure is a row's value.
 
@@ -27,6 +35,9 @@ class PlainBuilder:
         return rebuild(node, self._replace)
 
     def _replace(self, node: exp.Expr) -> exp.Expr | None:
+        outer = outer_value(self._resolver, node)
+        if outer is not None:
+            return outer
         if isinstance(node, exp.Query):
             return self._subquery(node)
         if not isinstance(node, exp.Column):

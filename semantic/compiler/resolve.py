@@ -86,6 +86,7 @@ class Resolver:
 
     Attributes:
         columns: what each column node means.
+        outer: nodes that stand for a measure over the groups of a SELECT around this one.
         evaluations: aggregates and bare measures that stand for a measure's value.
         subqueries: the queries inside expressions, by their SELECT (or set operation) node.
         aggregated: measures that are aggregated in any way, with a node to blame.
@@ -98,6 +99,9 @@ class Resolver:
         self._scope = scope
         self._bind = bind
         self.columns: dict[int, VisibleColumn] = {}
+        self.outer: dict[int, Scope] = {}
+        self._owners: dict[int, Scope] = {}
+        scope.groups.evaluate = self._evaluate_for
         self.evaluations: dict[int, Evaluation] = {}
         self.subqueries: dict[int, BoundQuery] = {}
         self.aggregated: list[tuple[VisibleColumn, exp.Expr]] = []
@@ -161,11 +165,7 @@ class Resolver:
             return None
         visible = found[0]
         if scope is not self._scope and visible.is_measure and scope.after_grouping:
-            raise unsupported(
-                "a measure of the outer query in a subquery",
-                node,
-                "Compute it in a subquery in FROM and compare with its column.",
-            )
+            self._owners[id(visible)] = scope
         if visible.name != name:
             self._statement.replace(node.this, quoted(visible.name))
         return visible
@@ -200,6 +200,11 @@ class Resolver:
             return
         self.columns[id(node)] = visible
         self._use(visible, node)
+        owner = self._owners.get(id(visible))
+        if owner is not None and context.aggregate is None:
+            if self._ask(owner, node, visible):
+                self._statement.wrap(node, "measure(", ")")
+            return
         if not (context.grouping and visible.is_measure) or id(visible) in self._key_columns:
             return
         if not self._is_local(visible):
@@ -207,6 +212,28 @@ class Resolver:
         self._check_usable(visible, node)
         self._statement.wrap(node, "measure(", ")")
         self._evaluate(node, Evaluation(visible))
+
+    def _ask(self, owner: Scope, node: exp.Expr, visible: VisibleColumn, name: str = "") -> bool:
+        """Have the SELECT around evaluate a measure over its group, for a node of this one."""
+        evaluate = owner.groups.evaluate
+        if evaluate is None or not evaluate(node, visible, name):
+            return False
+        self.outer[id(node)] = owner
+        return True
+
+    def _evaluate_for(self, node: exp.Expr, visible: VisibleColumn, name: str) -> bool:
+        """See ``Groups.evaluate``."""
+        if id(visible) in self._key_columns:
+            return False
+        measure = self._check_usable(visible, node)
+        if name:
+            place = position_of(node)
+            if reading_of(name, measure.definition, visible.name, place) != "defined":
+                raise unsupported("this aggregate over a measure of the outer query", node)
+            check_result(name, measure.definition, measure.type, visible.name, place)
+        self._use(visible, node)
+        self._evaluate(node, Evaluation(visible, aggregate=name))
+        return True
 
     def _use(self, visible: VisibleColumn, node: exp.Expr) -> None:
         try:
@@ -278,6 +305,9 @@ class Resolver:
                 hint=self._hint_for_plain(visible),
                 position=position_of(argument or node),
             )
+        owner = self._owners.get(id(visible))
+        if owner is not None and context.filter is None and self._ask(owner, node, visible):
+            return
         if not self._is_local(visible):
             raise unsupported("a measure of the outer query in a subquery", node)
         self.columns[id(argument)] = visible
@@ -313,6 +343,8 @@ class Resolver:
         if not used:
             self.plain_aggregates.append(node)
             return
+        if self._over_outer(node, used, context):
+            return
         if not all(self._is_local(visible) for visible, _ in used):
             raise unsupported("an aggregate over a measure of the outer query", node)
         direct = _direct_argument(node)
@@ -322,6 +354,17 @@ class Resolver:
             return
         for visible, child in used:
             self._over_expression(node, visible, child)
+
+    def _over_outer(
+        self, node: exp.Expr, used: list[tuple[VisibleColumn, exp.Expr]], context: Context
+    ) -> bool:
+        """An aggregate over nothing but a measure of the SELECT around, which it fits (M2)."""
+        visible = used[0][0]
+        owner = self._owners.get(id(visible))
+        direct = _argument(node)
+        if owner is None or context.filter is not None or self.columns.get(id(direct)) is None:
+            return False
+        return len(used) == 1 and self._ask(owner, node, visible, aggregate_name(node))
 
     def _over_measure(
         self, node: exp.Expr, visible: VisibleColumn, direct: exp.Expr | None, context: Context

@@ -13,6 +13,7 @@ from semantic.compiler.fan_out import FanOut
 from semantic.compiler.granularities import column_name, period_of, truncated
 from semantic.compiler.names import name_of
 from semantic.compiler.period_use import PeriodUse
+from semantic.compiler.plain_build import outer_value
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
@@ -44,6 +45,7 @@ class _Build:
         self._state = state
         self._fan_out = fan_out
         self._uses: list[MeasureUse] = []
+        state.scope.groups.value = self._value_for_subquery
         self._subqueries: list[Subquery] = []
         # The markers of subqueries by node: a key that an output names is one expression with it.
         self._markers: dict[int, exp.Expr] = {}
@@ -141,7 +143,14 @@ class _Build:
         """A plan expression of an expression of the client's text."""
         return rebuild(node, self._replace)
 
+    def _value_for_subquery(self, node: exp.Expr) -> exp.Expr:
+        """See ``Groups.value``."""
+        return self._evaluation(self._state.resolver.evaluations[id(node)], node)
+
     def _replace(self, node: exp.Expr) -> exp.Expr | None:
+        outer = outer_value(self._state.resolver, node)
+        if outer is not None:
+            return outer
         evaluation = self._state.resolver.evaluations.get(id(node))
         if evaluation is not None:
             return self._evaluation(evaluation, node)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from semantic.compiler.lower.deduplicate import deduplicate
 from semantic.compiler.lower.evaluate_stages import evaluate_stages
+from semantic.compiler.lower.outer_measures import outer_measures
 from semantic.compiler.lower.separate_facts import separate_facts
 from semantic.compiler.plan import Query
 
 Lowering = Callable[[Query], Query]
 
-LOWERINGS: tuple[Lowering, ...] = (separate_facts, evaluate_stages, deduplicate)
+LOWERINGS: tuple[Lowering, ...] = (outer_measures, separate_facts, evaluate_stages, deduplicate)
 
 
 def lower(plan: Query) -> Query:

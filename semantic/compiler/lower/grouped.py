@@ -21,14 +21,12 @@ from semantic.compiler.no_rows import value_of_no_rows
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
-    CteReference,
-    Derived,
+    AliasedRelation,
     MeasureUse,
     OrderKey,
     PlanNode,
     Projection,
     Relation,
-    Scan,
     Select,
     walk,
 )
@@ -243,7 +241,7 @@ class MainPart:
 def aliases_of(source: PlanNode | None) -> set[str]:
     """The aliases of the relations that a FROM clause makes visible."""
     found: set[str] = set()
-    if isinstance(source, Scan | Derived | CteReference):
+    if isinstance(source, AliasedRelation):
         found.add(source.alias)
     elif source is not None:
         for child in source.children():
@@ -258,9 +256,7 @@ def refuse_correlated(select: Select) -> None:
         UnsupportedError: a subquery speaks of the SELECT around it.
     """
     known = {MEASURE_TABLE, SUBQUERY_TABLE} | aliases_of(select.source)
-    inner = {
-        node.alias for node in walk(select) if isinstance(node, Scan | Derived | CteReference)
-    } - known
+    inner = {node.alias for node in walk(select) if isinstance(node, AliasedRelation)} - known
     for node in walk(select):
         if not isinstance(node, Select):
             continue

@@ -27,7 +27,9 @@ def _inline(node: PlanNode) -> PlanNode:
     scan = node.source
     if scan.inline or scan.filters or any(is_volatile(c.expression) for c in scan.columns):
         return node
-    plain = {column.name for column in scan.columns if _is_plain(column.expression)}
+    # A subquery may speak of a key, which a warehouse knows there as a column only.
+    is_plain = _is_column if node.subqueries else _is_plain
+    plain = {column.name for column in scan.columns if is_plain(column.expression)}
     keys = [*(node.group or ()), *node.distinct_on]
     if node.distinct:
         keys += [item.expression for item in node.projections]
@@ -36,6 +38,10 @@ def _inline(node: PlanNode) -> PlanNode:
             if table_of(column) == scan.alias and column.name not in plain:
                 return node
     return replace(node, source=replace(scan, inline=True))
+
+
+def _is_column(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Column)
 
 
 def _is_plain(node: exp.Expr) -> bool:

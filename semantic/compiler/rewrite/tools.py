@@ -24,6 +24,8 @@ from semantic.compiler.plan import (
 Node = TypeVar("Node", bound=PlanNode)
 Change = Callable[[exp.Expr], exp.Expr]
 
+_WITH_EXPRESSIONS = (Select, Join, SetOperation, Values, FunctionTable)
+
 # A function whose two calls may differ keeps its place: it is neither copied nor moved.
 _VOLATILE = frozenset(
     {
@@ -104,11 +106,24 @@ def join_conditions(relation: Relation | None) -> Iterator[exp.Expr]:
             yield relation.condition
 
 
+def expressions_of(node: PlanNode) -> Iterator[exp.Expr]:
+    """Every PostgreSQL expression of one node (not of the nodes below)."""
+    found: list[exp.Expr] = []
+    if isinstance(node, _WITH_EXPRESSIONS):
+
+        def keep(tree: exp.Expr) -> exp.Expr:
+            found.append(tree)
+            return tree
+
+        with_expressions(node, keep)
+    yield from found
+
+
 def everywhere(node: Node, change: Change) -> Node:
     """Change every PostgreSQL expression of a plan."""
 
     def on_node(item: PlanNode) -> PlanNode:
-        if isinstance(item, Select | Join | SetOperation | Values | FunctionTable):
+        if isinstance(item, _WITH_EXPRESSIONS):
             return with_expressions(item, change)
         return item
 
