@@ -43,6 +43,7 @@ COLUMNS = {
     "u": ("uuid", "uuid"),
     "a": ("_int4", "int[]"),
     "ta": ("_text", "text[]"),
+    "j": ("json", "json"),
 }
 MODIFIERS = {"n": (12, 3), "m": (10, 2)}
 

@@ -18,7 +18,7 @@ SIGNATURES = [signature for found in FUNCTIONS.values() for signature in found]
 # Spelled by key words, or under other names, in PostgreSQL's catalog.
 KEYWORDS = {"current_date", "localtimestamp", "current_time"}
 # Arguments may be left out at the end, which the catalog holds in one line.
-WITH_DEFAULTS = {"make_interval"}
+WITH_DEFAULTS = {"jsonb_set", "make_interval"}
 FORBIDDEN = [
     "select read_csv('x')",
     "select * from read_csv('x')",
@@ -43,7 +43,7 @@ FORBIDDEN = [
     "select generate_series(1, 1000000000)",
     "select * from json_each('{}')",
     "select repeat_row(1)",
-    "select sha256('x')",
+    "select sha1('x')",
     "select pg_catalog.pg_sleep(1)",
     "select public.f(1)",
     'select "pg_sleep"(1)',
@@ -127,7 +127,10 @@ def test_signatures_are_those_of_postgres(oracle: OraclePostgres, signature: Sig
     if signature.name in WITH_DEFAULTS:
         count = len(signature.parameters)
         results = {arguments[:count]: result for arguments, result in results.items()}
-    assert results[signature.parameters] == signature.result
+    parameters = signature.parameters
+    if signature.variadic:
+        parameters = (*parameters[:-1], f"_{parameters[-1]}")
+    assert results[parameters] == signature.result
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=described)

@@ -54,6 +54,7 @@ SCALARS = [
         "formats",
         "arrays",
         "patterns",
+        "json",
         "windows",
         "tools",
     )
@@ -102,3 +103,10 @@ def test_refused(bench: Bench, text: str) -> None:
     with pytest.raises(SemanticError) as ours:
         bench.emitted(text, kind)
     assert ours.value.sqlstate in ("0A000", "42501")
+
+
+@pytest.mark.parametrize("text", lines("refused_rows.txt"))
+def test_refused_when_it_is_met(bench: Bench, text: str) -> None:
+    with pytest.raises((WarehouseError, SemanticError)) as ours:
+        bench.failing(text)
+    assert ours.value.sqlstate in ("0A000", "22007")

@@ -32,6 +32,7 @@ from semantic.model.types import (
     INT4,
     INT8,
     INTERVAL,
+    JSON,
     NAME,
     NUMERIC,
     TEXT,
@@ -173,6 +174,11 @@ class Types:
             element = common_type([self.of(item) for item in items], "ARRAY", node)
         return element if element.is_array else PostgresType("_" + element.name)
 
+    def json_part(self, node: exp.Expr) -> PostgresType:
+        """A part of a JSON value is of the same type."""
+        kind = self.of(node.this)
+        return kind if kind.name == "jsonb" else JSON
+
     def bracket(self, node: exp.Expr) -> PostgresType:
         """An array's element, or a slice of it."""
         if len(node.expressions) != 1:
@@ -299,6 +305,10 @@ _RULES: dict[type[exp.Expr], Callable[[Types, exp.Expr], PostgresType]] = {
     exp.Nullif: Types.nullif,
     exp.Array: Types.array,
     exp.Bracket: Types.bracket,
+    exp.JSONExtract: Types.json_part,
+    exp.JSONBExtract: Types.json_part,
+    exp.JSONExtractScalar: _always(TEXT),
+    exp.JSONBExtractScalar: _always(TEXT),
     exp.WithinGroup: Types.within_group,
     exp.Grouping: _always(INT4),
     exp.Tuple: _always(PostgresType("record")),

@@ -13,10 +13,18 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
+from sqlglot.tokenizer_core import TokenType
 
 from semantic.compiler.api import SessionSettings
 
 _KEPT_PLAIN = (
+    "JSON_AGG",
+    "JSON_ARRAYAGG",
+    "JSON_EXTRACT_PATH",
+    "JSON_EXTRACT_PATH_TEXT",
+    "JSON_OBJECT_AGG",
+    "JSON_STRIP_NULLS",
+    "JSONB_OBJECT_AGG",
     "ENCODE",
     "DECODE",
     "FORMAT",
@@ -63,6 +71,10 @@ def keep_plain() -> None:
     for name in _KEPT_PLAIN:
         PostgresParser.FUNCTIONS.pop(name, None)
         PostgresParser.FUNCTION_PARSERS.pop(name, None)
+    # ``f(j -> 'a')`` takes a part of a document, not a function.
+    PostgresParser.LAMBDAS = {
+        token: parse for token, parse in PostgresParser.LAMBDAS.items() if token != TokenType.ARROW
+    }
     # Otherwise subscripts are counted from 0 where the parser can tell that they are integers.
     Postgres.INDEX_OFFSET = 0
 

@@ -14,6 +14,7 @@ from sqlglot import exp
 from semantic.compiler.expressions.duckdb import intervals, numeric
 from semantic.compiler.expressions.duckdb.build import atom, cast, sql, string
 from semantic.compiler.expressions.duckdb.build import call as build_call
+from semantic.compiler.expressions.duckdb.json_text import json_key, json_text
 from semantic.compiler.expressions.duckdb.rules import literal_text
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION
 from semantic.compiler.expressions.duckdb.spread import deviation, spread
@@ -352,6 +353,26 @@ def _unsupported_dynamic(what: str) -> UnsupportedError:
     )
 
 
+def _json_agg(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
+    """json_agg and jsonb_agg, whose elements may be NULL."""
+    read = _read(translator, call, resolved)
+    binary = call.name.startswith("jsonb")
+    text = json_text(read.values[0], binary=binary)
+    if read.distinct:
+        raise UnsupportedError(f"{call.name} of DISTINCT values is not supported on DuckDB")
+    listed = frame.around(read.call("string_agg", text, string(", "), ordered=True))
+    return Value(sql("'[' || _1 || ']'", listed), resolved.result)
+
+
+def _json_object_agg(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
+    read = _read(translator, call, resolved)
+    if read.distinct:
+        raise UnsupportedError(f"{call.name} of DISTINCT values is not supported on DuckDB")
+    pair = sql("_1 || ' : ' || _2", json_key(read.values[0]), json_text(read.values[1]))
+    listed = frame.around(read.call("string_agg", pair, string(", "), ordered=True))
+    return Value(sql("'{ ' || _1 || ' }'", listed), resolved.result)
+
+
 def within_group(translator: Translator, node: exp.Expr) -> Value:
     """Ordered-set aggregates."""
     return _ordered_set(translator, node, Frame())
@@ -457,6 +478,9 @@ FRAMED: dict[str, Rule] = {
     "bool_and": _same("bool_and"),
     "bool_or": _same("bool_or"),
     "count": _count,
+    "json_agg": _json_agg,
+    "json_object_agg": _json_object_agg,
+    "jsonb_agg": _json_agg,
     "max": _same("max"),
     "min": _same("min"),
     "regr_count": _regr_count,

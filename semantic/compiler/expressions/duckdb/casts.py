@@ -276,7 +276,7 @@ def text(value: Value, *, output: bool = False) -> exp.Expr:
         return sql(_BOOL_OUTPUT if output else _BOOL_TEXT, node)
     if name in ("date", "timestamp", "timestamptz"):
         return sql(_DATE_TEXT, node)
-    if name in ("time", "json"):
+    if name in ("time", "json") or (name == "jsonb" and not isinstance(node, exp.Column)):
         return cast(node, "VARCHAR")
     if name == "interval":
         return sql(_INTERVAL_TEXT, node)

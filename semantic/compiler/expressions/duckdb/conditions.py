@@ -17,6 +17,7 @@ from semantic.compiler.expressions.duckdb.comparing import (
     compared_as,
     compared_with_column,
 )
+from semantic.compiler.expressions.duckdb.json_paths import extracted
 from semantic.compiler.expressions.duckdb.row_conditions import (
     column_of_query,
     compare_rows,
@@ -216,7 +217,9 @@ def is_condition(translator: Translator, node: exp.Expr) -> Value:
             found = row_is_in(translator, node.this.this, query).node
             return Value(exp.Not(this=found) if node.args.get("negate") else found, BOOL)
     if isinstance(right, exp.Null):
-        operand = translator.settled(node.this).node
+        inner = node.this.unnest()
+        is_part = isinstance(inner, exp.JSONExtract | exp.JSONBExtract)
+        operand = extracted(translator, inner) if is_part else translator.settled(node.this).node
     elif isinstance(right, exp.Boolean):
         operand = translator.typed(node.this, BOOL)
     else:

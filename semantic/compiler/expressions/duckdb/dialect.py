@@ -18,6 +18,8 @@ from semantic.compiler.expressions.duckdb.build import call, cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
 from semantic.compiler.expressions.duckdb.dates import DATES
 from semantic.compiler.expressions.duckdb.intervals import INTERVALS
+from semantic.compiler.expressions.duckdb.json_paths import JSON_PATHS, TEXTS, as_float, part, text
+from semantic.compiler.expressions.duckdb.json_text import JSON_TEXTS
 from semantic.compiler.expressions.duckdb.literals import null
 from semantic.compiler.expressions.duckdb.numbers import NUMBERS
 from semantic.compiler.expressions.duckdb.quoting import QUOTING
@@ -53,6 +55,15 @@ def _collated(translator: Translator, node: exp.Expr) -> Value:
     return translator.settled(node.this)
 
 
+def _cast(translator: Translator, node: exp.Expr) -> Value:
+    """A cast; of the text of a JSON number, where that can be had as double precision only."""
+    if translator.types.of(node).name == "float8":
+        found = as_float(translator, node.this)
+        if found is not None:
+            return found
+    return explicit_cast(translator, node)
+
+
 def _session(translator: Translator, node: exp.Expr) -> Value:
     """current_user and its like."""
     return Value(string(session_value(node, translator.settings)), translator.types.of(node))
@@ -75,9 +86,12 @@ _NODES: dict[type[exp.Expr], NodeRule] = {
     exp.Null: null_node,
     exp.Boolean: boolean,
     exp.Paren: parenthesised,
-    exp.Cast: explicit_cast,
+    exp.Cast: _cast,
     exp.Collate: _collated,
     exp.Array: array,
+    exp.JSONExtract: part,
+    exp.JSONBExtract: part,
+    **dict.fromkeys(TEXTS, text),
     exp.Bracket: element,
     **dict.fromkeys(SESSION_NODES, _session),
     **dict.fromkeys((exp.Subquery, exp.Select, exp.Union, exp.Except, exp.Intersect), subquery),
@@ -92,6 +106,8 @@ _FUNCTIONS: dict[str, FunctionRule] = {
     **DATES,
     **INTERVALS,
     **ARRAYS,
+    **JSON_PATHS,
+    **JSON_TEXTS,
     **AGGREGATES,
 }
 SUPPORTED_FUNCTIONS = frozenset(_FUNCTIONS)

@@ -1,0 +1,159 @@
+"""Reading JSON: ``->``, ``->>``, ``#>``, ``#>>`` and their functions.
+
+DuckDB writes a part of a JSON text down anew, where PostgreSQL gives it as it stands, so only what
+is the same in both comes out: strings, whole numbers and booleans. A number with a fraction may be
+had as double precision; anything else is an error of its own when it is met.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from semantic.compiler.expressions.duckdb.build import sql, string
+from semantic.compiler.expressions.duckdb.rules import literal_integer, literal_text
+from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
+from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.expressions.signatures.registry import Resolved
+from semantic.compiler.expressions.syntax import Call
+from semantic.errors import UnsupportedError
+from semantic.model.types import FLOAT8, INT4, TEXT
+
+Step = str | int
+_EXTRACTIONS = (exp.JSONExtract, exp.JSONBExtract)
+TEXTS = (exp.JSONExtractScalar, exp.JSONBExtractScalar)
+_SAFE_KEY = re.compile(r'[^"\\\x00-\x1f*]+\Z')
+_ARRAY_LITERAL = re.compile(r'\{([^{}"\\\s]*(?: [^{}"\\\s]+)*)\}\Z')
+_AS_TEXT = """list_transform([_1], lambda v: CASE json_type(v)
+  WHEN 'NULL' THEN NULL
+  WHEN 'DOUBLE' THEN {fraction}
+  WHEN 'OBJECT' THEN CAST(error('0A000: the text of a JSON object is not supported on DuckDB')
+    AS VARCHAR)
+  WHEN 'ARRAY' THEN CAST(error('0A000: the text of a JSON array is not supported on DuckDB')
+    AS VARCHAR)
+  ELSE json_extract_string(v, '$') END)[1]"""
+_NO_FRACTION = """CAST(error('0A000: a JSON number with a fraction is supported as double '
+  || 'precision only: cast it') AS VARCHAR)"""
+_TEXT = _AS_TEXT.format(fraction=_NO_FRACTION)
+_FLOAT = f"CAST({_AS_TEXT.format(fraction='''json_extract_string(v, '$')''')} AS DOUBLE)"
+
+
+def extracted(translator: Translator, node: exp.Expr) -> exp.Expr:
+    """A JSON value, or a part of one, as DuckDB's JSON.
+
+    Raises:
+        UnsupportedError: the way to the part is not known when the statement is compiled.
+    """
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if isinstance(node, (*_EXTRACTIONS, *TEXTS)):
+        return _at(extracted(translator, node.this), _steps(node))
+    value = translator.value(node)
+    if value.type.name not in ("json", "jsonb"):
+        raise UnsupportedError(f"JSON in a {value.type.name} is not supported here")
+    return value.node
+
+
+def _steps(node: exp.Expr) -> list[tuple[Step, bool]]:
+    """The keys and places that lead to a part; with each, whether a number may be a key too."""
+    key = node.expression
+    if isinstance(node, exp.JSONBExtract | exp.JSONBExtractScalar):
+        return [_either(item) for item in _path_items(key)]
+    if isinstance(key, exp.JSONPath):
+        last = key.expressions[-1]
+        step = last.this if isinstance(last, exp.JSONPathKey | exp.JSONPathSubscript) else ""
+        return [(step, False)]
+    place = literal_integer(key)
+    if place is not None:
+        return [(place, False)]
+    return [(literal_text(key, "the key"), False)]
+
+
+def _path_items(node: exp.Expr) -> list[str]:
+    if isinstance(node, exp.Array):
+        return [literal_text(item, "the key") for item in node.expressions]
+    match = _ARRAY_LITERAL.match(literal_text(node, "the path"))
+    if match is None:
+        raise UnsupportedError("this path is not supported on DuckDB")
+    return match[1].split(",") if match[1] else []
+
+
+def _either(text: str) -> tuple[Step, bool]:
+    return (int(text), True) if re.fullmatch(r"-?\d+", text) else (text, False)
+
+
+def _at(document: exp.Expr, steps: Sequence[tuple[Step, bool]]) -> exp.Expr:
+    for step, also_key in steps:
+        if isinstance(step, int):
+            place = f"[{step}]" if step >= 0 else f"[#{step}]"
+            if also_key:
+                text = """list_transform([_1], lambda v: CASE json_type(v)
+                  WHEN 'ARRAY' THEN json_extract(v, _2) ELSE json_extract(v, _3) END)[1]"""
+                document = sql(text, document, string(f"${place}"), string(f'$."{step}"'))
+            else:
+                document = sql("json_extract(_1, _2)", document, string(f"${place}"))
+            continue
+        if not _SAFE_KEY.match(step):
+            raise UnsupportedError(f'the JSON key "{step}" is not supported on DuckDB')
+        document = sql("json_extract(_1, _2)", document, string(f'$."{step}"'))
+    return document
+
+
+def text(translator: Translator, node: exp.Expr) -> Value:
+    """``->>`` and ``#>>``."""
+    return Value(sql(_TEXT, extracted(translator, node)), TEXT)
+
+
+def as_float(translator: Translator, node: exp.Expr) -> Value | None:
+    """``(j ->> key)::float8``; None for any other expression."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if not isinstance(node, TEXTS):
+        return None
+    return Value(sql(_FLOAT, extracted(translator, node)), FLOAT8)
+
+
+def part(_translator: Translator, _node: exp.Expr) -> Value:
+    """``->`` and ``#>`` as a value."""
+    raise UnsupportedError(
+        "a part of a JSON document as a value is not supported on DuckDB",
+        hint="Take its text with ->> or #>>.",
+    )
+
+
+def _path_text(translator: Translator, call: Call, _resolved: Resolved) -> Value:
+    steps = [_either(literal_text(item, "the key")) for item in call.arguments[1:]]
+    document = extracted(translator, call.arguments[0])
+    return Value(sql(_TEXT, _at(document, steps)), TEXT)
+
+
+def _path(translator: Translator, call: Call, _resolved: Resolved) -> Value:
+    return part(translator, call.node)
+
+
+_LENGTH = """list_transform([_1], lambda v: CASE WHEN json_type(v) = 'ARRAY'
+  THEN CAST(json_array_length(v) AS INTEGER) WHEN v IS NOT NULL
+  THEN CAST(error('22023: cannot get array length of a non-array') AS INTEGER) END)[1]"""
+_TYPE = """CASE json_type(_1) WHEN 'VARCHAR' THEN 'string' WHEN 'OBJECT' THEN 'object'
+  WHEN 'ARRAY' THEN 'array' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null'
+  WHEN NULL THEN NULL ELSE CASE WHEN _1 IS NOT NULL THEN 'number' END END"""
+
+
+def _of_document(template: str, *, integer: bool) -> FunctionRule:
+    def translate(translator: Translator, call: Call, _resolved: Resolved) -> Value:
+        document = extracted(translator, call.arguments[0])
+        return Value(sql(template, document), INT4 if integer else TEXT)
+
+    return translate
+
+
+JSON_PATHS: dict[str, FunctionRule] = {
+    **dict.fromkeys(
+        ("json_array_length", "jsonb_array_length"), _of_document(_LENGTH, integer=True)
+    ),
+    **dict.fromkeys(("json_typeof", "jsonb_typeof"), _of_document(_TYPE, integer=False)),
+    **dict.fromkeys(("json_extract_path_text", "jsonb_extract_path_text"), _path_text),
+    **dict.fromkeys(("json_extract_path", "jsonb_extract_path"), _path),
+}
