@@ -117,6 +117,8 @@ def implicit(source: PostgresType, target: PostgresType) -> bool:
     """Whether PostgreSQL casts from one type to the other without being asked."""
     if source.name in (target.name, "unknown"):
         return True
+    if source.is_array and target.is_array:
+        return implicit(source.element, target.element)
     for ladder in (NUMBERS, MOMENTS):
         if source.name in ladder and target.name in ladder:
             return ladder.index(source.name) < ladder.index(target.name)

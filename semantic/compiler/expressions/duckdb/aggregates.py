@@ -7,115 +7,32 @@ with the same DISTINCT, FILTER and OVER. So a rule gets a frame that puts these 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb import intervals, numeric
-from semantic.compiler.expressions.duckdb.build import atom, cast, sql, string
+from semantic.compiler.expressions.duckdb.build import atom, cast, sql
 from semantic.compiler.expressions.duckdb.build import call as build_call
-from semantic.compiler.expressions.duckdb.json_text import json_key, json_text
-from semantic.compiler.expressions.duckdb.rules import literal_text
+from semantic.compiler.expressions.duckdb.collecting import COLLECTING
+from semantic.compiler.expressions.duckdb.frames import (
+    Arguments,
+    Frame,
+    Rule,
+    may_fail,
+    ordering,
+    read_arguments,
+)
+from semantic.compiler.expressions.duckdb.ordered_sets import ordered_set_value
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION
 from semantic.compiler.expressions.duckdb.spread import deviation, spread
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
-from semantic.compiler.expressions.inference import ordered_set, plain_arguments
+from semantic.compiler.expressions.inference import plain_arguments
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call, call_of
 from semantic.compiler.expressions.types import QUOTIENT
 from semantic.errors import UnsupportedError
 from semantic.model.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, PostgresType
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What stands around an aggregate: FILTER's condition and the parts of OVER."""
-
-    condition: exp.Expr | None = None
-    window: exp.Window | None = None
-
-    def around(self, node: exp.Expr) -> exp.Expr:
-        """Put FILTER and OVER around a call."""
-        if self.condition is not None:
-            node = exp.Filter(this=node, expression=exp.Where(this=self.condition.copy()))
-        if self.window is not None:
-            window = self.window.copy()
-            window.set("this", node)
-            return window
-        return node
-
-
-Rule = Callable[[Translator, Call, Resolved, Frame], Value]
-
-
-@dataclass(frozen=True, slots=True)
-class _Arguments:
-    """An aggregate's arguments, whether they are DISTINCT, and its ORDER BY."""
-
-    values: list[Value]
-    distinct: bool
-    order: exp.Order | None
-
-    def call(self, function: str, *items: exp.Expr, ordered: bool = False) -> exp.Expr:
-        """A call of a DuckDB aggregate with the same DISTINCT and, if it matters, ORDER BY."""
-        arguments = list(items)
-        first = arguments[0]
-        if self.distinct:
-            arguments[0] = exp.Distinct(expressions=[first])
-        if ordered and self.order is None and self.distinct and _is_sortable(first):
-            # PostgreSQL finds what is distinct by sorting, so that it is in order.
-            key = exp.Ordered(this=first.copy(), nulls_first=False)
-            arguments[-1] = exp.Order(this=arguments[-1], expressions=[key])
-        if ordered and self.order is not None:
-            keys = [item.copy() for item in self.order.expressions]
-            arguments[-1] = exp.Order(this=arguments[-1], expressions=keys)
-        return build_call(function, *arguments)
-
-
-def _is_sortable(node: exp.Expr) -> bool:
-    """Whether DuckDB takes an expression as the key of a DISTINCT aggregate: if it can find it."""
-    return node.find(exp.Column) is not None and not may_fail(node)
-
-
-def may_fail(node: exp.Expr) -> bool:
-    """Whether a tree raises errors of its own, for which DuckDB takes it as volatile."""
-    return any(
-        (isinstance(item, exp.Anonymous) and item.name.lower() == "error")
-        or (isinstance(item, exp.Var) and "ERROR(" in item.name)
-        for item in node.walk()
-    )
-
-
-def _read(translator: Translator, call: Call, resolved: Resolved) -> _Arguments:
-    order: exp.Order | None = None
-    distinct = False
-    for argument in call.arguments:
-        if isinstance(argument, exp.Order):
-            order = ordering(translator, argument)
-            argument = argument.this
-        distinct = distinct or isinstance(argument, exp.Distinct)
-    nodes = plain_arguments(call)
-    values = [
-        translator.coerced(node, kind) for node, kind in zip(nodes, resolved.arguments, strict=True)
-    ]
-    return _Arguments(values, distinct, order)
-
-
-def ordering(translator: Translator, node: exp.Expr) -> exp.Order:
-    """ORDER BY inside an aggregate or a window."""
-    keys = []
-    for item in node.expressions:
-        if not isinstance(item, exp.Ordered):
-            raise UnsupportedError("this ORDER BY is not supported")
-        keys.append(
-            exp.Ordered(
-                this=numeric.sort_key(translator.settled(item.this)),
-                desc=item.args.get("desc"),
-                nulls_first=bool(item.args.get("nulls_first")),
-            )
-        )
-    return exp.Order(expressions=keys)
 
 
 def plain(rule: Rule) -> FunctionRule:
@@ -178,7 +95,7 @@ def _frame_clause(translator: Translator, node: exp.Expr) -> exp.Expr:
 
 def _framed(translator: Translator, node: exp.Expr, frame: Frame) -> Value:
     if isinstance(node, exp.WithinGroup):
-        return _ordered_set(translator, node, frame)
+        return ordered_set_value(translator, node, frame)
     call = call_of(node)
     rule = FRAMED.get(call.name) if call is not None else None
     if call is None or rule is None:
@@ -189,7 +106,7 @@ def _framed(translator: Translator, node: exp.Expr, frame: Frame) -> Value:
 def _count(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
     if not plain_arguments(call):
         return Value(frame.around(build_call("count", exp.Star())), INT8)
-    read = _read(translator, call, resolved)
+    read = read_arguments(translator, call, resolved)
     value = read.values[0]
     counted = value.text if value.text is not None else value.node
     if read.distinct:
@@ -198,14 +115,14 @@ def _count(translator: Translator, call: Call, resolved: Resolved, frame: Frame)
 
 
 def _sum(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    read = _read(translator, call, resolved)
+    read = read_arguments(translator, call, resolved)
     value = read.values[0]
     if value.type.name == "interval":
         return Value(_interval_total(value.node, read, frame), resolved.result)
     return _total(value, read, frame, resolved.result)
 
 
-def _interval_total(node: exp.Expr, read: _Arguments, frame: Frame) -> exp.Expr:
+def _interval_total(node: exp.Expr, read: Arguments, frame: Frame) -> exp.Expr:
     """Months, days and microseconds added up each."""
     if read.distinct:
         raise UnsupportedError("DISTINCT intervals are not added up on DuckDB")
@@ -213,7 +130,7 @@ def _interval_total(node: exp.Expr, read: _Arguments, frame: Frame) -> exp.Expr:
     return exp.Paren(this=intervals.from_parts(*totals))
 
 
-def _total(value: Value, read: _Arguments, frame: Frame, result: PostgresType) -> Value:
+def _total(value: Value, read: Arguments, frame: Frame, result: PostgresType) -> Value:
     """A sum. Of numbers it has as many decimals as the one that has most of them."""
     if value.derived:
         return numeric.big_sum(value, frame.around, distinct=read.distinct)
@@ -233,7 +150,7 @@ def _total(value: Value, read: _Arguments, frame: Frame, result: PostgresType) -
 
 
 def _average(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    read = _read(translator, call, resolved)
+    read = read_arguments(translator, call, resolved)
     value = read.values[0]
     if value.type.name == "interval":
         counted = frame.around(read.call("count", value.node.copy()))
@@ -249,7 +166,7 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
 
 def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
     """Variance and standard deviation."""
-    read = _read(translator, call, resolved)
+    read = read_arguments(translator, call, resolved)
     value = read.values[0]
     if resolved.result == FLOAT8:
         return Value(frame.around(read.call(call.name, cast(value.node, "DOUBLE"))), FLOAT8)
@@ -284,7 +201,7 @@ def _same(function: str) -> Rule:
     """Min and the like, whose result has the argument's type."""
 
     def translate(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-        read = _read(translator, call, resolved)
+        read = read_arguments(translator, call, resolved)
         value = read.values[0]
         if value.dynamic:
             return _one_text(function, value, read, frame)
@@ -294,7 +211,7 @@ def _same(function: str) -> Rule:
     return translate
 
 
-def _one_text(function: str, value: Value, read: _Arguments, frame: Frame) -> Value:
+def _one_text(function: str, value: Value, read: Arguments, frame: Frame) -> Value:
     """One of numbers whose decimals differ by row, by its text."""
     text = numeric.text_of(value)
     if function == "any_value":
@@ -310,7 +227,7 @@ def _pair(function: str) -> Rule:
     """Statistics of two variables. DuckDB says NaN where PostgreSQL says NULL."""
 
     def translate(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-        read = _read(translator, call, resolved)
+        read = read_arguments(translator, call, resolved)
         node = frame.around(read.call(function, *(value.node for value in read.values)))
         return Value(sql("CASE WHEN NOT isnan(_1) THEN _1 END", node), resolved.result)
 
@@ -318,102 +235,14 @@ def _pair(function: str) -> Rule:
 
 
 def _regr_count(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    read = _read(translator, call, resolved)
+    read = read_arguments(translator, call, resolved)
     both = sql("CASE WHEN _2 IS NOT NULL THEN _1 END", *(value.node for value in read.values))
     return Value(frame.around(read.call("count", both)), INT8)
 
 
-def _string_agg(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    read = _read(translator, call, resolved)
-    separator = string(literal_text(plain_arguments(call)[1], "the delimiter of string_agg"))
-    if frame.window is not None and read.order is not None:
-        raise UnsupportedError("ORDER BY in string_agg with OVER is not supported")
-    node = read.call("string_agg", read.values[0].node, separator, ordered=True)
-    return Value(frame.around(node), TEXT)
-
-
-def _array_agg(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    read = _read(translator, call, resolved)
-    if read.values[0].type.is_array:
-        raise UnsupportedError("array_agg of arrays is not supported on DuckDB")
-    value = read.values[0]
-    node = read.call("list", value.node, ordered=True)
-    if not value.dynamic:
-        return Value(frame.around(node), resolved.result)
-    if read.distinct:
-        raise _unsupported_dynamic("array_agg(DISTINCT ...)")
-    texts = read.call("list", numeric.text_of(value), ordered=True)
-    return Value(frame.around(node), resolved.result, text=frame.around(texts))
-
-
-def _unsupported_dynamic(what: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"{what} of numbers whose decimals differ by row is not supported on DuckDB",
-        hint="Round them to a fixed number of decimals, or cast them to double precision.",
-    )
-
-
-def _json_agg(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    """json_agg and jsonb_agg, whose elements may be NULL."""
-    read = _read(translator, call, resolved)
-    binary = call.name.startswith("jsonb")
-    text = json_text(read.values[0], binary=binary)
-    if read.distinct:
-        raise UnsupportedError(f"{call.name} of DISTINCT values is not supported on DuckDB")
-    listed = frame.around(read.call("string_agg", text, string(", "), ordered=True))
-    return Value(sql("'[' || _1 || ']'", listed), resolved.result)
-
-
-def _json_object_agg(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
-    read = _read(translator, call, resolved)
-    if read.distinct:
-        raise UnsupportedError(f"{call.name} of DISTINCT values is not supported on DuckDB")
-    pair = sql("_1 || ' : ' || _2", json_key(read.values[0]), json_text(read.values[1]))
-    listed = frame.around(read.call("string_agg", pair, string(", "), ordered=True))
-    return Value(sql("'{ ' || _1 || ' }'", listed), resolved.result)
-
-
 def within_group(translator: Translator, node: exp.Expr) -> Value:
     """Ordered-set aggregates."""
-    return _ordered_set(translator, node, Frame())
-
-
-_MODE = """list_transform([_1], lambda h:
-  list_extract(map_keys(h), list_position(map_values(h), list_max(map_values(h)))))[1]"""
-
-
-def _ordered_set(translator: Translator, node: exp.Expr, frame: Frame) -> Value:
-    if frame.window is not None:
-        raise UnsupportedError("OVER is not supported for ordered-set aggregates")
-    call = ordered_set(node)
-    resolved = translator.types.call(call)
-    value = translator.coerced(call.arguments[0], resolved.arguments[0])
-    key = node.expression.expressions[0]
-    descending = bool(key.args.get("desc"))
-    if value.dynamic:
-        raise _unsupported_dynamic(call.name)
-    if call.name == "mode":
-        if descending:
-            raise UnsupportedError("mode() with a descending order is not supported on DuckDB")
-        counts = frame.around(build_call("histogram", value.node))
-        return Value(sql(_MODE, counts), resolved.result, scale=value.scale)
-    if resolved.result.name == "interval":
-        raise UnsupportedError("percentiles of intervals are not supported on DuckDB")
-    fraction = _fraction(call.arguments[1])
-    if descending:
-        ordered = exp.Ordered(this=value.node.copy(), desc=True, nulls_first=False)
-        fraction = exp.Order(this=fraction, expressions=[ordered])
-    name = "quantile_cont" if call.name == "percentile_cont" else "quantile_disc"
-    made = build_call(name, value.node, fraction)
-    return Value(frame.around(made), resolved.result, scale=value.scale)
-
-
-def _fraction(node: exp.Expr) -> exp.Expr:
-    while isinstance(node, exp.Paren | exp.Cast):
-        node = node.this
-    if not isinstance(node, exp.Literal) or not 0 <= float(node.this) <= 1:
-        raise UnsupportedError("the fraction of a percentile must be a number from 0 to 1")
-    return cast(string(str(node.this)), "DOUBLE")
+    return ordered_set_value(translator, node, Frame())
 
 
 def _numbered(text: str) -> Rule:
@@ -439,7 +268,7 @@ def _needs_window(call: Call, frame: Frame) -> None:
 def _picked(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
     """lag, lead, first_value, last_value, nth_value."""
     _needs_window(call, frame)
-    read = _read(translator, call, resolved)
+    read = read_arguments(translator, call, resolved)
     value = read.values[0]
     items = [item.node for item in read.values]
     if len(items) > 1:
@@ -469,8 +298,8 @@ _PAIRS = (
     "regr_slope", "regr_sxx", "regr_sxy", "regr_syy",
 )  # fmt: skip
 FRAMED: dict[str, Rule] = {
+    **COLLECTING,
     "any_value": _same("any_value"),
-    "array_agg": _array_agg,
     "avg": _average,
     "bit_and": _same("bit_and"),
     "bit_or": _same("bit_or"),
@@ -478,13 +307,9 @@ FRAMED: dict[str, Rule] = {
     "bool_and": _same("bool_and"),
     "bool_or": _same("bool_or"),
     "count": _count,
-    "json_agg": _json_agg,
-    "json_object_agg": _json_object_agg,
-    "jsonb_agg": _json_agg,
     "max": _same("max"),
     "min": _same("min"),
     "regr_count": _regr_count,
-    "string_agg": _string_agg,
     "sum": _sum,
     **dict.fromkeys(("stddev_pop", "stddev_samp", "var_pop", "var_samp"), _spread),
     **{name: _pair(name) for name in _PAIRS},

@@ -68,8 +68,10 @@ AGGREGATES = read_table(
 ORDERED_SETS = read_table(
     """
     percentile_cont(float8, float8) float8
+    percentile_cont(float8, _float8) _float8
     percentile_cont(interval, float8) interval
     percentile_disc(same, float8) same
+    percentile_disc(same, _float8) array
     mode(same) same
     """,
     "ordered-set",
