@@ -17,6 +17,7 @@ from tests.bench.client import ReplyError
 from tests.bench.machine import OthersShare, description, many_files
 from tests.bench.measures import (
     compiling,
+    compiling_lists,
     connections,
     neighbours,
     starting,
@@ -32,6 +33,7 @@ Measure = Callable[[Field, Pace], Iterator[Figure]]
 # Those that start our server anew come last: the others share one that has warmed up.
 MEASURES: dict[str, Measure] = {
     "compile": compiling.measure,
+    "compile-list": compiling_lists.measure,
     "throughput": throughput.measure,
     "stream": streams.rates,
     "first-byte": streams.first_bytes,

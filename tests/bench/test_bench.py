@@ -10,10 +10,12 @@ import pytest
 from semantic.model.loader import load_model
 from tests.bench import client
 from tests.bench.machine import percentile
+from tests.bench.measures import compiling_lists
 from tests.bench.pace import Pace, compare
 from tests.bench.results import GOALS, Figure, Goal, as_json, missed
 from tests.bench.statements import bi_statements
 from tests.bench.targets import CUBEWIRE, MODELS, POSTGRES, Target
+from tests.support.server import REPOSITORY
 
 
 def target(name: str) -> Target:
@@ -26,6 +28,14 @@ def test_statements() -> None:
     assert len({each.name for each in statements}) == len(statements)
     assert statements[0].unseen() != statements[0].unseen()
     assert not any(";" in each.sql for each in statements)
+
+
+def test_lists_of_what_the_tests_answer() -> None:
+    tools = compiling_lists.statements(REPOSITORY / "tests" / "e2e" / "testdata" / "queries")
+    tpch = compiling_lists.statements(REPOSITORY / "tests" / "tpch" / "testdata")
+    assert len(tools) + len(tpch) >= 500
+    assert len({each.name for each in tools + tpch}) == len(tools) + len(tpch)
+    assert not any(each.sql.endswith(";") for each in tools + tpch)
 
 
 def test_model() -> None:

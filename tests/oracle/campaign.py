@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=2, help="shown of each kind of problem")
+    parser.add_argument("--refusals", type=int, default=10, help="messages of refusals shown")
     given = parser.parse_args()
     oracle = start_oracle(25433)
     counts: dict[str, int] = {}
@@ -53,6 +54,8 @@ def main() -> None:
         for case, problem, seed in found[: given.each]:
             print(f"--- {len(found)} times, seed {seed}", case.ours, case.plain, sep="\n")
             print(case.values, case.zone, problem[:700], sep="\n")
+    for message, times in lab.refusals.most_common(given.refusals):
+        print(f"refused {times} times: {message}")
     print(counts, f"{time.monotonic() - started:.0f} s")
 
 

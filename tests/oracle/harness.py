@@ -6,9 +6,10 @@ import json
 import math
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -96,6 +97,8 @@ class Laboratory:
 
     postgres: Client
     ours: dict[str, Client]
+    refusals: Counter[str] = field(default_factory=Counter)
+    """How often each message refused a statement."""
 
     def problem(self, case: Case, counts: dict[str, int] | None = None) -> str:
         """What is wrong about our answers; nothing if they are as they should be."""
@@ -106,6 +109,8 @@ class Laboratory:
         for name, client in self.ours.items():
             actual = client.ask(case.ours, case.values, case.oids)
             verdict, problem = judge(case, actual, expected)
+            if verdict == "refused":
+                self.refusals[f"{name} {actual.sqlstate} {actual.message}"] += 1
             if counts is not None:
                 counts[verdict] = counts.get(verdict, 0) + 1
             if problem:

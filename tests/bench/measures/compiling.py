@@ -104,7 +104,7 @@ async def _large_model(config: Path, rounds: int) -> tuple[float, float]:
     async with open_engine_of(config) as engine:
         loading = time.perf_counter() - began
         seconds = [
-            await _compile(engine, named, times)
+            await compile_unseen(engine, named, times)
             for _ in range(rounds)
             for named in large_statements(FEW_CUBES)
         ]
@@ -123,19 +123,23 @@ async def _measure(bench: Field, rounds: int) -> Times:
         for named in taken:
             cold = []
             for _ in range(rounds):
-                cold.append(await _compile(engine, named, times))
+                cold.append(await compile_unseen(engine, named, times))
                 await _prepare(engine, named, times)
             times.cold += cold
             times.slowest = max(times.slowest, (percentile(cold, 50), named.name))
         for named in SHAPES:
             times.shapes[named.name] = [
-                await _compile(engine, named, Times()) for _ in range(rounds)
+                await compile_unseen(engine, named, Times()) for _ in range(rounds)
             ]
     return times
 
 
-async def _compile(engine: Engine, named: Named, times: Times) -> float:
-    """Bind, analyse and compile one unseen text; analysis is timed apart."""
+async def compile_unseen(engine: Engine, named: Named, times: Times) -> float:
+    """Bind, analyse and compile one unseen text.
+
+    Returns:
+        Seconds of binding and compiling; the analysis is in ``times`` apart.
+    """
     compiler, who, sql = engine.generation.compiler, caller(), named.unseen()
     began, began_work = time.perf_counter(), time.thread_time()
     bound = compiler.bind(sql, who.semantic)
