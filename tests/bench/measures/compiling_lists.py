@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.catalog.errors import CatalogError
@@ -22,6 +23,14 @@ from tests.tpch.data import tpch_folder
 
 _TESTS = REPOSITORY / "tests"
 _SLOWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Medians:
+    """Of the goes of one statement: seconds that passed, and seconds of the processor."""
+
+    passed: float
+    processor: float
 
 
 def statements(folder: Path) -> list[Named]:
@@ -54,29 +63,36 @@ def measure(bench: Field, pace: Pace) -> Iterator[Figure]:
             rounds,
         )
     )
-    values = list(medians.values())
-    for name, value in (
-        ("all, p50", percentile(values, 50)),
-        ("all, p95", percentile(values, 95)),
-        ("all, slowest", max(values)),
+    for what, values in (
+        ("all", [each.passed for each in medians.values()]),
+        ("processor time", [each.processor for each in medians.values()]),
     ):
-        yield Figure("compile-list", name, CUBEWIRE, value * 1000, "ms")
-    yield Figure("compile-list", "statements", CUBEWIRE, len(values), "")
-    for name in sorted(medians, key=lambda each: -medians[each])[:_SLOWEST]:
-        yield Figure("compile-list", f"slow: {name}", CUBEWIRE, medians[name] * 1000, "ms")
+        for name, value in (
+            ("p50", percentile(values, 50)),
+            ("p95", percentile(values, 95)),
+            ("slowest", max(values)),
+        ):
+            yield Figure("compile-list", f"{what}, {name}", CUBEWIRE, value * 1000, "ms")
+    yield Figure("compile-list", "statements", CUBEWIRE, len(medians), "")
+    for name in sorted(medians, key=lambda each: -medians[each].processor)[:_SLOWEST]:
+        value = medians[name].processor * 1000
+        yield Figure("compile-list", f"processor time of {name}", CUBEWIRE, value, "ms")
 
 
-async def _measure(config: Path, listed: list[Named], rounds: int) -> dict[str, float]:
-    """Seconds of binding and compiling by statement; the median of its goes."""
-    medians: dict[str, float] = {}
+async def _measure(config: Path, listed: list[Named], rounds: int) -> dict[str, Medians]:
+    """Seconds of binding and compiling by statement."""
+    medians: dict[str, Medians] = {}
     async with open_engine_of(config) as engine:
         for named in listed:
             try:
                 await engine.prepare(named.sql, (), caller())
-                goes = [await compile_unseen(engine, named, Times()) for _ in range(rounds)]
+                times = Times()
+                goes = [await compile_unseen(engine, named, times) for _ in range(rounds)]
             except (SemanticError, CatalogError) as error:
                 raise RuntimeError(f"{named.name}: {error}") from error
-            medians[named.name] = percentile(goes, 50)
+            medians[named.name] = Medians(
+                percentile(goes, 50), percentile(times.cold_processor, 50)
+            )
     return medians
 
 
