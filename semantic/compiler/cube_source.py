@@ -205,7 +205,7 @@ class CubeSource(Source):
         """See ``Source.formula``."""
         definition = self._definition(visible)
         formula = at_inputs(definition.formula, self._inputs(visible))
-        return with_event_scans(formula, self.members, self._names)
+        return with_event_scans(formula, self.members, self._names, self.builder.data_source)
 
     def _definition(self, visible: VisibleColumn) -> MeasureDefinition:
         if visible.published is None:

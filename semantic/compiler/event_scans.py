@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.names import Names
+from semantic.compiler.plan import PlanNode, Scan
 from semantic.compiler.scan import Members, ScanBuilder
 from semantic.compiler.stages import (
     Conversion,
@@ -18,9 +19,12 @@ from semantic.compiler.stages import (
     stage,
 )
 from semantic.compiler.trees import rebuild
+from semantic.errors import UnsupportedError
 
 
-def with_event_scans(formula: exp.Expr, members: Members, names: Names) -> exp.Expr:
+def with_event_scans(
+    formula: exp.Expr, members: Members, names: Names, data_source: str
+) -> exp.Expr:
     """A formula whose conversions and fills have the scans that they look at."""
     if not any(isinstance(spec_of(node), Conversion | Fill) for node in formula.walk()):
         return formula
@@ -29,10 +33,14 @@ def with_event_scans(formula: exp.Expr, members: Members, names: Names) -> exp.E
         spec = spec_of(node)
         if isinstance(spec, Fill):
             children = [rebuild(child, scanned) for child in children_of(node)]
-            return stage(_with_spine(spec, members, names), *children)
+            filled = _with_spine(spec, members, names)
+            _check_source(filled.scan, data_source)
+            return stage(filled, *children)
         if not isinstance(spec, Conversion):
             return None
         scans = (_scan(spec.base, members, names), _scan(spec.converted, members, names))
+        for events in scans:
+            _check_source(events.scan, data_source)
         return stage(replace(spec, scans=scans), *children_of(node))
 
     return rebuild(formula, scanned)
@@ -67,3 +75,11 @@ def _scan(events: Events, members: Members, names: Names) -> EventScan:
     return EventScan(
         builder.make(), condition, time, entity, tuple(rest[:count]), tuple(rest[count:])
     )
+
+
+def _check_source(scan: PlanNode | None, data_source: str) -> None:
+    if isinstance(scan, Scan) and scan.data_source != data_source:
+        raise UnsupportedError(
+            f"{scan.relation} is in another data source than the measure's own rows",
+            hint="A query reads one data source.",
+        )

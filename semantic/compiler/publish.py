@@ -283,7 +283,9 @@ def measure_type(measure: Measure, probed: PostgresType) -> PostgresType:
 
 
 def _is_averaged(measure: Measure) -> bool:
-    """Whether a measure is an average of its own values along a dimension."""
+    """Whether a measure is an average of its own values, along a dimension or over a period."""
+    if measure.rolling_window is not None and measure.period_agg == "avg":
+        return True
     return measure.non_additive is not None and measure.non_additive.choice == "avg"
 
 

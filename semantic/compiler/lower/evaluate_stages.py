@@ -11,6 +11,7 @@ from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.lower.contexts import only_scan
 from semantic.compiler.lower.conversions import evaluate_conversion
 from semantic.compiler.lower.copies import PlanNames
+from semantic.compiler.lower.ctes import inline_ctes
 from semantic.compiler.lower.evaluation import Evaluation, Tools, Value, key_names
 from semantic.compiler.lower.fills import Spine, filled_groups, find_spine
 from semantic.compiler.lower.grains import evaluate_grain, evaluate_rank
@@ -48,6 +49,7 @@ def evaluate_stages(plan: Query) -> Query:
     """
     if not any(_needs_parts(node) for node in walk(plan)):
         return plan
+    plan = inline_ctes(plan)
     names = PlanNames(plan)
     return bottom_up(plan, lambda node: _lowered(node, names))
 

@@ -7,7 +7,8 @@ them. Without a time key all groups have one point, the last moment of all rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from sqlglot import exp
 
@@ -15,6 +16,7 @@ from semantic.compiler.lower.contexts import Context, has_subquery
 from semantic.compiler.lower.evaluation import (
     Evaluation,
     grouped_part,
+    key_names,
     key_projections,
     measure_projections,
 )
@@ -25,6 +27,7 @@ from semantic.compiler.lower.times import (
     DAY,
     PeriodKey,
     earlier,
+    interval,
     just_before,
     later,
     period_key,
@@ -39,10 +42,14 @@ from semantic.compiler.plan import (
     Query,
     Relation,
     Select,
+    Values,
 )
-from semantic.compiler.stages import Shift, Span, Window
+from semantic.compiler.stages import Leaf, Shift, Span, Window, spec_of
 from semantic.compiler.trees import all_of, column, enclose
 from semantic.errors import UnsupportedError
+from semantic.model.types import FLOAT8, NUMERIC
+
+_MOST_DAYS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +105,63 @@ class _Windowed:
         listed, group_keys = self._evaluation.listing()
         keys = self._context.looked_up(group_keys)
         point = self._point(keys)
-        averaged = spec.period_agg == "avg" and _is_long(point.length)
-        if averaged:
-            raise UnsupportedError(
-                "the average over a period of a measure over time is not supported",
-                hint="Group by days in a subquery, and average around it.",
-            )
+        if spec.period_agg == "avg" and _is_long(point.length):
+            return self._averaged(listed, group_keys, keys, point)
         condition = self._same_keys(keys) + self._inside(point)
         # The groups are told apart by their own keys; what they look up may coincide.
         return self._select(listed, group_keys, condition)
+
+    def _averaged(
+        self,
+        listed: Relation,
+        group_keys: tuple[exp.Expr, ...],
+        keys: tuple[exp.Expr, ...],
+        point: Point,
+    ) -> Query:
+        """The average of the values at the days of each group's period."""
+        rows = self._evaluation.rows
+        days, number = rows.names.alias("days"), "number"
+        length = point.length or DAY
+        last = length.months * _MOST_DAYS + length.days
+        numbers = Derived(
+            days, Values(tuple((exp.Literal.number(n),) for n in range(last)), (number,))
+        )
+        step = exp.Mul(this=column(days, number), expression=interval(DAY))
+        day = exp.Paren(this=exp.Add(this=enclose(point.start), expression=step))
+        within = exp.LT(this=day, expression=later(point.start, length))
+        groups = Join(listed, numbers, "INNER", within)
+        condition = self._same_keys(keys) + self._inside(Point(point.clock, day, DAY))
+        daily = joined_part(
+            self._evaluation,
+            self._rows,
+            self._leaves,
+            groups,
+            (*group_keys, day),
+            condition,
+            "LEFT",
+        )
+        alias = rows.names.alias("daily")
+        own = tuple(column(alias, name) for name in key_names(len(group_keys)))
+        uses = {}
+        for leaf, name in self._leaves.items():
+            spec = spec_of(leaf)
+            if not isinstance(spec, Leaf) or not spec.portable:
+                raise UnsupportedError(
+                    "the average over a period of a calculated measure is not supported",
+                    hint="Group by days in a subquery, and average around it.",
+                )
+            value = exp.Avg(this=column(alias, name))
+            kind = None if spec.type.name in {"float4", "float8"} else NUMERIC
+            uses[name] = replace(
+                rows.use, key=rows.names.key(), alias=alias, formula=value, portable=True,
+                type=kind or FLOAT8, filter=None,
+            )  # fmt: skip
+        return Select(
+            projections=key_projections(own) + measure_projections(uses),
+            source=Derived(alias, daily),
+            group=own,
+            measures=tuple(uses.values()),
+        )
 
     def _same_keys(self, keys: tuple[exp.Expr, ...]) -> list[exp.Expr]:
         return [
@@ -190,6 +245,7 @@ def joined_part(
     groups: Relation,
     keys: tuple[exp.Expr, ...],
     condition: list[exp.Expr],
+    kind: Literal["INNER", "LEFT"] = "INNER",
 ) -> Query:
     """Rows joined to groups, grouped by the groups' keys."""
     uses: dict[str, MeasureUse] = {
@@ -198,7 +254,7 @@ def joined_part(
     }
     return Select(
         projections=key_projections(keys) + measure_projections(uses),
-        source=Join(groups, rows.make(), "INNER", all_of(condition) or exp.true()),
+        source=Join(groups, rows.make(), kind, all_of(condition) or exp.true()),
         group=keys,
         measures=tuple(uses.values()),
     )
