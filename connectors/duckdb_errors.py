@@ -17,6 +17,8 @@ _TOO_MANY_DIGITS = re.compile(
     r"too many decimals|\b(INT128|HUGEINT|BIGNUM|bignum)\b|DECIMAL\((3[0-9]), ?\d+\)"
     r"|DECIMAL\(38\)|Needed scale \d+"
 )
+# Rules of ours complain by a cast that cannot be.
+_OVERFLOW = re.compile(r"value out of range: overflow|out of range for the destination type FLOAT")
 _DIGITS_MESSAGE = "a numeric value has more digits than DuckDB can compute with exactly"
 _DIGITS_HINT = (
     "Declare precision and scale of the column in the warehouse, round the value, or cast it to "
@@ -141,6 +143,8 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
     complaint = _CAST_COMPLAINT.search(message)
     if complaint is not None:
         return WarehouseError("22P02", complaint[1], reached=reached)
+    if kind == "conversion" and _OVERFLOW.search(message):
+        return WarehouseError("22003", "value out of range: overflow", reached=reached)
     if kind in ("conversion", "out of range") and _TOO_MANY_DIGITS.search(message):
         return WarehouseError("22003", _DIGITS_MESSAGE, hint=_DIGITS_HINT, reached=reached)
     code = _INTERNAL

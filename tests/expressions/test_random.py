@@ -124,6 +124,19 @@ def test_floats(bench: Bench, one: float, two: float, operator: str) -> None:
     agree(bench, f"'{one!r}'::float8 {operator} '{two!r}'::float8")
 
 
+@given(FLOATS, FLOATS, FLOATS, st.sampled_from(["+", "-"]), st.sampled_from(["+", "-", "*"]))
+@MANY
+def test_floats_overflow(
+    bench: Bench, one: float, two: float, three: float, first: str, second: str
+) -> None:
+    if second == "*" and three != 0:
+        # What is too small to be told from zero is an error in PostgreSQL and zero in DuckDB.
+        result = (one + two if first == "+" else one - two) * three
+        assume(result != 0)
+    a, b, c = (f"'{value!r}'::float8" for value in (one, two, three))
+    agree(bench, f"({a} {first} {b}) {second} {c} < 0")
+
+
 # Beyond 2^53 PostgreSQL prints a digit more where the shortest text lies on the edge of rounding.
 MODERATE = FLOATS.filter(lambda value: abs(value) < 2**53) | st.floats(-1e6, 1e6)
 

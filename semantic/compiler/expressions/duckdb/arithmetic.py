@@ -10,6 +10,7 @@ from sqlglot import exp
 from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.duckdb import casts, intervals, literals, moments, numeric
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, number, sql
+from semantic.compiler.expressions.duckdb.floats import float_operation, not_zero
 from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.translator import Translator
@@ -41,7 +42,7 @@ def operation(translator: Translator, node: exp.Expr) -> Value:
     if result.name in INTEGERS and found.left.name in INTEGERS:
         return _integers(translator, node, found)
     if result.name in FLOATS and found.left.name in FLOATS:
-        return _floats(translator, node, found)
+        return float_operation(translator, node, found)
     if result.name == "numeric":
         return _numerics(translator, node)
     if isinstance(node, exp.DPipe):
@@ -58,36 +59,12 @@ def _integers(translator: Translator, node: exp.Expr, found: operators.Operator)
         raise UnsupportedError("shifts are not supported on DuckDB")
     kind = exp.IntDiv if isinstance(node, exp.Div) else type(node)
     if isinstance(node, exp.Mod):
-        right = _not_zero(right, duckdb_type(found.right))
+        right = not_zero(right, duckdb_type(found.right))
     # A literal may be narrower in DuckDB than its PostgreSQL type, a column never is.
     made = kind(this=left, expression=right)
     if any(isinstance(side, exp.Literal) for side in (left, right)) and found.result.name == "int8":
         made = kind(this=cast(left, "BIGINT"), expression=right)
     return Value(made, found.result)
-
-
-def _not_zero(node: exp.Expr, spelled: str) -> exp.Expr:
-    """A divisor of that type, with PostgreSQL's error where it is zero."""
-    if isinstance(node, exp.Literal) and not node.is_string and float(node.this) != 0:
-        return node
-    if isinstance(node, exp.Column):
-        template = (
-            f"CASE WHEN _1 = 0 THEN CAST(error('22012: division by zero') AS {spelled}) ELSE _1 END"
-        )
-        return exp.Paren(this=sql(template, node))
-    template = (
-        "list_transform([_1], lambda v: CASE WHEN v = 0 "
-        f"THEN CAST(error('22012: division by zero') AS {spelled}) ELSE v END)[1]"
-    )
-    return sql(template, node)
-
-
-def _floats(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:
-    left = atom(translator.typed(node.this, found.left))
-    right = atom(translator.typed(node.expression, found.right))
-    if isinstance(node, exp.Div):
-        right = _not_zero(right, duckdb_type(found.right))
-    return Value(type(node)(this=left, expression=right), found.result)
 
 
 def _numerics(translator: Translator, node: exp.Expr) -> Value:
@@ -126,11 +103,11 @@ def _remainder(left: Value, right: Value) -> Value:
     scale = numeric.known_scale(sides[0])
     if scale is None or numeric.known_scale(sides[1]) is None:
         # A decimal of any scale and an integer make a decimal of that scale.
-        divisor = _not_zero(sides[1].node, "HUGEINT" if sides[1].whole else numeric.QUOTIENT_TYPE)
+        divisor = not_zero(sides[1].node, "HUGEINT" if sides[1].whole else numeric.QUOTIENT_TYPE)
         return Value(exp.Mod(this=atom(sides[0].node), expression=divisor), NUMERIC)
     kind = "HUGEINT" if scale == 0 else f"DECIMAL({MAX_PRECISION}, {scale})"
     one, two = (cast(side.node, kind) for side in sides)
-    return Value(exp.Mod(this=one, expression=_not_zero(two, kind)), NUMERIC, scale=scale)
+    return Value(exp.Mod(this=one, expression=not_zero(two, kind)), NUMERIC, scale=scale)
 
 
 def _wide_enough(node: exp.Expr, left: Value, right: Value) -> exp.Expr:
@@ -299,7 +276,7 @@ def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Op
     whole = translator.typed(span, INTERVAL)
     if isinstance(node, exp.Mul):
         return Value(intervals.times(whole, factor), INTERVAL)
-    return Value(intervals.divided(whole, _not_zero(factor, "DOUBLE")), INTERVAL)
+    return Value(intervals.divided(whole, not_zero(factor, "DOUBLE")), INTERVAL)
 
 
 def _counted(parts: moments.IntervalParts, count: exp.Expr) -> exp.Expr:

@@ -32,7 +32,7 @@ _REAL_DIGITS = """list_transform([CAST(_1 AS DOUBLE)], lambda d: CASE
   ELSE printf('%.9g', d) END)[1]"""
 _FLOAT_TEXT = """
 list_transform([_1], lambda t: CASE
-  WHEN t = 'nan' THEN 'NaN'
+  WHEN t = 'nan' OR t = '-nan' THEN 'NaN'
   WHEN t = 'inf' THEN 'Infinity'
   WHEN t = '-inf' THEN '-Infinity'
   WHEN contains(t, 'e') THEN regexp_replace(t, '\\.0*e', 'e')
