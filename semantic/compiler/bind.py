@@ -10,12 +10,12 @@ from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings, TemporaryColumn
 from semantic.compiler.expressions import check_functions
+from semantic.compiler.members import Members
 from semantic.compiler.names import fold
 from semantic.compiler.parse import parse
 from semantic.compiler.plan import Query
 from semantic.compiler.positions import EditedText, apply_edits
 from semantic.compiler.query import QueryBinder
-from semantic.compiler.scan import Members
 from semantic.compiler.scope import use_all
 from semantic.compiler.statement import Statement, not_a_query
 from semantic.errors import SemanticError

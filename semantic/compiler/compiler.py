@@ -10,11 +10,11 @@ from semantic.compiler.bind import Binder, BoundStatement
 from semantic.compiler.emit import emit
 from semantic.compiler.explained import explained
 from semantic.compiler.lower import lower
+from semantic.compiler.members import Members
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
 from semantic.compiler.plan import Query
 from semantic.compiler.rewrite import RULES, Rule, rewrite
-from semantic.compiler.scan import Members
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel

@@ -12,10 +12,11 @@ from semantic.compiler.event_scans import with_event_scans
 from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
 from semantic.compiler.measures import MeasureDefinition, MeasureRows
+from semantic.compiler.members import Members
 from semantic.compiler.model_sql import UnservedMemberError
 from semantic.compiler.names import Names, fold
 from semantic.compiler.plan import Relation, RowKey
-from semantic.compiler.scan import Members, ScanBuilder
+from semantic.compiler.scan import ScanBuilder
 from semantic.compiler.scope import MeasureColumn, Source, VisibleColumn
 from semantic.errors import UnsupportedError
 from semantic.model.members import Dimension
@@ -122,6 +123,15 @@ class CubeSource(Source):
         for path in paths:
             self._multiplied_by = visible.name
             self.builder.join(path)
+
+    def filter_by(self, columns: Sequence[VisibleColumn] | None) -> None:
+        """See ``Source.filter_by``."""
+        if columns is None or any(
+            item.source is not self or item.is_measure or self._to_many(item) for item in columns
+        ):
+            self.builder.filtered = "beyond"
+        else:
+            self.builder.filtered = self.builder.filtered or "root"
 
     @property
     def multiplied_by(self) -> str | None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from semantic.compiler.members import Members
 from semantic.compiler.names import Names
 from semantic.compiler.plan import PlanNode, Scan
-from semantic.compiler.scan import Members, ScanBuilder
+from semantic.compiler.scan import ScanBuilder
 from semantic.compiler.stages import (
     Conversion,
     Events,

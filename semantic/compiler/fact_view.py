@@ -9,9 +9,9 @@ from sqlglot import exp
 
 from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.emit_parts import postgres_data_type
+from semantic.compiler.members import Members
 from semantic.compiler.names import Names, fold
 from semantic.compiler.plan import Relation
-from semantic.compiler.scan import Members
 from semantic.compiler.scope import Source, VisibleColumn
 from semantic.compiler.trees import column
 from semantic.model.published import PublishedColumn, PublishedRelation

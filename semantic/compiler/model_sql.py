@@ -366,10 +366,6 @@ class ModelSql:
         return found[0]
 
     def _sub_query(self, cube: Cube, dimension: Dimension) -> exp.Expr:
-        if dimension.propagate_filters:
-            raise unsupported(
-                cube.name, dimension.name, "sub_query dimensions with propagated filters"
-            )
         measure = self.sub_query_measure(cube, dimension)
 
         def reference(target: MemberTarget) -> exp.Expr:

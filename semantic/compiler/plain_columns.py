@@ -45,6 +45,9 @@ class PlainColumns:
     def evaluate(self, index: int, *, shared: bool) -> None:
         """See ``BoundQuery``."""
 
+    def filter(self) -> None:
+        """See ``BoundQuery``."""
+
     multiplied_by: str | None = None
 
     def relation_key(self) -> RowKey | None:

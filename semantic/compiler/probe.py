@@ -15,9 +15,10 @@ from semantic.compiler.emit_parts import add_scan_tables, aliased
 from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import column_name
 from semantic.compiler.measures import MeasureDefinition
+from semantic.compiler.members import Members
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import Names
-from semantic.compiler.scan import Members, ScanBuilder
+from semantic.compiler.scan import ScanBuilder
 from semantic.compiler.stage_types import without_stages
 from semantic.compiler.trees import copied, rebuild, table_of
 from semantic.errors import SemanticError

@@ -103,6 +103,9 @@ class Source:
             UnsupportedError: others must not see the rows multiplied.
         """
 
+    def filter_by(self, columns: Sequence[VisibleColumn] | None) -> None:
+        """WHERE is over these columns; None where it may be over anything."""
+
     @property
     def multiplied_by(self) -> str | None:
         """The measure whose evaluation makes the rows more than the relation has."""
@@ -202,6 +205,9 @@ class BoundQuery(Protocol):
     def relation_key(self) -> RowKey | None:
         """See ``Source.relation_key``, over output columns, ``table`` being ``OUTPUT``."""
 
+    def filter(self) -> None:
+        """See ``Source.filter_by``: WHERE around the query is over anything."""
+
     @property
     def multiplied_by(self) -> str | None:
         """See ``Source.multiplied_by``."""
@@ -272,6 +278,10 @@ class QuerySource(Source):
     def evaluate(self, visible: VisibleColumn, *, shared: bool = False) -> None:
         """See ``Source.evaluate``."""
         self.query.evaluate(visible.index, shared=shared or self._shared)
+
+    def filter_by(self, columns: Sequence[VisibleColumn] | None) -> None:
+        """See ``Source.filter_by``."""
+        self.query.filter()
 
     @property
     def multiplied_by(self) -> str | None:

@@ -113,6 +113,8 @@ class BoundSelect:
         check_facts(self._state)
         if not self.is_transparent:
             use_all(self)
+        if self._state.where is not None:
+            self._filter_by(self._state.where)
         self._fan_out.check()
 
     def _starred(self) -> Iterator[Source]:
@@ -297,6 +299,21 @@ class BoundSelect:
             return None
         found = (source.multiplied_by for source in self._state.scope.sources)
         return next((name for name in found if name is not None), None)
+
+    def _filter_by(self, where: exp.Expr) -> None:
+        resolver = self._state.resolver
+        columns: list[VisibleColumn] | None = None
+        if where.find(exp.Query) is None:
+            found = (resolver.columns.get(id(node)) for node in where.walk())
+            columns = [visible for visible in found if visible is not None]
+        for source in self._state.scope.sources:
+            source.filter_by(columns)
+
+    def filter(self) -> None:
+        """See ``BoundQuery``."""
+        if self.is_transparent:
+            for source in self._state.scope.sources:
+                source.filter_by(None)
 
     def relation_key(self) -> RowKey | None:
         """See ``BoundQuery``."""

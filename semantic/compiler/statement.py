@@ -9,9 +9,9 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from semantic.compiler.api import SessionSettings
+from semantic.compiler.members import Members
 from semantic.compiler.names import Names, quoted
 from semantic.compiler.positions import Edit, position_of, start_of
-from semantic.compiler.scan import Members
 from semantic.compiler.temporary import TemporaryUses
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.published import PublishedRelation

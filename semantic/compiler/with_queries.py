@@ -119,6 +119,10 @@ class BoundWith:
         """See ``BoundQuery``."""
         return self._body.relation_key()
 
+    def filter(self) -> None:
+        """See ``BoundQuery``."""
+        self._body.filter()
+
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``BoundQuery``."""
         return self._body.unique_keys()

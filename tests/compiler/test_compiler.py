@@ -159,6 +159,7 @@ def test_probes_are_per_relation_and_leave_out_what_cannot_be_served(shop: Shop)
         "order_details",
         "booked",
         "line_details",
+        "goods_baskets",
     }
     assert probes["orders"].data_source == "default"
     assert '"running"' in probes["orders"].sql
