@@ -31,6 +31,14 @@ def make_parser() -> argparse.ArgumentParser:
         "print the plan of a statement",
         'cubewire explain --demo "SELECT COUNT(*) FROM flights"',
     )
+    functions = _add(
+        commands,
+        "functions",
+        "print which functions are exact on which warehouse, as the tests have it",
+        "cubewire functions to_char percentile_cont --format json",
+    )
+    functions.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
+    _add_format(functions)
     verifier = _add(
         commands,
         "verifier",

@@ -16,7 +16,7 @@ from proxy.config import load_config
 from proxy.version import VERSION
 from tests.architecture.sources import ROOT
 
-COMMANDS = ("serve", "check", "compile", "explain", "verifier", "version")
+COMMANDS = ("serve", "check", "compile", "explain", "functions", "verifier", "version")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -39,6 +39,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"cubewire {VERSION}\n"
     assert main(["version", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["cubewire"] == VERSION
+
+
+def test_functions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["functions", "to_char", "SQRT"]) == 0
+    shown = capsys.readouterr().out
+    assert "sqrt" in shown
+    assert "refused: sqrt(numeric)" in shown
+    assert main(["functions", "upper", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(item["name"], item["duckdb"]) for item in found] == [("upper", "exact")]
+    assert main(["functions", "read_csv"]) == 1
 
 
 def test_light_commands_load_nothing_heavy() -> None:

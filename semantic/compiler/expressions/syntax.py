@@ -18,6 +18,14 @@ from sqlglot.tokenizer_core import TokenType
 from semantic.compiler.api import SessionSettings
 
 _KEPT_PLAIN = (
+    "ACOSH",
+    "ASINH",
+    "ATANH",
+    "GEN_RANDOM_UUID",
+    "SHA224",
+    "SHA384",
+    "SHA512",
+    "UNISTR",
     "JSON_AGG",
     "JSON_ARRAYAGG",
     "JSON_EXTRACT_PATH",

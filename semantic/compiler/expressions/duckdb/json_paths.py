@@ -129,10 +129,6 @@ def _path_text(translator: Translator, call: Call, _resolved: Resolved) -> Value
     return Value(sql(_TEXT, _at(document, steps)), TEXT)
 
 
-def _path(translator: Translator, call: Call, _resolved: Resolved) -> Value:
-    return part(translator, call.node)
-
-
 _LENGTH = """list_transform([_1], lambda v: CASE WHEN json_type(v) = 'ARRAY'
   THEN CAST(json_array_length(v) AS INTEGER) WHEN v IS NOT NULL
   THEN CAST(error('22023: cannot get array length of a non-array') AS INTEGER) END)[1]"""
@@ -155,5 +151,4 @@ JSON_PATHS: dict[str, FunctionRule] = {
     ),
     **dict.fromkeys(("json_typeof", "jsonb_typeof"), _of_document(_TYPE, integer=False)),
     **dict.fromkeys(("json_extract_path_text", "jsonb_extract_path_text"), _path_text),
-    **dict.fromkeys(("json_extract_path", "jsonb_extract_path"), _path),
 }

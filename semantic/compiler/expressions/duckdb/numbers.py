@@ -181,7 +181,7 @@ NUMBERS: dict[str, FunctionRule] = {
     "atan2": template("atan2(_1, _2)"),
     "ceil": by_type({"float8": template("ceil(_1)"), "numeric": _to_whole("ceil")}),
     "cos": template("cos(_1)"),
-    "degrees": template(_checked("degrees(_1)")),
+    "degrees": template(_checked("_1 / 0.0174532925199432957692e0")),
     "div": _integer_division,
     "exp": _floats_only(_checked("exp(_1)", underflow=True)),
     "factorial": template(
@@ -191,6 +191,7 @@ NUMBERS: dict[str, FunctionRule] = {
         scale=0,
     ),
     "floor": by_type({"float8": template("floor(_1)"), "numeric": _to_whole("floor")}),
+    "gen_random_uuid": template("gen_random_uuid()"),
     "gcd": _whole_pair("gcd"),
     "lcm": _whole_pair("lcm"),
     "ln": _floats_only(_LOGARITHM.format(name="ln")),
@@ -201,7 +202,7 @@ NUMBERS: dict[str, FunctionRule] = {
     "num_nulls": _counted_nulls("NULL"),
     "pi": template("pi()"),
     "power": _floats_only(_POWER),
-    "radians": template("radians(_1)"),
+    "radians": template("_1 * 0.0174532925199432957692e0"),
     "random": template("random()"),
     "round": by_type({"float8": template("round_even(_1, 0)"), "numeric": _rounding("round")}),
     "sign": by_type(

@@ -86,6 +86,8 @@ def _groups(pattern: str) -> int:
 
 def _extract(translator: Translator, call: Call, *, groups: bool) -> Value:
     pattern = literal_text(call.arguments[1], "the regular expression")
+    if len(call.arguments) > 2:
+        raise UnsupportedError(f"{call.name} from a position is not supported on DuckDB")
     subject = translator.typed(call.arguments[0], TEXT)
     group = exp.Literal.number(1 if groups and _groups(pattern) else 0)
     text = "CASE WHEN regexp_matches(_1, _2) THEN regexp_extract(_1, _2, _3) END"
@@ -121,7 +123,7 @@ def _regexp_match(translator: Translator, call: Call, _resolved: Resolved) -> Va
 
 
 def _regexp_replace(translator: Translator, call: Call, resolved: Resolved) -> Value:
-    if len(resolved.arguments) == 4 and resolved.arguments[3].name != "text":
+    if len(resolved.arguments) > 3 and resolved.arguments[3].name != "text":
         raise UnsupportedError("regexp_replace with a start position is not supported")
     flags = _flags(call, 3)
     pattern = literal_text(call.arguments[1], "the regular expression")
@@ -150,6 +152,8 @@ def _never_empty(pattern: str) -> None:
 
 def _every_match(text: str, result: PostgresType) -> FunctionRule:
     def translate(translator: Translator, call: Call, _resolved: Resolved) -> Value:
+        if len(call.arguments) > 2:
+            raise UnsupportedError(f"{call.name} from a position is not supported on DuckDB")
         pattern = literal_text(call.arguments[1], "the regular expression")
         _never_empty(pattern)
         made = string(patterns.for_text(pattern))

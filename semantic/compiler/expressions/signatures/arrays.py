@@ -18,6 +18,7 @@ ARRAYS = read_table(
     array_remove(anyarray, any) array
     array_replace(anyarray, any, any) array
     array_upper(anyarray, int4) int4
+    trim_array(anyarray, int4) array
     cardinality(anyarray) int4
     """,
     "scalar",

@@ -65,6 +65,23 @@ NUMBERS = read_table(
     trunc(float8) float8
     trunc(numeric) numeric
     trunc(numeric, int4) numeric
+    acosd(float8) float8
+    acosh(float8) float8
+    asind(float8) float8
+    asinh(float8) float8
+    atan2d(float8, float8) float8
+    atand(float8) float8
+    atanh(float8) float8
+    cosd(float8) float8
+    cotd(float8) float8
+    erf(float8) float8
+    erfc(float8) float8
+    gen_random_uuid() uuid
+    min_scale(numeric) int4
+    scale(numeric) int4
+    sind(float8) float8
+    tand(float8) float8
+    trim_scale(numeric) numeric
     width_bucket(float8, float8, float8, int4) int4
     width_bucket(numeric, numeric, numeric, int4) int4
     num_nonnulls(any, ...) int4

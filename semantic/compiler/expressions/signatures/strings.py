@@ -56,7 +56,12 @@ STRINGS = read_table(
     to_hex(int8) text
     translate(text, text, text) text
     upper(text) text
+    get_byte(bytea, int4) int4
+    quote_ident(text) text
     regexp_count(text, text) int4
+    regexp_count(text, text, int4) int4
+    regexp_instr(text, text) int4
+    regexp_instr(text, text, int4) int4
     regexp_like(text, text) bool
     regexp_like(text, text, text) bool
     regexp_match(text, text) _text
@@ -64,7 +69,17 @@ STRINGS = read_table(
     regexp_replace(text, text, text) text
     regexp_replace(text, text, text, text) text
     regexp_split_to_array(text, text) _text
+    regexp_replace(text, text, text, int4) text
+    regexp_replace(text, text, text, int4, int4) text
     regexp_substr(text, text) text
+    regexp_substr(text, text, int4) text
+    regexp_substr(text, text, int4, int4) text
+    sha224(bytea) bytea
+    sha384(bytea) bytea
+    sha512(bytea) bytea
+    substring(bytea, int4) bytea
+    substring(bytea, int4, int4) bytea
+    unistr(text) text
     string_to_array(text, text) _text
     string_to_array(text, text, text) _text
     array_to_string(anyarray, text) text
