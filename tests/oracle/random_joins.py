@@ -81,6 +81,8 @@ class Joined:
     ours: str
     plain: str
     cubes: dict[str, str] = field(default_factory=dict)
+    merged: list[str] = field(default_factory=list)
+    """Columns that USING has merged, and that a name without a table means."""
 
 
 class RandomJoins:
@@ -103,6 +105,8 @@ class RandomJoins:
         made = Joined(f"{first} a0", f"{first} a0", {"a0": first})
         for number in range(1, self._random.randint(2, 4)):
             alias = f"a{number}"
+            if self._random.random() < 0.3 and self._using(made, alias):
+                continue
             before, edge = self._edge(made)
             if edge is None:
                 break
@@ -117,7 +121,25 @@ class RandomJoins:
                 on = f"{alias}.__cubeJoinField = {before}.__cubeJoinField"
             made.ours += f" {kind} {cube} {alias} ON {on}"
             made.cubes[alias] = cube
+            made.merged = [item for item in made.merged if item not in DIMENSIONS[cube]]
         return made
+
+    def _using(self, made: Joined, alias: str) -> bool:
+        """A join by a column that both sides have under one name, once each."""
+        name = self._random.choice(["id", "customer_id", "sku"])
+        having = [cube for cube in made.cubes.values() if name in DIMENSIONS[cube]]
+        if len(having) != 1 and name not in made.merged:
+            return False
+        cube = self._random.choice(
+            [cube for cube in sorted(DIMENSIONS) if name in DIMENSIONS[cube]]
+        )
+        kind = self._random.choice(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
+        made.plain += f" {kind} {cube} {alias} USING ({name})"
+        made.ours += f" {kind} {cube} {alias} USING ({name})"
+        made.cubes[alias] = cube
+        made.merged = [item for item in made.merged if item not in DIMENSIONS[cube]]
+        made.merged.append(name)
+        return True
 
     def _edge(self, made: Joined) -> tuple[str, Edge | None]:
         found = [
@@ -158,6 +180,7 @@ class RandomJoins:
         all_columns = [
             f"{alias}.{name}" for alias, cube in joined.cubes.items() for name in DIMENSIONS[cube]
         ]
+        all_columns += joined.merged * 3
         return self._random.sample(all_columns, min(count, len(all_columns)))
 
     def _where(self, joined: Joined) -> str:
