@@ -232,7 +232,7 @@ def canonical(node: exp.Expr, mark: Mark) -> exp.Expr:
 
 def canonical_member(source: CubeSource, member: PublishedColumn) -> exp.Expr | None:
     """A dimension or segment over marked base columns; None for anything else."""
-    if member.kind == "measure":
+    if member.kind == "measure" or member.granularity is not None:
         return None
     try:
         tree = source.members.row_value(source.model_relation, member.name)
