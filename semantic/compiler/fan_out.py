@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from semantic.compiler.aggregates import aggregate_name
 from semantic.compiler.model_sql import no_primary_key
-from semantic.compiler.multiplicity import row_multiplied_by
+from semantic.compiler.multiplicity import Multiplicity
 from semantic.compiler.plan import RowKey
 from semantic.compiler.positions import position_of
 from semantic.compiler.scope import Source, VisibleColumn
@@ -23,6 +23,8 @@ class FanOut:
 
     def __init__(self, state: SelectState) -> None:
         self._state = state
+        # Made when it is asked for, once all names are resolved.
+        self._multiplicity: Multiplicity | None = None
         # Plain aggregates over measures' values of rows, by node, with the measures.
         self._row_aggregates: dict[int, list[VisibleColumn]] = {}
         self._apart: dict[int, exp.Expr] = {}
@@ -54,7 +56,9 @@ class FanOut:
         state = self._state
         if len(state.scope.sources) < 2:
             return None
-        other = row_multiplied_by(visible.source, state.from_clause, state.where, state.resolver)
+        if self._multiplicity is None:
+            self._multiplicity = Multiplicity(state.from_clause, state.where, state.resolver)
+        other = self._multiplicity.repeating(visible.source)
         return None if other is None else other.name
 
     def row_keys(self, visible: VisibleColumn) -> tuple[RowKey, ...]:

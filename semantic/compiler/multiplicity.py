@@ -21,44 +21,119 @@ from semantic.compiler.trees import conjuncts
 _EQUALITIES = (exp.EQ, exp.NullSafeEQ)
 
 
-def row_multiplied_by(
-    source: Source, from_clause: FromClause, where: exp.Expr | None, resolver: Resolver
-) -> Source | None:
-    """A source that may match a row of ``source`` more than once; None if there is none.
-
-    Another source matches at most once where equalities with sources that are already known to
-    match at most once (or with constants) cover one of its unique keys, or where the model says so
-    of a join.
-    """
-    tree = from_clause.tree
-    if tree is None or from_clause.facts:
-        # Each of several facts is aggregated over its own rows.
-        return None
-    pending = [other for other in leaves(tree) if other is not source]
-    equal = [pair for item in conjuncts(where) for pair in _equalities(item, resolver)]
-    joins = joins_of(tree)
-    for join in joins:
-        equal += _guaranteed(join, source, resolver)
-    known: list[Source] = [source]
-    progress = True
-    while pending and progress:
-        progress = False
-        for other in list(pending):
-            if _at_most_once(other, known, equal, pending) or _by_the_model(
-                other, known, source, joins, where, resolver
-            ):
-                pending.remove(other)
-                known.append(other)
-                progress = True
-    return pending[0] if pending else None
-
-
 Equality = tuple[VisibleColumn, list[VisibleColumn]]
 
 
-def _at_most_once(
-    other: Source, known: list[Source], equal: list[Equality], pending: list[Source]
-) -> bool:
+class Multiplicity:
+    """How often the sources of one SELECT match a row of another; everything is worked out once."""
+
+    def __init__(self, from_clause: FromClause, where: exp.Expr | None, resolver: Resolver) -> None:
+        self._from_clause = from_clause
+        self._resolver = resolver
+        self._known: dict[int, Source | None] = {}
+        self._joins = joins_of(from_clause.tree)
+        self._where = conjuncts(where)
+        self._equal: list[tuple[Joined | None, Equality]] = [
+            (None, pair) for node in self._where for pair in self._equalities(node)
+        ]
+        self._equal += [(join, pair) for join in self._joins for pair in self._of_join(join)]
+        self._forms: list[tuple[Joined | None, exp.Expr]] | None = None
+
+    def repeating(self, source: Source) -> Source | None:
+        """A source that may match a row of ``source`` more than once; None if there is none.
+
+        Another source matches at most once where equalities with sources that are already known to
+        match at most once (or with constants) cover one of its unique keys, or where the model says
+        so of a join.
+        """
+        key = id(source)
+        if key not in self._known:
+            self._known[key] = self._repeating(source)
+        return self._known[key]
+
+    def _repeating(self, source: Source) -> Source | None:
+        tree = self._from_clause.tree
+        if tree is None or self._from_clause.facts:
+            # Each of several facts is aggregated over its own rows.
+            return None
+        pending = [other for other in leaves(tree) if other is not source]
+        equal = [
+            pair
+            for join, pair in self._equal
+            if join is None or _holds_for(join, source, pair[0].source)
+        ]
+        known: list[Source] = [source]
+        progress = True
+        while pending and progress:
+            progress = False
+            for other in list(pending):
+                if _at_most_once(other, equal, pending) or self._by_the_model(other, known, source):
+                    pending.remove(other)
+                    known.append(other)
+                    progress = True
+        return pending[0] if pending else None
+
+    def _by_the_model(self, other: Source, known: list[Source], source: Source) -> bool:
+        """Whether a join of the model gives a source that is known at most one row of another."""
+        if not isinstance(other, CubeSource) or other.builder.multiplies:
+            return False
+        starts = [item for item in known if isinstance(item, CubeSource)]
+        for join in self._joins:
+            links = [step.link for step in join.chain or () if step.link is not None]
+            if join.links and _holds_for(join, source, other):
+                links += join.links
+            for link in links:
+                if _links(link.source, link.target, starts, other):
+                    start = link.target if link.source is other else link.source
+                    if link.determines(start):
+                        return True
+        given = frozenset(self._given(source, other)) if starts else frozenset()
+        return bool(given) and any(implied_by(start, other, given) is not None for start in starts)
+
+    def _given(self, source: Source, other: Source) -> Iterator[exp.Expr]:
+        """The conditions that hold where both sources have rows, over columns of base tables."""
+        if self._forms is None:
+            self._forms = list(self._canonical())
+        for join, form in self._forms:
+            if join is None or _holds_for(join, source, other):
+                yield form
+
+    def _canonical(self) -> Iterator[tuple[Joined | None, exp.Expr]]:
+        nodes: list[tuple[Joined | None, exp.Expr]] = [(None, node) for node in self._where]
+        for join in self._joins:
+            nodes += [(join, node) for node in conjuncts(join.on)]
+            for merged in join.using:
+                sides = [_canonical_column(side) for side in (merged.left, merged.right)]
+                if sides[0] is not None and sides[1] is not None:
+                    equality = exp.EQ(this=sides[0], expression=sides[1])
+                    yield join, canonical(equality, lambda node: None)
+        for place, node in nodes:
+            known = True
+
+            def mark(item: exp.Column) -> exp.Expr | None:
+                nonlocal known
+                visible = self._resolver.columns.get(id(item))
+                tree = None if visible is None else _canonical_column(visible)
+                known = known and tree is not None
+                return tree
+
+            # A null-safe equality is no join of the model: NULLs may be there several times.
+            form = canonical(node, mark)
+            if known:
+                yield place, form
+
+    def _equalities(self, node: exp.Expr) -> list[Equality]:
+        return _equalities(node, self._resolver)
+
+    def _of_join(self, join: Joined) -> list[Equality]:
+        found = [pair for item in conjuncts(join.on) for pair in self._equalities(item)]
+        for merged in join.using:
+            left, right = merged.left, merged.right
+            found += [*_equality(left, [right]), *_equality(right, [left])]
+        return found
+
+
+def _at_most_once(other: Source, equal: list[Equality], pending: list[Source]) -> bool:
     fixed: set[int] = set()
     for visible, depends in equal:
         if visible.source is other and not any(
@@ -68,88 +143,16 @@ def _at_most_once(
     return any(key <= fixed for key in other.unique_keys())
 
 
-def _by_the_model(
-    other: Source,
-    known: list[Source],
-    source: Source,
-    joins: list[Joined],
-    where: exp.Expr | None,
-    resolver: Resolver,
-) -> bool:
-    """Whether a join of the model gives a source that is known at most one row of another."""
-    if not isinstance(other, CubeSource) or other.builder.multiplies:
-        return False
-    starts = [item for item in known if isinstance(item, CubeSource)]
-    for join in joins:
-        for step in join.chain or ():
-            link = step.link
-            if link is not None and _links(link.source, link.target, starts, other):
-                start = link.target if link.source is other else link.source
-                if link.determines(start):
-                    return True
-        for link in join.links:
-            if _holds_for(join, source, other) and _links(link.source, link.target, starts, other):
-                start = link.target if link.source is other else link.source
-                if link.determines(start):
-                    return True
-    if not starts:
-        return False
-    given = frozenset(_canonical(other, source, joins, where, resolver))
-    return bool(given) and any(implied_by(start, other, given) is not None for start in starts)
-
-
 def _links(source: Source, target: Source, starts: list[CubeSource], other: Source) -> bool:
     if other is source:
         return any(target is item for item in starts)
     return other is target and any(source is item for item in starts)
 
 
-def _canonical(
-    other: Source,
-    source: Source,
-    joins: list[Joined],
-    where: exp.Expr | None,
-    resolver: Resolver,
-) -> Iterator[exp.Expr]:
-    """The conditions that hold where both sources have rows, over columns of the base tables."""
-    nodes = conjuncts(where)
-    for join in joins:
-        if not _holds_for(join, source, other):
-            continue
-        nodes += conjuncts(join.on)
-        for merged in join.using:
-            sides = [_canonical_column(side) for side in (merged.left, merged.right)]
-            if sides[0] is not None and sides[1] is not None:
-                yield canonical(exp.EQ(this=sides[0], expression=sides[1]), lambda node: None)
-    for node in nodes:
-        known = True
-
-        def mark(item: exp.Column) -> exp.Expr | None:
-            nonlocal known
-            visible = resolver.columns.get(id(item))
-            tree = None if visible is None else _canonical_column(visible)
-            known = known and tree is not None
-            return tree
-
-        # A null-safe equality is no join of the model: NULLs may be there several times.
-        tree = canonical(node, mark)
-        if known:
-            yield tree
-
-
 def _canonical_column(visible: VisibleColumn) -> exp.Expr | None:
     if isinstance(visible.source, CubeSource) and visible.published is not None:
         return canonical_member(visible.source, visible.published)
     return None
-
-
-def _guaranteed(join: Joined, source: Source, resolver: Resolver) -> list[Equality]:
-    """The equalities of a join's condition that hold in every row that has a row of ``source``."""
-    found = [pair for item in conjuncts(join.on) for pair in _equalities(item, resolver)]
-    for merged in join.using:
-        left, right = merged.left, merged.right
-        found += [*_equality(left, [right]), *_equality(right, [left])]
-    return [pair for pair in found if _holds_for(join, source, pair[0].source)]
 
 
 def _holds_for(join: Joined, source: Source, other: Source) -> bool:
