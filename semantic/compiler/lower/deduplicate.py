@@ -39,6 +39,10 @@ from semantic.compiler.trees import (
     rebuild,
     table_of,
 )
+from semantic.errors import UnsupportedError
+
+# As many as GROUPING takes.
+_MOST_TOLD = 31
 
 
 def deduplicate(plan: Query) -> Query:
@@ -134,6 +138,12 @@ class _Deduplication:
         if len(values) == 1:
             return values[0][1]
         told = [key for key in self._keys if not all(key in keys for keys in self._sets)]
+        if len(told) > _MOST_TOLD:
+            raise UnsupportedError(
+                f"more than {_MOST_TOLD} keys in ROLLUP, CUBE or GROUPING SETS over measures that "
+                "a join may repeat are not supported",
+                hint="Use fewer keys.",
+            )
         branches = [
             exp.If(this=exp.Literal.number(_mask(told, keys)), true=value) for keys, value in values
         ]
