@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.conftest import free_port
 from tests.oracle.harness import laboratory
 from tests.oracle.statements import Case, Statements
 from tests.support.oracle import start_oracle
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2, help="shown of each kind of problem")
     parser.add_argument("--refusals", type=int, default=10, help="messages of refusals shown")
     given = parser.parse_args()
-    oracle = start_oracle(25433)
+    oracle = start_oracle(free_port())
     counts: dict[str, int] = {}
     kinds: dict[str, list[tuple[Case, str, int]]] = {}
     started = time.monotonic()
