@@ -26,9 +26,9 @@ _FLOAT = """list_transform([CAST(_1 AS DOUBLE)], lambda d: list_transform([CASE
     {choices} END], lambda q: {{'q': q, 'n': d < 0 OR starts_with(printf('%.1f', d), '-'),
     't': CASE WHEN d IS NULL THEN NULL WHEN isnan(d) THEN 'NaN' WHEN isinf(d) THEN 'Infinity'
       ELSE ltrim(CASE {texts} END, '-') END}})[1])[1]"""
-_CASES = """list_transform([{source}], lambda y: list_transform([{{'t': y.t, 'n': y.n, 'q': y.q,
-  'l': CAST(length(split_part(y.t, '.', 1)) AS INTEGER), 'z': {zeros}}}],
-  lambda x: CASE WHEN x.t IS NULL THEN NULL {cases} END)[1])[1]"""
+_MEASURED = """list_transform([_1], lambda y: {{'t': y.t, 'n': y.n, 'q': y.q,
+  'l': CAST(length(split_part(y.t, '.', 1)) AS INTEGER), 'z': {zeros}}})[1]"""
+_FIELD = re.compile(r"\bx\.([a-z])\b")
 _ZEROS = "CAST(length(y.t) - length(rtrim(y.t, '0')) AS INTEGER)"
 
 
@@ -53,8 +53,11 @@ def number_text(
         for post in posts
     ]
     zeros = _ZEROS if form.fill and form.decimal else "0"
-    text = _CASES.format(source=source, zeros=zeros, cases=" ".join(branches))
-    return sql(text, value)
+    measured = sql(_MEASURED.format(zeros=zeros), sql(source, value))
+    # As text: it is long, holds no operand, and need not be parsed to be written again.
+    cases = f"CASE WHEN x.t IS NULL THEN NULL {' '.join(branches)} END"
+    told = exp.Var(this="LAMBDA cw_x : " + _FIELD.sub(r"cw_x['\1']", cases))
+    return sql("list_transform([_1], _2)[1]", measured, told)
 
 
 def _and_post(post: int, posts: Sequence[int]) -> str:
