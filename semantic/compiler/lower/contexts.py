@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from semantic.compiler.emit_parts import is_constant
-from semantic.compiler.plan import SUBQUERY_TABLE, Relation, Scan
+from semantic.compiler.plan import SUBQUERY_TABLE, Derived, Join, Relation, Scan, Select, walk
 from semantic.compiler.stages import Shift, Window
 from semantic.compiler.trees import column, rebuild, table_of
 from semantic.errors import UnsupportedError
@@ -61,32 +62,35 @@ def plain_context(where: tuple[exp.Expr, ...], keys: tuple[exp.Expr, ...]) -> Co
 
 
 class RowColumns:
-    """The columns of a scan: which are the same, and which depend on the same base columns."""
+    """The columns of the rows: which are the same, and which depend on the same base columns.
 
-    def __init__(self, scan: Scan) -> None:
-        self.scan = scan
-        self._first: dict[exp.Expr, str] = {}
-        self._canonical: dict[str, str] = {}
-        self._bases: dict[str, frozenset[exp.Expr]] = {}
-        for item in scan.columns:
-            self._canonical[item.name] = self._first.setdefault(item.expression, item.name)
-            self._bases[item.name] = frozenset(item.expression.find_all(exp.Column))
+    Attributes:
+        relation: a scan, or a subquery of joined rows.
+        alias: of the relation.
+        trees: what each column is made of, by name.
+    """
+
+    def __init__(self, relation: Scan | Derived, trees: Mapping[str, exp.Expr]) -> None:
+        self.relation = relation
+        self.alias = relation.alias
+        self.trees = trees
+        first: dict[exp.Expr, str] = {}
+        self._canonical = {name: first.setdefault(tree, name) for name, tree in trees.items()}
+        self._bases = {name: frozenset(tree.find_all(exp.Column)) for name, tree in trees.items()}
 
     def canonical(self, node: exp.Expr) -> exp.Expr:
         """An expression in which equal columns have one name."""
 
         def rename(item: exp.Expr) -> exp.Expr | None:
-            if isinstance(item, exp.Column) and table_of(item) == self.scan.alias:
-                return column(self.scan.alias, self._canonical[item.name])
+            if isinstance(item, exp.Column) and table_of(item) == self.alias:
+                return column(self.alias, self._canonical[item.name])
             return None
 
         return rebuild(node, rename)
 
     def used(self, node: exp.Expr) -> set[str]:
         """Names of the columns in an expression."""
-        return {
-            item.name for item in node.find_all(exp.Column) if table_of(item) == self.scan.alias
-        }
+        return {item.name for item in node.find_all(exp.Column) if table_of(item) == self.alias}
 
     def touches(self, node: exp.Expr, time: exp.Column) -> bool:
         """Whether an expression depends on a time dimension.
@@ -126,18 +130,32 @@ def has_subquery(node: exp.Expr) -> bool:
     return any(table_of(item) == SUBQUERY_TABLE for item in node.find_all(exp.Column))
 
 
-def only_scan(source: Relation | None) -> RowColumns:
-    """The columns of a FROM clause that is one scan.
+def row_columns(source: Relation | None) -> RowColumns:
+    """The columns of a FROM clause that is one scan, or a subquery of joined rows.
 
     Raises:
         UnsupportedError: it is anything else.
     """
     if isinstance(source, Scan):
-        return RowColumns(source)
+        return RowColumns(source, {item.name: item.expression for item in source.columns})
+    if isinstance(source, Derived) and isinstance(source.query, Select):
+        query = source.query
+        if isinstance(query.source, Join) and query.group is None:
+            scans = {node.alias: node for node in walk(query.source) if isinstance(node, Scan)}
+            found = {item.name: _below(item.expression, scans) for item in query.projections}
+            return RowColumns(source, found)
     raise UnsupportedError(
-        "a measure with a context of its own over a join or this subquery is not supported",
-        hint="Compute the measure in a grouped subquery over its cube alone, and join that.",
+        "a measure with a context of its own over this subquery is not supported",
+        hint="Compute the measure in the query that reads its cube.",
     )
+
+
+def _below(node: exp.Expr, scans: Mapping[str, Scan]) -> exp.Expr:
+    """What a column of the joined rows is made of, as far as it comes from a scan."""
+    if isinstance(node, exp.Column) and table_of(node) in scans:
+        columns = scans[table_of(node)].columns
+        return next(item.expression for item in columns if item.name == node.name)
+    return node
 
 
 __all__ = [
@@ -146,6 +164,6 @@ __all__ = [
     "RowColumns",
     "has_subquery",
     "is_constant",
-    "only_scan",
     "plain_context",
+    "row_columns",
 ]

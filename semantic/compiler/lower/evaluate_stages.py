@@ -8,7 +8,7 @@ from typing import TypeGuard
 from sqlglot import exp
 
 from semantic.compiler.emit_parts import is_constant
-from semantic.compiler.lower.contexts import only_scan
+from semantic.compiler.lower.contexts import row_columns
 from semantic.compiler.lower.conversions import evaluate_conversion
 from semantic.compiler.lower.copies import PlanNames
 from semantic.compiler.lower.ctes import inline_ctes
@@ -16,6 +16,7 @@ from semantic.compiler.lower.evaluation import Evaluation, Tools, Value, key_nam
 from semantic.compiler.lower.fills import Spine, filled_groups, find_spine
 from semantic.compiler.lower.grains import evaluate_grain, evaluate_rank
 from semantic.compiler.lower.grouped import MainPart, refuse_correlated
+from semantic.compiler.lower.joined_rows import over_joined_rows
 from semantic.compiler.lower.parts import Part, attach
 from semantic.compiler.lower.rows import Rows
 from semantic.compiler.lower.semi_additive import evaluate_semi_additive
@@ -70,6 +71,8 @@ def _lowered(node: PlanNode, names: PlanNames) -> PlanNode:
     merged = merge_subquery(node)
     if not isinstance(merged, Select):
         raise TypeError(type(merged).__name__)
+    with _Positioned(next(use for use in merged.measures if _staged(use))):
+        merged = over_joined_rows(merged, names)
     return _GroupedSelect(merged, names).make()
 
 
@@ -98,7 +101,7 @@ class _GroupedSelect:
                     "beside this measure",
                     hint="Leave it out, or filter in a query around this one.",
                 )
-            columns = only_scan(self._select.source)
+            columns = row_columns(self._select.source)
             self._spine = find_spine(self._select, self._main, columns)
         sets = self._main.sets or (tuple(range(len(self._main.keys))),)
         source = self._groups()
@@ -176,7 +179,7 @@ class _GroupedSelect:
         return evaluation.filled_value(use.formula, context)
 
     def _evaluation(self, places: tuple[int, ...]) -> Evaluation:
-        rows = Rows(self._select, self._staged[0], only_scan(self._select.source), self._names)
+        rows = Rows(self._select, self._staged[0], row_columns(self._select.source), self._names)
         keys = tuple(self._main.keys[place] for place in places)
         anchor = tuple(self._main.key_column(place) for place in places)
 
@@ -184,7 +187,7 @@ class _GroupedSelect:
             return self._listing(places)
 
         def leaf(node: exp.Expr) -> exp.Expr:
-            return self._main.measure(rows.leaf_use(node, rows.columns.scan.alias, lambda n: n))
+            return self._main.measure(rows.leaf_use(node, rows.columns.alias, lambda n: n))
 
         has_rows = None
         if self._spine is not None:

@@ -296,7 +296,7 @@ def grouped_part(evaluation: Evaluation, context: Context, leaves: dict[exp.Expr
     """The part of a context without a window: a copy of the rows, grouped."""
     copy, condition = evaluation.rows.copy(context.where)
     keys = tuple(copy.expression(node) for node in context.keys)
-    alias = copy.alias(evaluation.rows.columns.scan.alias)
+    alias = copy.alias(evaluation.rows.columns.alias)
     uses = {
         name: evaluation.rows.leaf_use(leaf, alias, copy.expression)
         for leaf, name in leaves.items()

@@ -22,9 +22,10 @@ from semantic.compiler.plan import (
     Scan,
     Select,
     SetOperation,
+    walk,
 )
 from semantic.compiler.stages import Fill, children_of, spec_of
-from semantic.compiler.trees import all_of, column, conjuncts, rebuild
+from semantic.compiler.trees import all_of, column, conjuncts, rebuild, table_of
 from semantic.errors import UnsupportedError
 
 
@@ -59,6 +60,7 @@ def find_spine(select: Select, main: MainPart, columns: RowColumns) -> Spine | N
                 for place, key in enumerate(main.keys)
                 if (used := columns.used(key)) and used <= names
             )
+            _refuse_other_way(spec, main, columns)
             spine = Spine(spec.scan, spec.column, names, places)
             if places and not any(spine.columns == other.columns for other in found):
                 found.append(spine)
@@ -71,6 +73,24 @@ def find_spine(select: Select, main: MainPart, columns: RowColumns) -> Spine | N
             hint="Use plain GROUP BY and the measures of one spine.",
         )
     return found[0]
+
+
+def _refuse_other_way(spec: Fill, main: MainPart, columns: RowColumns) -> None:
+    """The spine's cube, joined by the client, has the values too, but they are other columns."""
+    bases = {
+        node.base
+        for node in walk(columns.relation)
+        if isinstance(node, Scan) and node.relation == spec.cube
+    }
+    for key in main.keys:
+        for name in columns.used(key):
+            tables = {table_of(item) for item in columns.trees[name].find_all(exp.Column)}
+            if tables & bases:
+                raise UnsupportedError(
+                    f"a filled measure grouped by a column of {spec.cube} as it is joined here is "
+                    "not supported",
+                    hint="Group by the measure's own dimension of it, without the join.",
+                )
 
 
 def filled_groups(spine: Spine, main: MainPart, cte: str, names: PlanNames) -> Query:
@@ -154,7 +174,7 @@ def _names(node: exp.Expr) -> frozenset[str]:
 
 def _equal_columns(columns: RowColumns, node: exp.Expr) -> frozenset[str]:
     """The columns that hold the same value, but for its type."""
-    trees = {item.name: _bare(item.expression) for item in columns.scan.columns}
+    trees = {name: _bare(tree) for name, tree in columns.trees.items()}
     return frozenset(name for name, tree in trees.items() if tree == trees[node.name])
 
 

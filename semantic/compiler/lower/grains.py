@@ -148,7 +148,7 @@ def _inner_query(
     rows = evaluation.rows
     copy, condition = rows.copy(context.where)
     own = tuple(copy.expression(node) for node in keys)
-    alias = copy.alias(rows.columns.scan.alias)
+    alias = copy.alias(rows.columns.alias)
     uses = tuple(
         replace(
             rows.use,

@@ -33,7 +33,7 @@ class Rows:
     def copy(self, where: tuple[exp.Expr, ...]) -> tuple[Copy, exp.Expr | None]:
         """A copy of the SELECT's source, and conditions over it."""
         wanted = subqueries_of(where, self.select)
-        copy = Copy(self.names, self.columns.scan, wanted)
+        copy = Copy(self.names, self.columns.relation, wanted)
         condition = all_of([copy.expression(node) for node in where])
         return copy, condition
 
@@ -60,7 +60,7 @@ class RowSubquery:
     """The rows as a subquery that holds what the join and the leaves need."""
 
     def __init__(self, rows: Rows, where: tuple[exp.Expr, ...]) -> None:
-        self._scan = rows.columns.scan.alias
+        self._scan = rows.columns.alias
         self._copy, self._condition = rows.copy(where)
         self.alias = rows.names.alias("rows")
         self._names = Names()

@@ -90,7 +90,7 @@ def _over_values(
     copy, condition = evaluation.rows.copy(
         (*context.where, exp.Not(this=exp.Is(this=along, expression=exp.Null())))
     )
-    alias = copy.alias(evaluation.rows.columns.scan.alias)
+    alias = copy.alias(evaluation.rows.columns.alias)
     keys = (*context.keys, *others, along)
     own = tuple(copy.expression(node) for node in keys)
     use = evaluation.rows.leaf_use(leaf, alias, copy.expression)
