@@ -210,6 +210,7 @@ class Join(Relation):
         condition: of the client's text.
         model_condition: of the model, in the warehouse's dialect over columns of the scans.
         path: how the model calls its join, as ``flights.origin``.
+        is_to_one: the model says that a row of the left side has one of the right at most.
     """
 
     left: Relation
@@ -218,6 +219,7 @@ class Join(Relation):
     condition: exp.Expr | None
     model_condition: exp.Expr | None = None
     path: str = ""
+    is_to_one: bool = False
 
     def describe(self) -> str:
         """One stable line."""

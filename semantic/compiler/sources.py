@@ -307,6 +307,7 @@ class _Build:
             self._conditions[id(tree)],
             all_of([self._links[link] for link in tree.links]),
             ", ".join(link.name for link in tree.links),
+            _finds_one(tree),
         )
 
     def _chain(self, tree: Joined, chain: tuple[ChainStep, ...]) -> Relation:
@@ -321,9 +322,32 @@ class _Build:
             if step.link is None:
                 relation = Join(relation, right, step.kind, None)
             else:
-                condition = self._links[step.link]
-                relation = Join(relation, right, step.kind, None, condition, step.link.name)
+                relation = Join(
+                    relation,
+                    right,
+                    step.kind,
+                    None,
+                    self._links[step.link],
+                    step.link.name,
+                    step.start is not None and _is_to_one(step.link, step.start),
+                )
         return relation
+
+
+def _is_to_one(link: ModelJoin, start: CubeSource) -> bool:
+    other = link.target if start is link.source else link.source
+    return link.determines(start) and not other.builder.multiplies
+
+
+def _finds_one(join: Joined) -> bool:
+    """Whether a row of the left side has at most one of the right, as the model says."""
+    left = leaves(join.left)
+    return any(
+        _is_to_one(link, start)
+        for link in join.links
+        for start in (link.source, link.target)
+        if any(start is source for source in left)
+    )
 
 
 def _link(join: Joined, first: CubeSource, second: CubeSource, node: exp.Expr) -> ModelJoin:

@@ -7,12 +7,19 @@ from collections.abc import Callable
 from semantic.compiler.plan import Query
 from semantic.compiler.rewrite.compute_keys import compute_keys
 from semantic.compiler.rewrite.drop_tautologies import drop_tautologies
+from semantic.compiler.rewrite.drop_unused_join import drop_unused_join
 from semantic.compiler.rewrite.inline_scan import inline_scan
 from semantic.compiler.rewrite.merge_subquery import merge_subquery
 
 Rule = Callable[[Query], Query]
 
-RULES: tuple[Rule, ...] = (drop_tautologies, merge_subquery, compute_keys, inline_scan)
+RULES: tuple[Rule, ...] = (
+    drop_tautologies,
+    merge_subquery,
+    drop_unused_join,
+    compute_keys,
+    inline_scan,
+)
 
 
 def rewrite(plan: Query, rules: tuple[Rule, ...] = RULES) -> Query:
