@@ -173,7 +173,7 @@ class BoundSelect:
             for child in node.expressions:
                 self._bind_group_element(child)
             if isinstance(node, GROUP_SETS):
-                self._check_sets(node)
+                self._name_keys(node)
             return
         if isinstance(node, exp.Paren):
             self._bind_group_element(node.this)
@@ -186,24 +186,24 @@ class BoundSelect:
             self._state.resolver.resolve(item.node, ROWS)
             self._state.resolver.add_group_key(item.node)
 
-    def _check_sets(self, node: exp.Expr) -> None:
-        """Refuse keys of grouping sets that a warehouse could not tell from other expressions."""
-        known: dict[exp.Expr, Item | None] = {}
+    def _name_keys(self, node: exp.Expr) -> None:
+        """Tell keys of grouping sets apart that are written alike, or that no column is in."""
+        state = self._state
         for key in _set_keys(node):
-            item = self._state.output_of(key, columns_first=True)
+            item = state.output_of(key, columns_first=True)
             expression = key if item is None or item.node is None else item.node
+            if item is None:
+                item = next((other for other in state.items if other.node == expression), None)
             if expression.find(exp.Column, exp.Query) is None:
-                raise unsupported(
-                    "a constant as a key of ROLLUP, CUBE or GROUPING SETS",
-                    key,
-                    "Leave it out of the keys.",
-                )
-            if known.setdefault(expression, item) is not item:
-                raise unsupported(
-                    "the same expression as two keys of ROLLUP, CUBE or GROUPING SETS",
-                    key,
-                    "Name it once.",
-                )
+                if item is None:
+                    raise unsupported(
+                        "a constant as a key of ROLLUP, CUBE or GROUPING SETS",
+                        key,
+                        "Leave it out of the keys.",
+                    )
+                state.named_keys[id(item)] = item
+            elif state.set_keys.setdefault(expression, item) is not item and item is not None:
+                state.named_keys[id(item)] = item
 
     def _bind_distinct(self) -> None:
         distinct = self._state.node.args.get("distinct")

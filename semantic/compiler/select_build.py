@@ -17,6 +17,8 @@ from semantic.compiler.plain_build import outer_value
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
+    Derived,
+    Join,
     MeasureUse,
     OrderKey,
     Projection,
@@ -45,6 +47,11 @@ class _Build:
         self._state = state
         self._fan_out = fan_out
         self._uses: list[MeasureUse] = []
+        # Keys of grouping sets that stand in FROM, in a row of their own beside each row.
+        self._key_alias = state.statement.names.take("keys") if state.named_keys else ""
+        self._key_names = {
+            place: f"key{number + 1}" for number, place in enumerate(state.named_keys)
+        }
         state.scope.groups.value = self._value_for_subquery
         self._subqueries: list[Subquery] = []
         # The markers of subqueries by node: a key that an output names is one expression with it.
@@ -74,7 +81,10 @@ class _Build:
             after += [window for _, window in windows]
             group += dependent_columns(state, group, after)
         limit, offset = self._optional(state.limit), self._optional(state.offset)
+        keys = self._named_keys()
         source = state.from_clause.build(self.expression)
+        if keys is not None:
+            source = keys if source is None else Join(source, keys, "CROSS", None)
         hidden = tuple(Projection(name, column(*key)) for key, name in state.hidden.items())
         if not projections and not hidden:
             projections = (Projection(state.output_names.take("one"), exp.Literal.number(1)),)
@@ -95,10 +105,28 @@ class _Build:
             subqueries=tuple(self._subqueries),
         )
 
+    def _named_keys(self) -> Derived | None:
+        """The row of the keys that need columns of their own."""
+        items = self._state.named_keys
+        if not items:
+            return None
+        projections = tuple(
+            Projection(name, self._own_item(items[place]))
+            for place, name in self._key_names.items()
+        )
+        lateral = any(item.expression.find(exp.Column) is not None for item in projections)
+        return Derived(self._key_alias, Select(projections), lateral)
+
     def _optional(self, node: exp.Expr | None) -> exp.Expr | None:
         return None if node is None else self.expression(node)
 
     def _item(self, item: Item) -> exp.Expr:
+        name = self._key_names.get(id(item))
+        if name is not None:
+            return column(self._key_alias, name)
+        return self._own_item(item)
+
+    def _own_item(self, item: Item) -> exp.Expr:
         if item.node is not None:
             return self.expression(item.node)
         if item.visible is not None:

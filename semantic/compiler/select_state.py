@@ -36,6 +36,9 @@ class SelectState:
         items: the output columns, ``*`` expanded.
         groups: elements of GROUP BY; None where the SELECT does not group.
         order: sort keys as written.
+        set_keys: the keys of grouping sets, with the output column that each is.
+        named_keys: output columns that are keys of grouping sets and need a column of their own in
+            FROM, by identity: constants, and what another key is too.
         demanded: names in the plan of the output columns in demand, by place in ``items``.
         hidden: names of further outputs, inputs of measures that are handed up, by plan column.
     """
@@ -55,6 +58,8 @@ class SelectState:
     limit: exp.Expr | None = None
     offset: exp.Expr | None = None
     with_ties: bool = False
+    set_keys: dict[exp.Expr, Item | None] = field(default_factory=dict)
+    named_keys: dict[int, Item] = field(default_factory=dict)
     demanded: dict[int, str] = field(default_factory=dict)
     hidden: dict[tuple[str, str], str] = field(default_factory=dict)
     output_names: Names = field(default_factory=Names)
