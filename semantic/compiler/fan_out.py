@@ -106,7 +106,7 @@ class FanOut:
         for node in self._state.resolver.plain_aggregates:
             if _ignores_duplicates(node):
                 continue
-            if self.relation_key() is None:
+            if self._state.from_clause.facts or self.relation_key() is None:
                 raise UnsupportedError(
                     f"{aggregate_name(node).upper()} beside {name}, which is made of cubes that "
                     "are joined to many rows, is not supported here",
