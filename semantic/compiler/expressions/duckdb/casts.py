@@ -243,12 +243,25 @@ def _modified(value: Value, target: PostgresType) -> Value:
         return Value(sql("rpad(_1, CAST(_2 AS INTEGER), ' ')", value.node, length), target)
     if name in ("timestamp", "timestamptz", "time") and target.modifier == 6:
         return Value(value.node, target)
-    if name == "timestamp" and target.modifier == 0:
-        template = "date_trunc('second', _1 + to_microseconds(500000))"
-        return Value(cast(sql(template, value.node), "TIMESTAMP"), target)
+    if name in _OF_MICROSECONDS and 0 <= target.modifier < 6:
+        since, made = _OF_MICROSECONDS[name]
+        size = 10 ** (6 - target.modifier)
+        rounded = made.format(_ROUNDED.format(since=since, half=size // 2, size=size))
+        text = f"CASE WHEN isfinite(_1) THEN {rounded} ELSE _1 END"
+        return Value(sql(text, value.node), target)
     raise UnsupportedError(
         f"{sql_name(target)} with a precision of {target.modifier} is not supported on DuckDB"
     )
+
+
+# To a precision, half away from the first day of 2000, from which PostgreSQL counts.
+_ROUNDED = """list_transform([epoch_us(_1) - {since}], lambda u: CASE
+  WHEN u >= 0 THEN (u + {half}) // {size} * {size}
+  ELSE -((-u + {half}) // {size} * {size}) END)[1] + {since}"""
+_OF_MICROSECONDS = {
+    "timestamp": (946_684_800_000_000, "make_timestamp(CAST({} AS BIGINT))"),
+    "timestamptz": (946_684_800_000_000, "make_timestamptz(CAST({} AS BIGINT))"),
+}
 
 
 def _rounding(value: Value) -> exp.Expr:

@@ -6,10 +6,11 @@ import re
 
 from sqlglot import exp
 
-from semantic.compiler.expressions.duckdb import formats, intervals
+from semantic.compiler.expressions.duckdb import formats, intervals, literals
 from semantic.compiler.expressions.duckdb.arithmetic import constant_interval
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.build import cast, sql, string
+from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.number_text import number_text
 from semantic.compiler.expressions.duckdb.rules import (
     arguments,
@@ -216,9 +217,34 @@ def _zone(node: exp.Expr) -> str:
     return name
 
 
+_OFFSET = re.compile(r"(?P<sign>[+-]?)(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?\Z")
+
+
+def _offset(node: exp.Expr, kind: PostgresType) -> exp.Expr | None:
+    """What to add to UTC: an interval, or an offset, which counts west as POSIX has it."""
+    if kind == INTERVAL:
+        parts = constant_interval(node)
+        if parts is None or parts.months or parts.days:
+            raise UnsupportedError("a time zone that is no constant interval of hours")
+        return literals.interval(IntervalParts(microseconds=parts.microseconds))
+    match = _OFFSET.match(literal_text(node, "the time zone"))
+    if match is None:
+        return None
+    minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0)
+    sign = 1 if match["sign"] == "-" else -1
+    return literals.interval(IntervalParts(microseconds=sign * minutes * 60_000_000))
+
+
 def _timezone(translator: Translator, call: Call, resolved: Resolved) -> Value:
-    zone = _zone(call.arguments[0])
     value = translator.typed(call.arguments[1], resolved.arguments[1])
+    offset = _offset(call.arguments[0], resolved.arguments[0])
+    if offset is not None:
+        if resolved.result == TIMESTAMPTZ:
+            text = "timezone('UTC', CAST(_1 AS TIMESTAMP) - _2)"
+        else:
+            text = "timezone('UTC', _1) + _2"
+        return Value(sql(text, value, offset), resolved.result)
+    zone = _zone(call.arguments[0])
     if resolved.result == TIMESTAMPTZ:
         return Value(at_zone(value, zone), TIMESTAMPTZ)
     return Value(build_call("timezone", string(zone), value), resolved.result)

@@ -14,6 +14,7 @@ from semantic.compiler.expressions.duckdb.aggregates import (
 )
 from semantic.compiler.expressions.duckdb.arithmetic import OPERATORS
 from semantic.compiler.expressions.duckdb.arrays import ARRAYS, array, element
+from semantic.compiler.expressions.duckdb.buckets import BUCKETS
 from semantic.compiler.expressions.duckdb.build import call, cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
 from semantic.compiler.expressions.duckdb.dates import DATES
@@ -103,6 +104,7 @@ _FUNCTIONS: dict[str, FunctionRule] = {
     **STRINGS,
     **QUOTING,
     **NUMBERS,
+    **BUCKETS,
     **DATES,
     **INTERVALS,
     **ARRAYS,

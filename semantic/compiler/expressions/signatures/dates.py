@@ -53,6 +53,8 @@ DATES = read_table(
     make_timestamptz(int4, int4, int4, int4, int4, float8, text) timestamptz
     now() timestamptz
     statement_timestamp() timestamptz
+    timezone(interval, timestamptz) timestamp
+    timezone(interval, timestamp) timestamptz
     timezone(text, timestamptz) timestamp
     timezone(text, timestamp) timestamptz
     to_char(timestamptz, text) text
