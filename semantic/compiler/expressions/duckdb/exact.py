@@ -24,17 +24,19 @@ _FIRST_OF_DECIMAL = (
 _QUOTIENT = """
 list_transform([{least}16 + 4 * ({right_groups} - {left_groups}
     + CASE WHEN {left_first} <= {right_first} THEN 1 ELSE 0 END){most}], lambda r:
-  list_transform([CAST(greatest(least({shift}, 37 - length(x.u)), 0) AS INTEGER)], lambda m:
-  list_transform([{{
-    'a': CAST(x.u || repeat('0', m) AS HUGEINT), 'b': CAST(x.v AS HUGEINT),
-    'z': CAST('1' || repeat('0', CAST({shift} - m AS INTEGER)) AS HUGEINT)
-  }}], lambda y:
-  list_transform([CAST(y.a // y.b * y.z + y.a % y.b * y.z // y.b
-      + CASE WHEN y.b - y.a % y.b * y.z % y.b <= y.a % y.b * y.z % y.b THEN 1 ELSE 0 END
-      AS VARCHAR)], lambda d:
+  list_transform([CASE WHEN length(x.u) + {shift} < 38 AND length(x.v) < 38
+    THEN CAST((2 * CAST(x.u || repeat('0', {shift}) AS HUGEINT) + CAST(x.v AS HUGEINT))
+      // (2 * CAST(x.v AS HUGEINT)) AS VARCHAR)
+    ELSE list_transform([CAST(greatest(least({shift}, 37 - length(x.u)), 0) AS INTEGER)],
+      lambda m: list_transform([{{
+        'a': CAST(x.u || repeat('0', m) AS HUGEINT), 'b': CAST(x.v AS HUGEINT),
+        'z': CAST('1' || repeat('0', CAST({shift} - m AS INTEGER)) AS HUGEINT)
+      }}], lambda y: CAST(y.a // y.b * y.z + y.a % y.b * y.z // y.b
+        + CASE WHEN y.b - y.a % y.b * y.z % y.b <= y.a % y.b * y.z % y.b THEN 1 ELSE 0 END
+        AS VARCHAR))[1])[1] END], lambda d:
     CASE WHEN x.s THEN '-' ELSE '' END
     || CASE WHEN length(d) > r THEN left(d, length(d) - r) ELSE '0' END
-    || CASE WHEN r > 0 THEN '.' ELSE '' END || right(repeat('0', r) || d, r))[1])[1])[1])[1]
+    || CASE WHEN r > 0 THEN '.' ELSE '' END || right(repeat('0', r) || d, r))[1])[1]
 """
 _EXACT_OPERANDS = "list_transform([{{'u': {u}, 'v': {v}, 's': {s}}}], lambda x: {body})[1]"
 _ANY_OPERANDS = """
@@ -102,6 +104,7 @@ _RESULTS = {
     "+": (f"{_ALIGNED[0]} + {_ALIGNED[1]}", "greatest(x.p, x.q)"),
     "-": (f"{_ALIGNED[0]} - {_ALIGNED[1]}", "greatest(x.p, x.q)"),
     "*": ("CAST(x.u AS HUGEINT) * CAST(x.v AS HUGEINT)", "x.p + x.q"),
+    "div": (f"{_ALIGNED[0]} // {_ALIGNED[1]}", "0"),
     # Dividing, other than the remainder, is an error where the divisor is zero.
     "%": (
         f"{_ALIGNED[0]} - ({_ALIGNED[0]} // {_ALIGNED[1]}) * {_ALIGNED[1]}",
@@ -143,7 +146,7 @@ list_transform([_1], lambda t: CASE
 
 @lru_cache(maxsize=8)
 def operation_template(sign: str) -> str:
-    """The sum, difference, product or remainder of the texts ``_1`` and ``_2``."""
+    """The sum, difference, product, whole quotient or remainder of the texts ``_1`` and ``_2``."""
     number, scale = _RESULTS[sign]
     return _OPERANDS.format(
         p=SCALE_OF_TEXT.format("t.a"),

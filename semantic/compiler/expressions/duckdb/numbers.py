@@ -107,11 +107,11 @@ def _remainder(translator: Translator, call: Call, _resolved: Resolved) -> Value
 
 
 def _integer_division(translator: Translator, call: Call, _resolved: Resolved) -> Value:
-    """div(): only of whole numbers, whose quotient is exact."""
+    """div(), which cuts the quotient off at the point."""
     left = translator.coerced(call.arguments[0], NUMERIC)
     right = translator.coerced(call.arguments[1], NUMERIC)
     if not (left.whole and right.whole):
-        raise UnsupportedError("div() of numbers with a fraction is not supported on DuckDB")
+        return numeric.whole_quotient(left, right)
     node = sql("CAST(_1 AS HUGEINT) // CAST(_2 AS HUGEINT)", left.node, right.node)
     return Value(exp.Paren(this=node), NUMERIC, scale=0)
 

@@ -192,6 +192,12 @@ def by_text(kind: type[exp.Expr], left: Value, right: Value) -> Value:
     return from_text(sql(operation_template(_SIGNS[kind]), text_of(left), text_of(right)))
 
 
+def whole_quotient(left: Value, right: Value) -> Value:
+    """How many times a number goes into another."""
+    text = sql(operation_template("div"), text_of(left), text_of(right))
+    return Value(cast(text, "HUGEINT"), NUMERIC, scale=0)
+
+
 def negated(value: Value) -> Value | None:
     """The negative of a number that is known by its text; None for others."""
     return None if value.text is None else from_text(sql(_NEGATED, value.text.copy()))
