@@ -340,6 +340,8 @@ class QueryBinder:
             if isinstance(relation, View) and is_over_several_roots(relation):
                 source = FactView(alias, taken, relation, published, members, names, columns)
             else:
+                if isinstance(relation, View) and relation.conformed:
+                    relation = members.fact_views(relation).views[relation.root]
                 source = CubeSource(alias, taken, relation, published, members, names, columns)
         except UnsupportedError as error:
             error.position = error.position or position_of(node)

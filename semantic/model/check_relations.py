@@ -51,6 +51,9 @@ def _view(checker: Checker, view: View) -> None:
         for level in hierarchy.levels:
             checker.member(view.name, level, "level")
     for item in view.conformed:
+        if item.name in view.columns:
+            message = f'view {view.name} has a column "{item.name}" already'
+            checker.problem(item.location, "name-clash", message)
         for reference in item.members:
             _conformed(checker, view, reference)
     for folder in view.folders:
