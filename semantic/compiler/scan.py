@@ -258,7 +258,10 @@ class ScanBuilder:
         is_inner = join.type == "inner" and len(path) == 1 and join.is_to_one
         name = shown if join.name == target.name else f"{shown}({target.name})"
         table = restricted_table(sql, target, Names())
-        return ScanJoin(alias, table, condition, "INNER" if is_inner else "LEFT", name, is_inner)
+        kind: Literal["INNER", "LEFT"] = "INNER" if is_inner else "LEFT"
+        # A join to many rows adds rows, used or not.
+        structural = is_inner or not join.is_to_one
+        return ScanJoin(alias, table, condition, kind, name, structural)
 
     def _row_measure(self, path: tuple[str, ...]) -> ScanJoin:
         """The join of a measure as a value of each row of the cube before it."""

@@ -18,6 +18,7 @@ from semantic.compiler.lower.grains import evaluate_grain, evaluate_rank
 from semantic.compiler.lower.grouped import MainPart, refuse_correlated
 from semantic.compiler.lower.joined_rows import over_joined_rows
 from semantic.compiler.lower.parts import Part, attach
+from semantic.compiler.lower.prune import prune_scans
 from semantic.compiler.lower.rows import Rows
 from semantic.compiler.lower.semi_additive import evaluate_semi_additive
 from semantic.compiler.lower.windows import make_part
@@ -52,7 +53,7 @@ def evaluate_stages(plan: Query) -> Query:
         return plan
     plan = inline_ctes(plan)
     names = PlanNames(plan)
-    return bottom_up(plan, lambda node: _lowered(node, names))
+    return prune_scans(bottom_up(plan, lambda node: _lowered(node, names)))
 
 
 def _staged(use: MeasureUse) -> bool:
