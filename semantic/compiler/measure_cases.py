@@ -37,7 +37,9 @@ def choice_tree(
     children = [_result(branch.label, branch.sql, substituted) for branch in case.when]
     last = case.otherwise
     default = exp.Null() if last is None else _result(last.label, last.sql, substituted)
-    return stage(Choice(values, kind), dimension, *children, default)
+    switch = case.switch
+    name = switch.text.strip("{} ") if switch is not None else ""
+    return stage(Choice(name, values, kind), dimension, *children, default)
 
 
 def choice_row(node: exp.Expr, value: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:

@@ -168,8 +168,14 @@ class Choice:
     """One of several measures by a dimension's value.
 
     Children: the dimension, one value for each of ``values``, and the default (NULL for none).
+
+    Attributes:
+        dimension: its name, for people.
+        values: of the dimension.
+        type: of the measure.
     """
 
+    dimension: str
     values: tuple[str, ...]
     type: PostgresType
 

@@ -245,8 +245,8 @@ class Evaluation:
         keys = [self.rows.columns.canonical(key) for key in self.keys]
         if dimension not in keys:
             raise UnsupportedError(
-                f'this measure depends on "{dimension.name}", which is not grouped by',
-                hint=f"Group by {dimension.name}.",
+                f'this measure depends on "{spec.dimension}", which is not grouped by',
+                hint=f"Group by {spec.dimension}.",
             )
         key = self.anchor[keys.index(dimension)]
         branches = [
