@@ -44,7 +44,7 @@ class DuckDBOptions:
         path: the database file, or ``:memory:``.
         read_only: open the file read-only, so that several processes can.
         threads: threads of the engine, 0 for one per processor.
-        memory_limit: such as ``4GB``; empty for DuckDB's own (80 % of the machine).
+        memory_limit: such as ``4GB`` or ``50%`` of the machine.
         temp_directory: where results too big for memory spill; a private directory is made in it
             and removed at the end. Empty for the system's directory, ``none`` for no spilling.
         max_temp_size: what may be spilled at most.
@@ -60,7 +60,7 @@ class DuckDBOptions:
     path: str = MEMORY
     read_only: bool = True
     threads: int = 0
-    memory_limit: str = ""
+    memory_limit: str = "50%"
     temp_directory: str = ""
     max_temp_size: str = "20GB"
     allowed_directories: tuple[str, ...] = ()
@@ -215,8 +215,7 @@ class DuckDBConnector:
 
     def _harden(self, database: duckdb.DuckDBPyConnection) -> None:
         options = self._options
-        if options.memory_limit:
-            database.execute("SET memory_limit = ?", [options.memory_limit])
+        database.execute("SET memory_limit = ?", [options.memory_limit])
         if options.temp_directory != "none":
             parent = options.temp_directory or None
             self._spill = Path(tempfile.mkdtemp(prefix="cubewire-duckdb-", dir=parent))

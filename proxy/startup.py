@@ -40,6 +40,12 @@ logger = logging.getLogger("cubewire.startup")
 STATEMENT_BYTES = 16_384
 """What a compiled statement of ordinary length takes in the statement cache."""
 
+MEMORY_PERCENT = 50
+"""What all workers' DuckDB may take of the machine, where nothing is configured: it spills beyond.
+
+DuckDB's own 80 % is for a process that has the machine to itself.
+"""
+
 
 class StartupError(Exception):
     """The server cannot start; ``str`` is a whole report for the terminal."""
@@ -66,6 +72,8 @@ async def start_connectors(
                 f"the model reads data source {name!r}, which is not configured (known: {known})"
             )
         options = source.model_dump(exclude={"type"}, exclude_none=True)
+        if options.get("memory_limit") == "":
+            options["memory_limit"] = f"{max(1, MEMORY_PERCENT // config.server.workers)}%"
         connector = open_connector(source.type, options)
         await connector.start()
         stack.push_async_callback(connector.close)

@@ -176,7 +176,7 @@ class DuckdbSource(Section):
     )
     threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 is one per core.")
     memory_limit: str = Field(
-        default="", description="Such as `4GB`; empty is DuckDB's own (80 % of the machine)."
+        default="", description="Such as `4GB`; empty is half of the machine for all workers."
     )
     temp_directory: str = Field(
         default="",
