@@ -33,6 +33,7 @@ from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+HALF = "50%"
 IDLE_CONNECTIONS = 32
 
 
@@ -44,7 +45,7 @@ class DuckDBOptions:
         path: the database file, or ``:memory:``.
         read_only: open the file read-only, so that several processes can.
         threads: threads of the engine, 0 for one per processor.
-        memory_limit: such as ``4GB`` or ``50%`` of the machine.
+        memory_limit: such as ``4GB`` or ``20%``; empty for half of the machine.
         temp_directory: where results too big for memory spill; a private directory is made in it
             and removed at the end. Empty for the system's directory, ``none`` for no spilling.
         max_temp_size: what may be spilled at most.
@@ -60,7 +61,7 @@ class DuckDBOptions:
     path: str = MEMORY
     read_only: bool = True
     threads: int = 0
-    memory_limit: str = "50%"
+    memory_limit: str = ""
     temp_directory: str = ""
     max_temp_size: str = "20GB"
     allowed_directories: tuple[str, ...] = ()
@@ -215,7 +216,7 @@ class DuckDBConnector:
 
     def _harden(self, database: duckdb.DuckDBPyConnection) -> None:
         options = self._options
-        database.execute("SET memory_limit = ?", [options.memory_limit])
+        database.execute("SET memory_limit = ?", [options.memory_limit or HALF])
         if options.temp_directory != "none":
             parent = options.temp_directory or None
             self._spill = Path(tempfile.mkdtemp(prefix="cubewire-duckdb-", dir=parent))
