@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from proxy.catalog.errors import CatalogError
+from proxy.catalog.relations import SCHEMA
 from semantic.errors import SemanticError
 from semantic.model.published import PublishedModel
 
@@ -71,12 +72,19 @@ def _hint(error: CatalogError | SemanticError, sql: str, published: PublishedMod
     if error.hint is not None:
         return None
     if error.sqlstate == "42P01":
-        return _nearest(_RELATION.match(error.message), (r.name for r in published.relations))
+        return _relation(_RELATION.match(error.message), published)
     if error.sqlstate == "42703":
         return _nearest(_COLUMN.match(error.message), _columns(sql, published))
     if error.sqlstate == "42803":
         return _grouping(error.message)
     return None
+
+
+def _relation(found: re.Match[str] | None, published: PublishedModel) -> str | None:
+    names = [relation.name for relation in published.relations]
+    if found is not None and found["name"] in names:  # search_path does not lead to it
+        return f'Perhaps you meant "{SCHEMA}.{found["name"]}".'
+    return _nearest(found, iter(names))
 
 
 def _nearest(found: re.Match[str] | None, names: Iterator[str]) -> str | None:

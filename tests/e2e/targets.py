@@ -136,7 +136,7 @@ def _make_relation(
         target.execute(f"CREATE VIEW {name} AS SELECT {chosen} WHERE false".encode())
     else:
         chosen = ", ".join(
-            f'"{column}" {form}{" NOT NULL" if strict else ""}'
+            f'"{column}" {form} STORAGE PLAIN{" NOT NULL" if strict else ""}'
             for column, form, strict, _ in columns
         )
         target.execute(f"CREATE TABLE {name} ({chosen})".encode())

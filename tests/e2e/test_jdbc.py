@@ -22,10 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not JAR.exists(), reason=f"no {JAR}; PGJDBC_JAR names another"),
 ]
 
-KNOWN: Mapping[str, str] = {
-    "parameters simple": "a date in a string with an offset, '2013-01-02 +00', is not read yet",
-    "array simple": "ANY of an array in a string is not supported yet",
-}
+KNOWN: Mapping[str, str] = {}
 """Steps that differ from PostgreSQL, each with its reason; one that no longer differs fails."""
 
 

@@ -39,6 +39,7 @@ T: Name = (None, "t")
         ("SELECT 1 INTO LOCAL TEMPORARY t FROM x", "SELECT INTO", True, (T,)),
         ("select 1 into temp table t union select 2", "SELECT INTO", True, (T,)),
         ("WITH a AS (SELECT 1) SELECT * INTO TEMP t FROM a", "SELECT INTO", True, (T,)),
+        ("SELECT 1 INTO t /* x */;", "SELECT INTO", False, (T,)),
         ("-- x\nSELECT 1 INTO pg_temp.t", "SELECT INTO", True, (("pg_temp", "t"),)),
     ],
 )
@@ -64,6 +65,8 @@ def test_a_missing_table_may_be_dropped() -> None:
         'SELECT "into" FROM t',
         "SELECT 1 FROM t FOR UPDATE",
         "SELECT (SELECT 1 INTO t)",
+        "SELECT INTO t 1",
+        "SELECT 1 INTO t, u",
         "WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a",
         "SELECT update FROM t",
     ],

@@ -25,6 +25,10 @@ _CHANGES = ("into", "insert", "update", "delete", "merge")
 _CHANGING = re.compile(rf"\b(?:{'|'.join(_CHANGES)})\b")
 _WRITES = ("insert", "update", "delete", "merge")
 _QUERIES = ("select", "with", "values", "table")
+_AFTER_INTO = (
+    *("from", "where", "group", "having", "window", "union", "intersect", "except"),
+    *("order", "limit", "offset", "fetch", "for"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def query(text: str) -> Statement:
             if token.kind is Kind.MARK and token.value in "()":
                 depth += 1 if token.value == "(" else -1
             elif depth == 0 and reader.at_word("into"):
-                return _select_into(text, reader)
+                return _select_into(text, reader) or Select(text)
             elif depth == 0 and with_first and before.value == ")" and reader.at_word(*_WRITES):
                 return change(reader)
             before = reader.take()
@@ -77,8 +81,11 @@ def query(text: str) -> Statement:
     return Select(text)
 
 
-def _select_into(text: str, reader: Reader) -> Statement:
+def _select_into(text: str, reader: Reader) -> TableChange | None:
+    """None where no clause follows, about which PostgreSQL's parser has its say."""
     temporary, name, _ = _into(reader)
+    if not (reader.at_end() or reader.at_mark(";") or reader.at_word(*_AFTER_INTO)):
+        return None
     return TableChange("SELECT INTO", text, temporary or name[0] == TEMPORARY_SCHEMA, (name,))
 
 
