@@ -33,11 +33,16 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize("relation", ["orders", "public.v_orders"])
-@pytest.mark.parametrize("sql", READS)
+@pytest.mark.parametrize(
+    ("sql", "relation"),
+    [
+        (sql, relation)
+        for relation in ("orders", "public.v_orders")
+        for sql in READS
+        if relation == "orders" or "TABLESAMPLE" not in sql  # a view cannot be sampled
+    ],
+)
 async def test_reading_fails(shared_catalog: Catalog, sql: str, relation: str) -> None:
-    if "TABLESAMPLE" in sql and relation != "orders":
-        pytest.skip("a view cannot be sampled")
     async with shared_catalog.lease("demo", {}) as backend:
         with pytest.raises(CatalogError) as caught:
             await backend.run_simple(sql.format(relation))

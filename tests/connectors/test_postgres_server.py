@@ -63,6 +63,10 @@ async def test_restart_of_the_server(own_server: OraclePostgres) -> None:
         assert result.sqlstate in {"08006", "57P01", "57P02"}
     with pytest.raises(WarehouseError) as caught:
         await connector.health()
+    if caught.value.sqlstate == "57P01":
+        # An idle process of the server may outlive it by a moment, and says so when asked.
+        with pytest.raises(WarehouseError) as caught:
+            await connector.health()
     assert caught.value.sqlstate == "08006"
     assert not caught.value.reached
     restarted = _launch(own_server)

@@ -48,6 +48,15 @@ def test_errors(connection: Connection) -> None:
     run(ERRORS, perform)
 
 
+def test_a_cube_off_the_search_path_is_named_with_its_schema(ours: Target) -> None:
+    with ours.connect() as connection:
+        connection.execute("SET search_path = nothing")
+        for name, meant in (("airlines", "public.airlines"), ("airline", "airlines")):
+            with pytest.raises(psycopg.errors.UndefinedTable) as caught:
+                connection.execute(f"SELECT * FROM {name}".encode())
+            assert caught.value.diag.message_hint == f'Perhaps you meant "{meant}".'
+
+
 STATEMENT = """SELECT carrier_name, MEASURE(on_time_rate) FROM flights
 WHERE origin = 'JFK' GROUP BY 1 ORDER BY 2 DESC"""
 
