@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shutil
@@ -12,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import duckdb
 import psycopg
@@ -22,10 +20,10 @@ from tests.oracle import join_tables
 from tests.oracle.statements import Case
 from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
 from tests.support.oracle import OraclePostgres
-from tests.support.server import RunningServer, start_server
+from tests.support.server import RunningServer
+from tests.support.tables import fresh_database, serve
 
 DATABASE = "oracle_rows"
-USER = "analyst"
 REFUSALS = frozenset({"0A000", "42804", "42501"})
 NUMERIC, FLOAT8, FLOAT4 = 1700, 701, 700
 _FIELD = pq.DiagnosticField
@@ -196,10 +194,7 @@ def _equal(mine: str | None, theirs: str | None, oid: int, *, loose: bool) -> bo
 @contextmanager
 def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
     """Load the rows and start the servers."""
-    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
-        connection.execute(f"CREATE DATABASE {DATABASE}".encode())
-    dsn = oracle.dsn.rpartition("/")[0] + f"/{DATABASE}"
+    dsn = fresh_database(oracle, DATABASE)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
             (load_text() + PLAIN_TABLES + join_tables.TABLES + join_tables.PLAIN_TABLES).encode()
@@ -221,9 +216,9 @@ def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
     postgres: Client | None = None
     try:
         for name, source in sources.items():
-            server = _serve(folder / name, models, source)
+            server, address = serve(folder / name, models, source, DATABASE)
             servers.append(server)
-            clients[name] = Client(_dsn(server))
+            clients[name] = Client(address)
         # What has no measure in it can be asked of both in the same words.
         postgres = Client(f"{dsn}?options=-csearch_path%3Dplain,public")
         yield Laboratory(postgres, clients)
@@ -234,23 +229,3 @@ def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
             client.close()
         for server in servers:
             server.stop()
-
-
-def _dsn(server: RunningServer) -> str:
-    parts = urlsplit(server.dsn)
-    return f"postgresql://{USER}:{USER}@{parts.hostname}:{parts.port}/{DATABASE}"
-
-
-def _serve(folder: Path, models: Path, source: dict[str, object]) -> RunningServer:
-    folder.mkdir()
-    configuration = {
-        "database": DATABASE,
-        "models": str(models),
-        "state_directory": str(folder / "state"),
-        "server": {"port": 0},
-        "auth": {"users": {USER: {"password": USER}}},
-        "data_sources": {"default": source},
-    }
-    path = folder / "cubewire.yml"
-    path.write_text(json.dumps(configuration))
-    return start_server(["--config", str(path)])

@@ -210,15 +210,20 @@ def source_of(statement: TableChange) -> TableSource | None:
     return _source_of_insert(statement.text) if statement.verb == "INSERT" else None
 
 
-def _source_of_into(text: str) -> TableSource:
-    reader = Reader(text)
+def _skip_to(reader: Reader, word: str) -> None:
+    """Take everything up to a word that stands in no parentheses. Raises 42601 without one."""
     depth = 0
-    while depth or not reader.at_word("into"):
+    while depth or not reader.at_word(word):
         token = reader.take()
         if token.kind is Kind.END:
             raise reader.fault()
         if token.kind is Kind.MARK and token.value in "()":
             depth += 1 if token.value == "(" else -1
+
+
+def _source_of_into(text: str) -> TableSource:
+    reader = Reader(text)
+    _skip_to(reader, "into")
     start = reader.token.start
     _, _, name = _into(reader)
     end = reader.token.start
@@ -228,13 +233,7 @@ def _source_of_into(text: str) -> TableSource:
 
 def _source_of_create(text: str) -> TableSource | None:
     reader = Reader(text)
-    depth = 0
-    while depth or not reader.at_word("as"):
-        token = reader.take()
-        if token.kind is Kind.END:
-            raise reader.fault()
-        if token.kind is Kind.MARK and token.value in "()":
-            depth += 1 if token.value == "(" else -1
+    _skip_to(reader, "as")
     reader.take()
     if reader.at_word("execute"):
         return None
@@ -254,13 +253,7 @@ def _source_of_create(text: str) -> TableSource | None:
 
 def _source_of_insert(text: str) -> TableSource | None:
     reader = Reader(text)
-    depth = 0
-    while depth or not reader.at_word("insert"):
-        token = reader.take()
-        if token.kind is Kind.END:
-            raise reader.fault()
-        if token.kind is Kind.MARK and token.value in "()":
-            depth += 1 if token.value == "(" else -1
+    _skip_to(reader, "insert")
     start = reader.token.start
     reader.take()
     reader.need_word("into")
