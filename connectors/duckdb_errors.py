@@ -119,6 +119,9 @@ _INTERNAL = "XX000"
 # so that the cast fails.
 _OWN = re.compile(r"(?P<code>[0-9][0-9A-Z]{4}): (?P<message>.+)", re.DOTALL)
 _CAST_COMPLAINT = re.compile(r"'(invalid input syntax for type [a-z ]+: \".*\")'", re.DOTALL)
+_CODED_COMPLAINT = re.compile(
+    r"'(?P<code>0A000|22003|22008): (?P<message>[^']+): [^']*' to (INT|DOUBLE|FLOAT)"
+)
 
 
 def split_message(text: str) -> tuple[str, str, str | None]:
@@ -140,6 +143,9 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
     own = _OWN.match(message)
     if own is not None:
         return WarehouseError(own["code"], own["message"], reached=reached)
+    coded = _CODED_COMPLAINT.search(message)
+    if coded is not None:
+        return WarehouseError(coded["code"], coded["message"], reached=reached)
     complaint = _CAST_COMPLAINT.search(message)
     if complaint is not None:
         return WarehouseError("22P02", complaint[1], reached=reached)

@@ -177,14 +177,20 @@ def _array_concatenation(
 
 
 # A difference is given in whole days of 24 hours and a rest, never in months.
-_DIFFERENCE = """list_transform([epoch_us(_1) - epoch_us(_2)], lambda u:
+_DIFFERENCE = """list_transform([
+  CASE WHEN isfinite(_1) AND isfinite(_2) THEN epoch_us(_1) - epoch_us(_2)
+  WHEN _1 IS NOT NULL AND _2 IS NOT NULL
+  THEN CAST(concat('22008: cannot subtract infinite timestamps: ', _1) AS BIGINT) END], lambda u:
   to_days(CAST(u // 86400000000 AS INTEGER)) + to_microseconds(u % 86400000000))[1]"""
+_DAYS_BETWEEN = """CASE WHEN isfinite(_1) AND isfinite(_2) THEN CAST(_1 - _2 AS INTEGER)
+  WHEN _1 IS NOT NULL AND _2 IS NOT NULL
+  THEN CAST(concat('22008: cannot subtract infinite dates: ', _1) AS INTEGER) END"""
 # Templates by sign, left and right type.
 _MOMENTS = {
     ("Add", "date", "int4"): "_1 + CAST(_2 AS INTEGER)",
     ("Add", "int4", "date"): "_2 + CAST(_1 AS INTEGER)",
     ("Sub", "date", "int4"): "_1 - CAST(_2 AS INTEGER)",
-    ("Sub", "date", "date"): "CAST(_1 - _2 AS INTEGER)",
+    ("Sub", "date", "date"): _DAYS_BETWEEN,
     ("Add", "date", "interval"): "CAST(_1 AS TIMESTAMP) + _2",
     ("Add", "interval", "date"): "CAST(_2 AS TIMESTAMP) + _1",
     ("Sub", "date", "interval"): "CAST(_1 AS TIMESTAMP) + (- _2)",

@@ -10,6 +10,11 @@ from semantic.compiler.expressions.duckdb import formats, intervals, literals
 from semantic.compiler.expressions.duckdb.arithmetic import constant_interval
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.build import cast, sql, string
+from semantic.compiler.expressions.duckdb.infinite import (
+    ENDLESS_FIELDS,
+    field_of_infinite,
+    or_itself,
+)
 from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.number_text import number_text
 from semantic.compiler.expressions.duckdb.rules import (
@@ -123,10 +128,13 @@ def _extract(translator: Translator, call: Call, resolved: Resolved) -> Value:
         # By its local time, since DuckDB forgets the era of a zoned one.
         value = cast(value, "TIMESTAMP")
     part, decimals = _extracted(kind.name, name, value)
+    endless = name in ENDLESS_FIELDS and kind.name in ("date", "timestamp", "timestamptz")
+    if endless:
+        part = field_of_infinite(part, value, as_float=resolved.result == FLOAT8)
     if resolved.result == FLOAT8:
         if decimals:
             return Value(sql(f"CAST(_1 AS DOUBLE) / {10**decimals}", part), FLOAT8)
-        return Value(cast(part, "DOUBLE"), FLOAT8)
+        return Value(part if endless else cast(part, "DOUBLE"), FLOAT8)
     if not decimals:
         return Value(part, NUMERIC, scale=0)
     unit = "0." + "1".zfill(decimals)
@@ -158,12 +166,14 @@ def truncated(name: str, kind: str, value: exp.Expr, *, folds: bool = False) -> 
         first = f"CAST(datepart('year', _1) - {past} AS BIGINT)"
         text = f"make_timestamp({first}, 1, 1, 0, 0, 0.0)"
         made = sql(text, value)
-        return at_session_zone(made, folds=folds) if kind == "timestamptz" else made
+        return or_itself(
+            at_session_zone(made, folds=folds) if kind == "timestamptz" else made, value
+        )
     if kind == "timestamptz" and name in _SHORT:
         # By the local clock, and within the offset that holds at that moment.
         text = f"""_1 - to_microseconds(((epoch_us(CAST(_1 AS TIMESTAMP)) % {_SHORT[name]})
         + {_SHORT[name]}) % {_SHORT[name]})"""
-        return exp.Paren(this=sql(text, value))
+        return or_itself(sql(text, value), value)
     if kind == "timestamptz" and folds:
         local = build_call("date_trunc", string(name), cast(value, "TIMESTAMP"))
         return at_session_zone(local, folds=True)
@@ -254,7 +264,9 @@ def _timezone(translator: Translator, call: Call, resolved: Resolved) -> Value:
 _AGE = """
 list_transform([{'a': CASE WHEN _1 >= _2 THEN _1 WHEN _1 < _2 THEN _2 END,
     'b': CASE WHEN _1 >= _2 THEN _2 WHEN _1 < _2 THEN _1 END,
-    's': CASE WHEN _1 < _2 THEN -1 ELSE 1 END}],
+    's': CASE WHEN NOT isfinite(_1) AND _2 IS NOT NULL OR NOT isfinite(_2) AND _1 IS NOT NULL
+      THEN CAST(concat('0A000: the age of an infinite moment is not supported: ', _1) AS INTEGER)
+      WHEN _1 < _2 THEN -1 ELSE 1 END}],
   lambda x: list_transform([{
     'u': (epoch_us(x.a) - epoch_us(date_trunc('day', x.a)))
          - (epoch_us(x.b) - epoch_us(date_trunc('day', x.b))),
@@ -292,9 +304,11 @@ def _date_bin(translator: Translator, call: Call, resolved: Resolved) -> Value:
     size = stride.days * 86_400_000_000 + stride.microseconds
     items = [translator.typed(node, resolved.result) for node in call.arguments[1:]]
     # Division of whole numbers cuts toward zero.
-    text = f"""list_transform([{{'d': epoch_us(_1) - epoch_us(_2), 'o': _2}}], lambda x:
+    text = f"""list_transform([{{'d': CASE WHEN isfinite(_2)
+      THEN epoch_us(_1) - epoch_us(_2) WHEN isfinite(_1)
+      THEN CAST(concat('22008: origin out of range: ', _2) AS BIGINT) END, 'o': _2}}], lambda x:
     x.o + to_microseconds(x.d - ((x.d % {size}) + {size}) % {size}))[1]"""
-    return Value(sql(text, *items), resolved.result)
+    return Value(or_itself(sql(text, *items), items[0]), resolved.result)
 
 
 def _to_char(translator: Translator, call: Call, resolved: Resolved) -> Value:

@@ -2,7 +2,8 @@
 
 DuckDB writes a part of a JSON text down anew, where PostgreSQL gives it as it stands, so only what
 is the same in both comes out: strings, whole numbers and booleans. A number with a fraction may be
-had as double precision; anything else is an error of its own when it is met.
+had as double precision; anything else is an error of its own when it is met. Of a key that occurs
+more than once DuckDB takes the first, PostgreSQL the last.
 """
 
 from __future__ import annotations
@@ -26,18 +27,27 @@ _EXTRACTIONS = (exp.JSONExtract, exp.JSONBExtract)
 TEXTS = (exp.JSONExtractScalar, exp.JSONBExtractScalar)
 _SAFE_KEY = re.compile(r'[^"\\\x00-\x1f*]+\Z')
 _ARRAY_LITERAL = re.compile(r'\{([^{}"\\\s]*(?: [^{}"\\\s]+)*)\}\Z')
-_AS_TEXT = """list_transform([_1], lambda v: CASE json_type(v)
+# DuckDB reads -0 as 0: whether that stood there only the document tells.
+_AS_TEXT = """list_transform([{{'v': _1, 'd': _2}}], lambda x: CASE json_type(x.v)
   WHEN 'NULL' THEN NULL
   WHEN 'DOUBLE' THEN {fraction}
   WHEN 'OBJECT' THEN CAST(error('0A000: the text of a JSON object is not supported on DuckDB')
     AS VARCHAR)
   WHEN 'ARRAY' THEN CAST(error('0A000: the text of a JSON array is not supported on DuckDB')
     AS VARCHAR)
-  ELSE json_extract_string(v, '$') END)[1]"""
+  ELSE CASE WHEN CAST(x.v AS VARCHAR) = '0'
+      AND regexp_matches(CAST(x.d AS VARCHAR), '-0([^0-9.eE]|$)')
+    THEN CAST(error('0A000: the JSON number -0 is not supported on DuckDB') AS VARCHAR)
+    ELSE json_extract_string(x.v, '$') END END)[1]"""
+# Where a key may stand twice, or may be spelled with an escape, all keys are looked at.
+_MEMBER = """CASE WHEN json_type(_1) = 'OBJECT' AND (contains(CAST(_1 AS VARCHAR), chr(92))
+    OR contains(substring(CAST(_1 AS VARCHAR), strpos(CAST(_1 AS VARCHAR), _2) + 1), _2))
+  THEN list_reverse(json_extract(_1, '$.*'))[list_position(list_reverse(json_keys(_1)), _3)]
+  ELSE json_extract(_1, _4) END"""
 _NO_FRACTION = """CAST(error('0A000: a JSON number with a fraction is supported as double '
   || 'precision only: cast it') AS VARCHAR)"""
 _TEXT = _AS_TEXT.format(fraction=_NO_FRACTION)
-_FLOAT = f"CAST({_AS_TEXT.format(fraction='''json_extract_string(v, '$')''')} AS DOUBLE)"
+_FLOAT = f"CAST({_AS_TEXT.format(fraction='''json_extract_string(x.v, '$')''')} AS DOUBLE)"
 
 
 def extracted(translator: Translator, node: exp.Expr) -> exp.Expr:
@@ -84,26 +94,45 @@ def _either(text: str) -> tuple[Step, bool]:
     return (int(text), True) if re.fullmatch(r"-?\d+", text) else (text, False)
 
 
+def _root(node: exp.Expr) -> exp.Expr:
+    """The document that a part is taken from."""
+    while isinstance(node, (exp.Paren, *_EXTRACTIONS, *TEXTS)):
+        node = node.this
+    return node
+
+
+def _member(document: exp.Expr, key: str) -> exp.Expr:
+    """The value of a key."""
+    if not _SAFE_KEY.match(key):
+        raise UnsupportedError(f'the JSON key "{key}" is not supported on DuckDB')
+    names = [string(f'"{key}"'), string(key), string(f'$."{key}"')]
+    if isinstance(document, exp.Column):
+        return sql(_MEMBER, document, *names)
+    inner = exp.Column(this=exp.Identifier(this="cw_v", quoted=False))
+    return sql("list_transform([_1], lambda v: _2)[1]", document, sql(_MEMBER, inner, *names))
+
+
 def _at(document: exp.Expr, steps: Sequence[tuple[Step, bool]]) -> exp.Expr:
     for step, also_key in steps:
         if isinstance(step, int):
             place = f"[{step}]" if step >= 0 else f"[#{step}]"
             if also_key:
                 text = """list_transform([_1], lambda v: CASE json_type(v)
-                  WHEN 'ARRAY' THEN json_extract(v, _2) ELSE json_extract(v, _3) END)[1]"""
-                document = sql(text, document, string(f"${place}"), string(f'$."{step}"'))
+                  WHEN 'ARRAY' THEN json_extract(v, _2) ELSE _3 END)[1]"""
+                inner = exp.Column(this=exp.Identifier(this="cw_v", quoted=False))
+                member = _member(inner, str(step))
+                document = sql(text, document, string(f"${place}"), member)
             else:
                 document = sql("json_extract(_1, _2)", document, string(f"${place}"))
             continue
-        if not _SAFE_KEY.match(step):
-            raise UnsupportedError(f'the JSON key "{step}" is not supported on DuckDB')
-        document = sql("json_extract(_1, _2)", document, string(f'$."{step}"'))
+        document = _member(document, step)
     return document
 
 
 def text(translator: Translator, node: exp.Expr) -> Value:
     """``->>`` and ``#>>``."""
-    return Value(sql(_TEXT, extracted(translator, node)), TEXT)
+    root = translator.value(_root(node)).node
+    return Value(sql(_TEXT, extracted(translator, node), root), TEXT)
 
 
 def as_float(translator: Translator, node: exp.Expr) -> Value | None:
@@ -112,7 +141,8 @@ def as_float(translator: Translator, node: exp.Expr) -> Value | None:
         node = node.this
     if not isinstance(node, TEXTS):
         return None
-    return Value(sql(_FLOAT, extracted(translator, node)), FLOAT8)
+    root = translator.value(_root(node)).node
+    return Value(sql(_FLOAT, extracted(translator, node), root), FLOAT8)
 
 
 def part(_translator: Translator, _node: exp.Expr) -> Value:
@@ -126,7 +156,8 @@ def part(_translator: Translator, _node: exp.Expr) -> Value:
 def _path_text(translator: Translator, call: Call, _resolved: Resolved) -> Value:
     steps = [_either(literal_text(item, "the key")) for item in call.arguments[1:]]
     document = extracted(translator, call.arguments[0])
-    return Value(sql(_TEXT, _at(document, steps)), TEXT)
+    root = translator.value(_root(call.arguments[0])).node
+    return Value(sql(_TEXT, _at(document, steps), root), TEXT)
 
 
 _LENGTH = """list_transform([_1], lambda v: CASE WHEN json_type(v) = 'ARRAY'

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb import moments
 from semantic.compiler.expressions.duckdb.build import call, cast, number, string
+from semantic.compiler.expressions.duckdb.jsonb_literals import jsonb_text
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.duckdb.zones import at_session_zone
@@ -128,6 +129,10 @@ def _date(raw: str, target: PostgresType) -> Value:
     return Value(cast(string(text), "DATE"), target)
 
 
+def _jsonb(raw: str, target: PostgresType) -> Value:
+    return Value(cast(string(jsonb_text(raw)), "JSON"), PostgresType(target.name))
+
+
 def _timestamp(raw: str, target: PostgresType) -> Value:
     text = moments.infinite(raw) or moments.parse_moment(raw, "timestamp").text()
     return Value(cast(string(text), "TIMESTAMP"), PostgresType(target.name))
@@ -183,6 +188,7 @@ _READERS = {
     "float4": _float,
     "float8": _float,
     "bool": _boolean,
+    "jsonb": _jsonb,
     "date": _date,
     "timestamp": _timestamp,
     "time": _time,
