@@ -41,6 +41,8 @@ def _columns(checker: Checker, relation: Cube | View) -> None:
     else:
         listed += [*relation.members, *relation.measures, *relation.segments]
     names = {item.name for item in listed}
+    if isinstance(relation, View):
+        names.update(item.name for item in relation.conformed)
     _distinct(checker, "member", ((item.name, item.location) for item in listed))
     for item in listed:
         if item.name in SYSTEM_COLUMNS:
@@ -51,6 +53,8 @@ def _columns(checker: Checker, relation: Cube | View) -> None:
             checker.problem(item.location, "name", message)
         if isinstance(item, Dimension):
             _granularities(checker, item, names)
+        elif isinstance(item, ViewMember) and item.public:
+            _periods(checker, item, names)
     if len(listed) > MAX_COLUMNS:
         message = f"{len(listed)} members: a relation has at most {MAX_COLUMNS} columns"
         checker.problem(relation.location, "name", message)
@@ -67,6 +71,22 @@ def _granularities(checker: Checker, dimension: Dimension, names: set[str]) -> N
             checker.problem(item.location, "name-clash", message)
         elif len(column) > MAX_NAME_BYTES:
             message = f'its column "{column}" is longer than PostgreSQL\'s {MAX_NAME_BYTES} bytes'
+            checker.problem(item.location, "name", message)
+
+
+def _periods(checker: Checker, item: ViewMember, names: set[str]) -> None:
+    """As above, of a dimension that a view includes: there it may have another name."""
+    dimension = checker.model.cubes_by_name[item.cube].members.get(item.member)
+    if not isinstance(dimension, Dimension):
+        return
+    for granularity in dimension.granularities:
+        column = f"{item.name}_{granularity.name}"
+        whose = f'the column of the granularity "{granularity.name}" of {item.name}, "{column}",'
+        if column in names:
+            message = f"{whose} is also a member (give one an alias)"
+            checker.problem(item.location, "name-clash", message)
+        elif len(column.encode()) > MAX_NAME_BYTES:
+            message = f"{whose} is longer than PostgreSQL's {MAX_NAME_BYTES} bytes"
             checker.problem(item.location, "name", message)
 
 
