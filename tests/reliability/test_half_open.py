@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 import psutil
 import pytest
@@ -23,7 +24,9 @@ from tests.support.canary import Canary
 from tests.support.oracle import OraclePostgres
 from tests.support.server import REPOSITORY, RunningServer
 
-HERE, THERE = "10.213.77.1", "10.213.77.2"
+SUBNET = 0x0AD50000 + os.getpid() % 0x4000 * 4
+"""Four addresses of 10.213.0.0/16: runs that go on at the same time share no route."""
+HERE, THERE = str(IPv4Address(SUBNET + 1)), str(IPv4Address(SUBNET + 2))
 KEEPALIVE = {"idle": 2, "interval": 1, "count": 3}
 SILENCE = sum((KEEPALIVE["idle"], KEEPALIVE["interval"] * KEEPALIVE["count"]))
 """Seconds after which a silent peer is gone."""
