@@ -14,6 +14,12 @@ from semantic.compiler.expressions.duckdb import intervals, numeric
 from semantic.compiler.expressions.duckdb.build import atom, cast, sql
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.collecting import COLLECTING
+from semantic.compiler.expressions.duckdb.float_totals import (
+    checked_average,
+    checked_pair,
+    checked_spread,
+    checked_sum,
+)
 from semantic.compiler.expressions.duckdb.frames import (
     Arguments,
     Frame,
@@ -138,7 +144,10 @@ def _total(value: Value, read: Arguments, frame: Frame, result: PostgresType) ->
     if result.name == "int8":
         return Value(cast(node, "BIGINT"), INT8)
     if result.name == "float4":
+        # Added in double precision, so that only the cast can fail.
         return Value(cast(node, "FLOAT"), result)
+    if result == FLOAT8:
+        return Value(checked_sum(node, value.node, frame.around), FLOAT8)
     if not value.dynamic:
         return Value(node, result, scale=numeric.known_scale(value))
     counted = sql(
@@ -158,7 +167,8 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
         mean = intervals.divided(total_, cast(counted, "DOUBLE"))
         return Value(sql("CASE WHEN _1 > 0 THEN _2 END", counted.copy(), mean), resolved.result)
     if resolved.result == FLOAT8:
-        return Value(frame.around(read.call("avg", value.node)), FLOAT8)
+        mean = frame.around(read.call("avg", value.node))
+        return Value(checked_average(mean, value.node, frame.around), FLOAT8)
     total = _total(value, read, frame, NUMERIC)
     counted = frame.around(read.call("count", value.node.copy()))
     return numeric.quotient(total, Value(counted, INT8), positive=True)
@@ -169,7 +179,8 @@ def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame
     read = read_arguments(translator, call, resolved)
     value = read.values[0]
     if resolved.result == FLOAT8:
-        return Value(frame.around(read.call(call.name, cast(value.node, "DOUBLE"))), FLOAT8)
+        found = frame.around(read.call(call.name, cast(value.node, "DOUBLE")))
+        return Value(checked_spread(found, value.node, frame.around), FLOAT8)
     if value.dynamic:
         raise UnsupportedError(
             f"{call.name} of numbers whose decimals differ by row is not supported on DuckDB",
@@ -224,12 +235,13 @@ def _one_text(function: str, value: Value, read: Arguments, frame: Frame) -> Val
 
 
 def _pair(function: str) -> Rule:
-    """Statistics of two variables. DuckDB says NaN where PostgreSQL says NULL."""
+    """Statistics of two variables."""
 
     def translate(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
         read = read_arguments(translator, call, resolved)
-        node = frame.around(read.call(function, *(value.node for value in read.values)))
-        return Value(sql("CASE WHEN NOT isnan(_1) THEN _1 END", node), resolved.result)
+        first, second = (value.node for value in read.values)
+        node = frame.around(read.call(function, first, second))
+        return Value(checked_pair(node, first, second, frame.around), resolved.result)
 
     return translate
 

@@ -47,6 +47,14 @@ list_transform([_1], lambda t: CASE
 _BOOL_TEXT = "CASE WHEN _1 THEN 'true' WHEN NOT _1 THEN 'false' END"
 _BOOL_OUTPUT = "CASE WHEN _1 THEN 't' WHEN NOT _1 THEN 'f' END"
 _DATE_TEXT = "regexp_replace(CAST(_1 AS VARCHAR), ' \\(BC\\)(.*)$', '\\1 BC')"
+# Of an offset of local mean time DuckDB leaves the seconds out.
+_ZONED_TEXT = f"""CASE WHEN datepart('timezone', _1) % 60 <> 0 THEN
+  regexp_replace({_DATE_TEXT}, '[-+][0-9:]+( BC)?$', concat(
+    CASE WHEN datepart('timezone', _1) < 0 THEN '-' ELSE '+' END,
+    lpad(CAST(abs(datepart('timezone', _1)) // 3600 AS VARCHAR), 2, '0'), ':',
+    lpad(CAST(abs(datepart('timezone', _1)) // 60 % 60 AS VARCHAR), 2, '0'), ':',
+    lpad(CAST(abs(datepart('timezone', _1)) % 60 AS VARCHAR), 2, '0'), '\\1'))
+  ELSE {_DATE_TEXT} END"""
 _INTERVAL_TEXT = """
 list_transform([_1], lambda i:
   list_transform([{
@@ -287,8 +295,10 @@ def text(value: Value, *, output: bool = False) -> exp.Expr:
         return sql(_FLOAT_TEXT, sql(_REAL_DIGITS, node), number(6))
     if name == "bool":
         return sql(_BOOL_OUTPUT if output else _BOOL_TEXT, node)
-    if name in ("date", "timestamp", "timestamptz"):
+    if name in ("date", "timestamp"):
         return sql(_DATE_TEXT, node)
+    if name == "timestamptz":
+        return sql(_ZONED_TEXT, node)
     if name in ("time", "json") or (name == "jsonb" and not isinstance(node, exp.Column)):
         return cast(node, "VARCHAR")
     if name == "interval":

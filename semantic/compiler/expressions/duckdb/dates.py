@@ -356,6 +356,8 @@ def _made_moment(text: str) -> FunctionRule:
 
 def _make_timestamptz(translator: Translator, call: Call, resolved: Resolved) -> Value:
     items = arguments(translator, call, resolved)
+    if (literal_integer(call.arguments[0]) or 0) <= 0:
+        items[0] = sql(_YEAR_OR_NONE, items[0])
     local = sql("make_timestamp(_1, _2, _3, _4, _5, _6)", *items[:6])
     if len(items) == 7:
         return Value(at_zone(local, _zone(call.arguments[6])), TIMESTAMPTZ)
