@@ -89,7 +89,7 @@ def test_measuring_takes_linear_time(piece: str) -> None:
 OPENINGS = ("array[", "(", "f(", "date(", "bigint[", "(select ", "cast((", "(bigint ", "row(1, (")
 
 
-@given(st.lists(st.sampled_from(OPENINGS), max_size=11))
+@given(st.lists(st.sampled_from(OPENINGS), max_size=14))
 def test_what_is_parsed_at_once_is_parsed_fast(openings: list[str]) -> None:
     depth = "".join(openings)
     sql = "select " + depth + "1" + depth.count("(") * ")" + depth.count("[") * "]"
@@ -98,4 +98,4 @@ def test_what_is_parsed_at_once_is_parsed_fast(openings: list[str]) -> None:
     started = time.process_time()
     with contextlib.suppress(SqlglotError):
         parse_one(sql, read="postgres")
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < 1
