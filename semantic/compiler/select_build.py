@@ -163,7 +163,11 @@ class _Build:
             same = (i for i, item in enumerate(projections) if item.expression == key)
             output = next(same, None)
             if output is None:
-                raise unsupported("this ORDER BY of a SELECT DISTINCT", node)
+                raise SemanticError(
+                    "42P10",
+                    "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                    position=position_of(node),
+                )
         descending, nulls_first = bool(node.args.get("desc")), bool(node.args.get("nulls_first"))
         return OrderKey(key, descending, nulls_first, output)
 
