@@ -28,6 +28,8 @@ from proxy.queries import (
     CubeQuery,
     analysis_of,
     cube_query,
+    record_layout,
+    refuse_whole_rows,
     type_of,
 )
 from proxy.rows.array_values import array_values
@@ -39,10 +41,12 @@ from proxy.rows.settings import TextSettings
 from proxy.sources import (
     BatchSource,
     EncodedSource,
+    RecordSource,
     RowSource,
     WarehouseSource,
 )
 from proxy.statement_cache import StatementCache
+from proxy.wire.oids import TYPES
 from semantic.compiler.api import CompiledStatement
 from semantic.compiler.compiler import BoundStatement
 from semantic.compiler.guard import (
@@ -296,7 +300,20 @@ class Engine(CatalogQueries):
         caller: Caller,
     ) -> RowSource:
         """Start a compiled query on its warehouse."""
+        if not query.compiled.rows:
+            return await self._open_columns(query, values, result_formats, caller)
+        layout, formats = record_layout(query.compiled, result_formats)
+        return RecordSource(await self._open_columns(query, values, formats, caller), layout)
+
+    async def _open_columns(
+        self,
+        query: CubeQuery,
+        values: Sequence[object],
+        result_formats: Sequence[int],
+        caller: Caller,
+    ) -> RowSource:
         compiled = query.compiled
+        types = [column.type.name for column in compiled.columns]
         connector = self.connectors[compiled.data_source]
         settings = text_settings(caller)
         if connector.capabilities.encoded_rows and settings == TextSettings(settings.time_zone):
@@ -309,11 +326,10 @@ class Engine(CatalogQueries):
                     timeout=caller.statement_timeout,
                 )
             source = EncodedSource(stream)
-            if stream.type_oids != tuple(field.type_oid for field in query.fields):
+            if stream.type_oids != tuple(TYPES[name].oid for name in types):
                 await source.close()
                 raise SessionError("XX000", "the warehouse returned other types than announced")
             return source
-        types = [column.type.name for column in compiled.columns]
         encoder = RowEncoder(types, result_formats, settings)
         return WarehouseSource(await self._execute(query, values, caller), encoder)
 
@@ -321,6 +337,7 @@ class Engine(CatalogQueries):
         self, query: CubeQuery, values: Sequence[object], caller: Caller
     ) -> BatchSource:
         """Start a compiled query on its warehouse, its rows as Arrow batches."""
+        refuse_whole_rows(query, "COPY or a new table")
         return BatchSource(await self._execute(query, values, caller))
 
     async def _execute(

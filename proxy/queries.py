@@ -8,6 +8,7 @@ from typing import Protocol
 
 from proxy.catalog.private import PrivateResult
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
+from proxy.rows.records import Record
 from proxy.wire.backend import FieldDescription
 from proxy.wire.oids import BY_OID, TYPES
 from semantic.compiler.api import (
@@ -131,6 +132,36 @@ def field_of(name: str, kind: PostgresType) -> FieldDescription:
     return FieldDescription(name, 0, 0, info.oid, info.size, kind.modifier, 0)
 
 
+def record_layout(
+    compiled: CompiledStatement, formats: Sequence[int]
+) -> tuple[tuple[Record | None, ...], tuple[int, ...]]:
+    """How the client's columns are made of those that the warehouse returns, and their formats.
+
+    Args:
+        compiled: what runs.
+        formats: of the client's columns.
+    """
+    records = {
+        row.index: Record(
+            tuple(TYPES[column.type.name].oid for column in row.columns), formats[row.index]
+        )
+        for row in compiled.rows
+    }
+    layout = tuple(records.get(index) for index in range(len(formats)))
+    inner = [code for item, code in zip(layout, formats, strict=True) if item is None]
+    for row in compiled.rows:
+        inner += [formats[row.index]] * len(row.columns)
+    return layout, tuple(inner)
+
+
+def refuse_whole_rows(query: CubeQuery, where: str) -> None:
+    """Raises 0A000 for whole rows among the columns, where something else than rows is made."""
+    if query.compiled.rows:
+        raise UnsupportedError(
+            f"a whole row in {where} is not supported", hint="Name the columns that are meant."
+        )
+
+
 def text_field(name: str) -> FieldDescription:
     """A column of type text."""
     return field_of(name, TEXT)
@@ -162,7 +193,7 @@ def cube_query(
     caller: Caller,
 ) -> CubeQuery:
     """A query over cubes that has been analysed and compiled."""
-    fields = tuple(field_of(column.name, column.type) for column in analysis.columns)
+    fields = tuple(relayed_field(*column) for column in answer.columns)
     oids = tuple(answer.parameter_oids)
     return CubeQuery(sql, analysis, plan, fields, oids, caller.fingerprint(), analysed)
 

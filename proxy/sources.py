@@ -21,6 +21,7 @@ from proxy.catalog.backend import CatalogResult
 from proxy.catalog.private import PrivateResult
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 from proxy.rows.encoder import RowEncoder
+from proxy.rows.records import Record, with_records
 from proxy.wire.backend import DataRow
 
 T = TypeVar("T")
@@ -141,6 +142,26 @@ class EncodedSource:
     async def close(self) -> None:
         """See RowSource."""
         await self._stream.close()
+
+
+class RecordSource:
+    """Rows in which columns are put together as whole rows."""
+
+    def __init__(self, source: RowSource, layout: Sequence[Record | None]) -> None:
+        self._source = source
+        self._layout = layout
+
+    async def next_rows(self) -> EncodedRows | None:
+        """See RowSource."""
+        rows = await self._source.next_rows()
+        if rows is None or rows.rows <= ENCODE_INLINE_ROWS:
+            return None if rows is None else with_records(rows, self._layout)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_encoders, with_records, rows, self._layout)
+
+    async def close(self) -> None:
+        """See RowSource."""
+        await self._source.close()
 
 
 class CatalogSource:

@@ -21,6 +21,7 @@ from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
 from proxy.session.results import Done, Outcome, Rows
 from proxy.session.settings_commands import SettingsCommands
+from proxy.session.sleeping import sleep, sleep_call
 from proxy.session.state import SessionState
 from proxy.session.statement_commands import StatementCommands
 from proxy.session.table_commands import TableCommands
@@ -301,6 +302,10 @@ class Runner:
             argument = portal.values[0] if portal.values else None
             done = self._backends.carry_out(call, argument, caller.user)
             query = CatalogQuery(call.answered_by(done), query.fields, ())
+        nap = sleep_call(portal.prepared.text, portal.values)
+        if nap is not None:
+            await sleep(nap.seconds, caller.statement_timeout)
+            query = CatalogQuery(nap.answer, query.fields, ())
         if query.fields is None:
             source = await self._engine.open_catalog_simple(
                 query.sql, caller, self._settings.observe

@@ -56,6 +56,19 @@ class ResultColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeRow:
+    """A whole row of a cube or view as one column of a result.
+
+    Attributes:
+        index: which column of the result.
+        columns: of the row, in the order of its composite type.
+    """
+
+    index: int
+    columns: tuple[ResultColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """What the catalog PostgreSQL says of a statement: parameter types ($1 first) and columns."""
 
@@ -128,6 +141,8 @@ class CompiledStatement:
         parameters: what to bind, in order.
         data_source: the model's name of the warehouse.
         columns: result columns; the SQL returns them in this order, cast to these types.
+        rows: whole rows among the client's columns; the SQL returns the others first, then the
+            columns of each row.
         steps: the plan, for people.
         relations: names of the cubes and views read.
         temporary: the columns of temporary tables that it reads: parameters behind the client's.
@@ -140,3 +155,4 @@ class CompiledStatement:
     steps: PlanStep
     relations: tuple[str, ...]
     temporary: tuple[TemporaryColumn, ...] = ()
+    rows: tuple[WholeRow, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from semantic.compiler.api import SessionSettings, TemporaryColumn
+from semantic.compiler.api import SessionSettings, TemporaryColumn, WholeRow
 from semantic.compiler.expressions import check_functions
 from semantic.compiler.members import Members
 from semantic.compiler.names import fold
@@ -17,6 +17,7 @@ from semantic.compiler.plan import Query
 from semantic.compiler.positions import EditedText, apply_edits
 from semantic.compiler.query import QueryBinder
 from semantic.compiler.scope import use_all
+from semantic.compiler.select import BoundSelect
 from semantic.compiler.statement import Statement, not_a_query
 from semantic.errors import SemanticError
 from semantic.model.published import PublishedModel, PublishedRelation
@@ -37,6 +38,7 @@ class BoundStatement:
         data_source: the warehouse that it runs on.
         deferred: what to raise should PostgreSQL accept the text all the same.
         temporary: the columns of temporary tables that it reads.
+        rows: whole rows among the output columns.
     """
 
     sql: str
@@ -47,6 +49,7 @@ class BoundStatement:
     data_source: str
     deferred: SemanticError | None = None
     temporary: tuple[TemporaryColumn, ...] = ()
+    rows: tuple[WholeRow, ...] = ()
 
     @property
     def analysis_sql(self) -> str:
@@ -87,8 +90,12 @@ class Binder:
         query = binder.bind(parsed.tree, None)
         use_all(query)
         check_functions(parsed.tree, self._members.sql.dialect(statement.data_source), sql)
-        for index in range(len(query.names)):
-            query.demand(index)
+        rows: tuple[WholeRow, ...] = ()
+        if isinstance(query, BoundSelect):
+            rows = query.demand_rows()
+        else:
+            for index in range(len(query.names)):
+                query.demand(index)
         plan = None if statement.deferred is not None else query.build()
         return BoundStatement(
             sql,
@@ -99,6 +106,7 @@ class Binder:
             statement.data_source,
             statement.deferred,
             statement.temporary.columns(),
+            rows,
         )
 
     def _may_touch(self, sql: str) -> bool:

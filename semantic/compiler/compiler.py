@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
@@ -15,6 +16,7 @@ from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
 from semantic.compiler.plan import Query
 from semantic.compiler.rewrite import RULES, Rule, rewrite
+from semantic.compiler.whole_rows import apart
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
@@ -92,17 +94,19 @@ class Compiler:
         dialect = self._sql.dialect(bound.data_source)
         try:
             arrays = tuple(item.type for item in bound.temporary)
-            emitted = emit(plan, analysis, dialect, settings, arrays)
+            returned = replace(analysis, columns=apart(analysis, bound.rows))
+            emitted = emit(plan, returned, dialect, settings, arrays)
         except RecursionError as error:
             raise _too_deep() from error
         return CompiledStatement(
             sql=emitted.sql,
             parameters=emitted.parameters,
             data_source=bound.data_source,
-            columns=analysis.columns,
+            columns=returned.columns,
             steps=explained(plan),
             relations=bound.relations,
             temporary=bound.temporary,
+            rows=bound.rows,
         )
 
     def plan(self, bound: BoundStatement) -> Query:

@@ -33,6 +33,7 @@ from semantic.compiler.scope import (
     use_all,
 )
 from semantic.compiler.statement import Statement, unsupported
+from semantic.compiler.whole_rows import WHOLE_ROW_HINT
 from semantic.errors import SemanticError, UnsupportedError
 
 BindSubquery = Callable[[exp.Expr, Scope], BoundQuery]
@@ -77,7 +78,6 @@ class Context:
 ROWS = Context()
 GROUPS = Context(grouping=True)
 
-WHOLE_ROW_HINT = "Name the columns that are meant; COUNT(*) counts rows."
 _SAFE_CASTS = frozenset({exp.DType.DECIMAL, exp.DType.DOUBLE})
 
 

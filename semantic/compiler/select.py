@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from semantic.compiler.aggregates import contains_aggregate
+from semantic.compiler.api import WholeRow
 from semantic.compiler.facts import check_facts
 from semantic.compiler.fan_out import FanOut
 from semantic.compiler.multiplicity import linked
 from semantic.compiler.name_scope import Scope
-from semantic.compiler.names import name_of, output_name
+from semantic.compiler.names import name_of
+from semantic.compiler.output_items import add_row_columns, output_items
 from semantic.compiler.plan import (
     Query,
     RowKey,
 )
-from semantic.compiler.positions import position_of
 from semantic.compiler.resolve import GROUPS, ROWS, Resolver
 from semantic.compiler.scope import (
     OUTPUT,
@@ -31,7 +32,7 @@ from semantic.compiler.select_state import GROUP_SETS, Item, SelectState, limits
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, read_only, refuse_other_arguments, unsupported
 from semantic.compiler.trees import column, rebuild
-from semantic.errors import SemanticError
+from semantic.compiler.whole_rows import WHOLE_ROW_HINT, check_whole_row, columns_of
 from semantic.model.members import Dimension
 
 _SELECT_CLAUSES = frozenset(
@@ -84,8 +85,9 @@ class BoundSelect:
     def _bind_clauses(self) -> None:
         node, resolver = self._state.node, self._state.resolver
         self._state.from_clause.resolve_conditions(resolver)
-        self._state.items = list(self._expand(node.expressions))
+        self._state.items = list(output_items(self._state))
         self.names += [item.name for item in self._state.items]
+        add_row_columns(self._state)
         where = node.args.get("where")
         self._state.where = where.this if where is not None else None
         if self._state.where is not None:
@@ -99,6 +101,9 @@ class BoundSelect:
         self._state.distinct_on = []
         self._state.distinct = False
         self._bind_distinct()
+        for index in self._state.rows:
+            merged = self._state.scope.grouped or self._state.distinct
+            check_whole_row(node, self._state.items[index].star, merged=merged)
         self._bind_after_grouping()
         self._state.limit, self._state.offset, self._state.with_ties = limits_of(node)
         for count in (self._state.limit, self._state.offset):
@@ -120,35 +125,6 @@ class BoundSelect:
     def _starred(self) -> Iterator[Source]:
         """The sources of the columns that ``*`` stands for."""
         return (item.visible.source for item in self._state.items if item.visible is not None)
-
-    def _expand(self, expressions: list[exp.Expr]) -> Iterator[Item]:
-        for node in expressions:
-            if isinstance(node, exp.Star):
-                refuse_other_arguments(node, frozenset(), "*")
-                yield from self._star(None, node)
-            elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
-                yield from self._star(name_of(node.args["table"]), node)
-            elif isinstance(node, exp.Alias):
-                yield Item(name_of(node.args["alias"]), node.this)
-            elif isinstance(node, exp.Aliases):
-                raise unsupported("several aliases for one expression", node)
-            else:
-                yield Item(output_name(node, self._state.statement.sql), node)
-
-    def _star(self, table: str | None, node: exp.Expr) -> Iterator[Item]:
-        scope = self._state.scope
-        parts = scope.items if table is None else scope.named(table)
-        if not parts:
-            self._state.statement.defer(
-                SemanticError(
-                    "42P01",
-                    f'missing FROM-clause entry for table "{table}"',
-                    position=position_of(node),
-                )
-            )
-        for part in parts:
-            for visible in part.columns:
-                yield Item(visible.name, visible=visible, star=node)
 
     def _is_grouped(self) -> bool:
         if self._state.node.args.get("group") or self._state.having is not None:
@@ -282,9 +258,10 @@ class BoundSelect:
 
     def use(self, index: int) -> None:
         """See ``BoundQuery``: columns that ``*`` stands for are used where they are named."""
-        visible = self._state.items[index].visible
-        if visible is not None:
-            visible.source.use(visible)
+        for place in self._state.rows.get(index, (index,)):
+            visible = self._state.items[place].visible
+            if visible is not None:
+                visible.source.use(visible)
 
     def evaluate(self, index: int, *, shared: bool) -> None:
         """See ``BoundQuery``."""
@@ -374,12 +351,25 @@ class BoundSelect:
 
     def demand(self, index: int) -> str:
         """See ``BoundQuery``."""
+        item = self._state.items[index]
+        if item.row is not None:
+            raise unsupported("a whole row as a value", item.star, WHOLE_ROW_HINT)
         name = self._state.demanded.get(index)
         if name is None:
             name = self._state.demanded[index] = self._state.output_names.take(
                 self._state.items[index].name
             )
         return name
+
+    def demand_rows(self) -> tuple[WholeRow, ...]:
+        """Ask for all output columns of the outermost SELECT, whole rows as their columns."""
+        rows: list[WholeRow] = []
+        for index, item in enumerate(self._state.items):
+            if item.row is None:
+                self.demand(index)
+            else:
+                rows.append(WholeRow(index, columns_of(item.row)))
+        return tuple(rows)
 
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""
@@ -423,7 +413,7 @@ class BoundSelect:
             source = self._state.scope.sources[0]
             places = {
                 id(visible): index
-                for index in range(len(self._state.items))
+                for index in range(len(self.names))
                 if (visible := self._handed_up(index)) is not None
             }
             for key in source.unique_keys():
@@ -458,8 +448,7 @@ class BoundSelect:
         """See ``BoundQuery``."""
         if self._state.distinct or self._state.from_clause.facts:
             # All columns decide which rows there are.
-            for index in range(len(self._state.items)):
-                self.demand(index)
+            self.demand_rows()
         return build_select(self._state, self._fan_out)
 
 

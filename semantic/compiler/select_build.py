@@ -32,6 +32,7 @@ from semantic.compiler.scope import VisibleColumn
 from semantic.compiler.select_state import GROUP_SETS, Item, SelectState
 from semantic.compiler.statement import unsupported
 from semantic.compiler.trees import column, copied, rebuild
+from semantic.compiler.whole_rows import WHOLE_ROW_HINT
 from semantic.errors import SemanticError, UnsupportedError
 
 
@@ -131,6 +132,8 @@ class _Build:
             return self.expression(item.node)
         if item.visible is not None:
             return self._value(item.visible, item.star)
+        if item.row is not None:
+            raise unsupported("a whole row as a sort key", item.star, WHOLE_ROW_HINT)
         raise TypeError(item.name)
 
     def _group(self, node: exp.Expr) -> exp.Expr:

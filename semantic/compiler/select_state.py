@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import Names, name_of
 from semantic.compiler.positions import position_of
@@ -20,12 +21,18 @@ GROUP_SETS = (exp.GroupingSets, exp.Rollup, exp.Cube)
 
 @dataclass(slots=True)
 class Item:
-    """An output column: an expression of the client's text, or a column that ``*`` stands for."""
+    """An output column: an expression of the client's text, or a column that ``*`` stands for.
+
+    Attributes:
+        star: the node of ``*``, or of the whole row that it is or that it is a column of.
+        row: the cube or view whose whole row it is.
+    """
 
     name: str
     node: exp.Expr | None = None
     visible: VisibleColumn | None = None
     star: exp.Expr | None = None
+    row: CubeSource | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -33,7 +40,8 @@ class SelectState:
     """A SELECT's clauses with their names resolved.
 
     Attributes:
-        items: the output columns, ``*`` expanded.
+        items: the output columns, ``*`` expanded; behind them the columns of whole rows.
+        rows: the places in ``items`` of a whole row's columns, by its own place.
         groups: elements of GROUP BY; None where the SELECT does not group.
         order: sort keys as written.
         set_keys: the keys of grouping sets, with the output column that each is.
@@ -49,6 +57,7 @@ class SelectState:
     from_clause: FromClause
     resolver: Resolver
     items: list[Item] = field(default_factory=list)
+    rows: dict[int, range] = field(default_factory=dict)
     where: exp.Expr | None = None
     groups: list[exp.Expr] | None = None
     having: exp.Expr | None = None
