@@ -17,7 +17,6 @@ from semantic.compiler.plan import Query
 from semantic.compiler.positions import EditedText, apply_edits
 from semantic.compiler.query import QueryBinder
 from semantic.compiler.scope import use_all
-from semantic.compiler.select import BoundSelect
 from semantic.compiler.statement import Statement, not_a_query
 from semantic.errors import SemanticError
 from semantic.model.published import PublishedModel, PublishedRelation
@@ -90,12 +89,7 @@ class Binder:
         query = binder.bind(parsed.tree, None)
         use_all(query)
         check_functions(parsed.tree, self._members.sql.dialect(statement.data_source), sql)
-        rows: tuple[WholeRow, ...] = ()
-        if isinstance(query, BoundSelect):
-            rows = query.demand_rows()
-        else:
-            for index in range(len(query.names)):
-                query.demand(index)
+        rows = query.demand_rows()
         plan = None if statement.deferred is not None else query.build()
         return BoundStatement(
             sql,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from semantic.compiler.api import WholeRow
 from semantic.compiler.plan import RowKey
 from semantic.compiler.scope import MeasureColumn
 from semantic.model.members import Dimension
@@ -22,6 +23,16 @@ class PlainColumns:
     def measure(self, index: int) -> MeasureColumn | None:
         """See ``BoundQuery``."""
         return None
+
+    def demand(self, index: int) -> str:
+        """See ``BoundQuery``."""
+        raise NotImplementedError
+
+    def demand_rows(self) -> tuple[WholeRow, ...]:
+        """See ``BoundQuery``."""
+        for index in range(len(self.names)):
+            self.demand(index)
+        return ()
 
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""

@@ -20,6 +20,7 @@ from semantic.compiler.aggregates import (
     is_measure_call,
     reading_of,
 )
+from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.join_field import refuse_hidden_field
 from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import name_of, quoted
@@ -33,7 +34,7 @@ from semantic.compiler.scope import (
     use_all,
 )
 from semantic.compiler.statement import Statement, unsupported
-from semantic.compiler.whole_rows import WHOLE_ROW_HINT
+from semantic.compiler.whole_rows import WHOLE_ROW_HINT, counted_row
 from semantic.errors import SemanticError, UnsupportedError
 
 BindSubquery = Callable[[exp.Expr, Scope], BoundQuery]
@@ -91,6 +92,7 @@ class Resolver:
         subqueries: the queries inside expressions, by their SELECT (or set operation) node.
         aggregated: measures that are aggregated in any way, with a node to blame.
         plain_aggregates: aggregates without a measure.
+        counted_rows: cubes and views whose whole rows are counted, with a node to blame.
         periods: calls of date_trunc to a custom granularity.
     """
 
@@ -106,6 +108,7 @@ class Resolver:
         self.subqueries: dict[int, BoundQuery] = {}
         self.aggregated: list[tuple[VisibleColumn, exp.Expr]] = []
         self.plain_aggregates: list[exp.Expr] = []
+        self.counted_rows: list[tuple[CubeSource, exp.Expr]] = []
         self.group_keys: list[exp.Expr] = []
         self.periods: dict[int, PeriodUse] = {}
         self._key_columns: set[int] = set()
@@ -331,7 +334,18 @@ class Resolver:
             )
         return f"{visible.name} is a plain column. Measures here: {', '.join(measures[:10])}."
 
+    def _count_rows(self, node: exp.Expr) -> None:
+        """Make ``count(o)`` over whole rows the count of them, none of which is NULL."""
+        source = counted_row(node, self._scope)
+        if source is None:
+            return
+        for visible in source.columns:
+            self._use(visible, node)
+        self.counted_rows.append((source, node.this))
+        node.set("this", exp.Star())
+
     def _aggregate(self, node: exp.Expr, context: Context) -> None:
+        self._count_rows(node)
         inside = replace(ROWS, aggregate=node)
         for child in node.iter_expressions():
             self.resolve(child, inside)

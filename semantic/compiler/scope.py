@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlglot import exp
 
+from semantic.compiler.api import WholeRow
 from semantic.compiler.measures import MeasureDefinition
 from semantic.compiler.plan import CteReference, Derived, Query, Relation, RowKey
 from semantic.compiler.trees import column, identifier, rebuild
@@ -177,6 +178,9 @@ class BoundQuery(Protocol):
 
     def demand(self, index: int) -> str:
         """Ask for an output column; its name in the plan."""
+
+    def demand_rows(self) -> tuple[WholeRow, ...]:
+        """Ask for all output columns of the outermost query, whole rows as their columns."""
 
     def hand_up(self, index: int) -> exp.Expr:
         """The formula of a measure over output columns, ``table`` being ``OUTPUT``."""

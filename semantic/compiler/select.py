@@ -32,7 +32,7 @@ from semantic.compiler.select_state import GROUP_SETS, Item, SelectState, limits
 from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, read_only, refuse_other_arguments, unsupported
 from semantic.compiler.trees import column, rebuild
-from semantic.compiler.whole_rows import WHOLE_ROW_HINT, check_whole_row, columns_of
+from semantic.compiler.whole_rows import WHOLE_ROW_HINT, check_joined, columns_of
 from semantic.model.members import Dimension
 
 _SELECT_CLAUSES = frozenset(
@@ -101,9 +101,6 @@ class BoundSelect:
         self._state.distinct_on = []
         self._state.distinct = False
         self._bind_distinct()
-        for index in self._state.rows:
-            merged = self._state.scope.grouped or self._state.distinct
-            check_whole_row(node, self._state.items[index].star, merged=merged)
         self._bind_after_grouping()
         self._state.limit, self._state.offset, self._state.with_ties = limits_of(node)
         for count in (self._state.limit, self._state.offset):
@@ -115,12 +112,25 @@ class BoundSelect:
             self._starred,
             grouped=self._state.scope.grouped,
         )
+        self._check_rows()
         check_facts(self._state)
         if not self.is_transparent:
             use_all(self)
         if self._state.where is not None:
             self._filter_by(self._state.where)
         self._fan_out.check()
+
+    def _check_rows(self) -> None:
+        state = self._state
+        for source, node in state.resolver.counted_rows:
+            check_joined(state.from_clause.tree, source, node)
+        for item in state.items:
+            if item.row is None:
+                continue
+            if state.scope.grouped or state.distinct:
+                what = "a whole row in a grouped or distinct SELECT"
+                raise unsupported(what, item.star, WHOLE_ROW_HINT)
+            check_joined(state.from_clause.tree, item.row, item.star)
 
     def _starred(self) -> Iterator[Source]:
         """The sources of the columns that ``*`` stands for."""
@@ -362,7 +372,7 @@ class BoundSelect:
         return name
 
     def demand_rows(self) -> tuple[WholeRow, ...]:
-        """Ask for all output columns of the outermost SELECT, whole rows as their columns."""
+        """See ``BoundQuery``."""
         rows: list[WholeRow] = []
         for index, item in enumerate(self._state.items):
             if item.row is None:

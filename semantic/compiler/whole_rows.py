@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from semantic.compiler.api import Analysis, ResultColumn, WholeRow
 from semantic.compiler.cube_source import CubeSource
+from semantic.compiler.from_tree import Joined, RenamedJoin, Tree, ViewLeaf, leaves
 from semantic.compiler.name_scope import Scope
 from semantic.compiler.names import name_of
 from semantic.compiler.statement import unsupported
@@ -37,18 +38,36 @@ def row_source(node: exp.Expr, scope: Scope) -> CubeSource | None:
     return only if isinstance(only, CubeSource) else None
 
 
-def check_whole_row(select: exp.Select, node: exp.Expr | None, *, merged: bool) -> None:
-    """Refuse what would compare rows, or have rows that are not there.
+def counted_row(node: exp.Expr, scope: Scope) -> CubeSource | None:
+    """The cube or view of ``count(o)``, None for other calls."""
+    if not isinstance(node, exp.Count) or node.expressions or not isinstance(node.this, exp.Expr):
+        return None
+    return row_source(node.this, scope)
+
+
+def check_joined(tree: Tree | None, source: CubeSource, node: exp.Expr | None) -> None:
+    """Refuse a row that a join may not find: it would be NULL, not a row of NULLs.
 
     Args:
-        select: the SELECT that has the row among its columns.
-        node: the column.
-        merged: the SELECT groups, or returns each row once.
+        tree: all of FROM, its joins by the model decided.
+        source: whose row it is.
+        node: what stands for it.
     """
-    if merged:
-        raise unsupported("a whole row in a grouped or distinct SELECT", node, WHOLE_ROW_HINT)
-    if any(join.args.get("side") for join in select.find_all(exp.Join)):
-        raise unsupported("a whole row beside an outer join", node, WHOLE_ROW_HINT)
+    if tree is None or _may_miss(tree, source):
+        raise unsupported("a whole row that a join may not find", node, WHOLE_ROW_HINT)
+
+
+def _may_miss(tree: Tree, source: CubeSource) -> bool:
+    if isinstance(tree, RenamedJoin):
+        return _may_miss(tree.tree, source)
+    if not isinstance(tree, Joined):
+        return isinstance(tree, ViewLeaf)
+    if tree.links or tree.facts or any(step.kind == "LEFT" for step in tree.chain or ()):
+        return True
+    is_left = any(item is source for item in leaves(tree.left))
+    if tree.kind == "FULL" or tree.kind == ("RIGHT" if is_left else "LEFT"):
+        return True
+    return _may_miss(tree.left if is_left else tree.right, source)
 
 
 def columns_of(source: CubeSource) -> tuple[ResultColumn, ...]:

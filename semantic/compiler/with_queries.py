@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.api import WholeRow
 from semantic.compiler.names import Names
 from semantic.compiler.plain_columns import PlainColumns
 from semantic.compiler.plan import Cte, Query, RowKey, With
@@ -81,6 +82,10 @@ class BoundWith:
     def demand(self, index: int) -> str:
         """See ``BoundQuery``."""
         return self._body.demand(index)
+
+    def demand_rows(self) -> tuple[WholeRow, ...]:
+        """See ``BoundQuery``."""
+        return self._body.demand_rows()
 
     def hand_up(self, index: int) -> exp.Expr:
         """See ``BoundQuery``."""
