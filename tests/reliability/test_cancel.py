@@ -26,6 +26,7 @@ DUCKDB_ROWS = "SELECT id, rest FROM endless"
 POSTGRES = "SELECT COUNT(*) FROM distant_endless WHERE rest = 3"
 POSTGRES_ROWS = "SELECT id, rest FROM distant_endless"
 CATALOG = "SELECT count(*) FROM (SELECT generate_series(1, 3000000000)) AS t"
+SLEEP = "SELECT pg_sleep(600)"
 
 Connect = Callable[..., psycopg.Connection[tuple[object, ...]]]
 
@@ -58,7 +59,7 @@ def code_of(client: RawClient) -> str:
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.5, 1.5])
-@pytest.mark.parametrize("sql", [DUCKDB, POSTGRES, CATALOG, DUCKDB_ROWS, POSTGRES_ROWS])
+@pytest.mark.parametrize("sql", [DUCKDB, POSTGRES, CATALOG, SLEEP, DUCKDB_ROWS, POSTGRES_ROWS])
 def test_cancelled_at_once(
     connect: Connect, oracle: OraclePostgres, server: RunningServer, sql: str, delay: float
 ) -> None:
