@@ -149,7 +149,7 @@ class CatalogQueries:
     ) -> CatalogSource:
         lowered = sql.lower()
         extra = {}
-        if "pg_backend_pid" in lowered:
+        if "pg_backend_pid" in lowered or "pg_stat_activity" in lowered:
             extra["cubewire.backend_pid"] = str(caller.backend_pid)
         async with AsyncExitStack() as stack:
             lease = self.catalog.lease(caller.user, caller.overlay, extra)

@@ -23,7 +23,7 @@ def make_parser() -> argparse.ArgumentParser:
         commands,
         "compile",
         "print the warehouse's SQL of a statement",
-        'cubewire compile --demo "SELECT carrier, MEASURE(flight_count) FROM flights GROUP BY 1"',
+        'cubewire compile --demo "SELECT carrier, MEASURE(count) FROM flights GROUP BY 1"',
     )
     _add_statement(
         commands,

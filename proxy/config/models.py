@@ -75,7 +75,7 @@ class ServerConfig(Section):
         description="Unanswered probes after which the peer is gone; 0 is the system's.",
     )
     max_message_bytes: Bytes = Field(
-        default=64 * _MIB, ge=1024, description="Longest message a client may send (54000)."
+        default=64 * _MIB, ge=1024, description="Longest message a client may send (08P01)."
     )
     max_prepared_statements: int = Field(
         default=1000, ge=1, description="Named statements per session (54000)."

@@ -107,6 +107,13 @@ class Runner:
             if isinstance(query, CubeQuery):
                 fields = explain_fields(statement)
                 return PreparedStatement(text, statement, query.parameter_oids, fields, query)
+        if isinstance(inner, sql.Execute):
+            self._state.find_statement(inner.name)
+            raise SessionError(
+                "0A000",
+                "EXPLAIN EXECUTE is not supported",
+                hint="Explain the text of the prepared statement.",
+            )
         if isinstance(inner, sql.TableChange):
             if not await self._tables.may_run(inner):
                 await self._refuse(inner, oids)

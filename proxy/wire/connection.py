@@ -38,6 +38,8 @@ _LIMIT_NAMES: Mapping[type[FrontendMessage], str] = {
     frontend.FunctionCall: "message_bytes",
     frontend.CopyData: "message_bytes",
 }
+_CONFIGURED = {"message_bytes": "server.max_message_bytes"}
+"""What the limits that can be changed are called where they are."""
 _SMALLEST_STARTUP = 8
 """A length and a version."""
 
@@ -225,7 +227,8 @@ class ServerConnection:
     def _bad_length(self, length: int, route: _Route) -> ProtocolViolation:
         message = f"invalid length {length} of {route.message.__name__}"
         if length > route.limit:
-            message += f": limit {route.limit_name} is {route.limit}"
+            name = _CONFIGURED.get(route.limit_name, route.limit_name)
+            message += f": limit {name} is {route.limit}"
         return self._ended("08P01", message)
 
     def _refuse_stuffed(self, asked: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_compile(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert text.upper().startswith(("SELECT", "WITH"))
     assert "$1" in text
+
+
+@pytest.mark.parametrize("command", ["compile", "explain"])
+def test_the_example_of_the_help_works(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    example = " ".join(capsys.readouterr().out.rpartition("example: cubewire ")[2].split())
+    assert main(shlex.split(example)) == 0
 
 
 def test_compile_as_json_from_standard_input(

@@ -74,6 +74,23 @@ def test_explain(connection: Connection) -> None:
     assert facts["SQL"].startswith("SELECT ")
 
 
+def test_explain_execute_is_refused(connection: Connection) -> None:
+    connection.execute("PREPARE counted AS SELECT COUNT(*) FROM flights")
+    try:
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="EXPLAIN EXECUTE") as caught:
+            connection.execute("EXPLAIN (ANALYZE) EXECUTE counted")
+        assert caught.value.diag.message_hint == "Explain the text of the prepared statement."
+        with pytest.raises(psycopg.errors.InvalidSqlStatementName, match='"nothing" does not exist'):
+            connection.execute("EXPLAIN EXECUTE nothing")
+    finally:
+        connection.execute("DEALLOCATE counted")
+
+
+def test_a_session_sees_itself_by_its_own_number(connection: Connection) -> None:
+    rows = connection.execute("SELECT pid FROM pg_stat_activity").fetchall()
+    assert rows == [(connection.info.backend_pid,)]
+
+
 def test_explain_as_json(connection: Connection) -> None:
     row = connection.execute(f"EXPLAIN (FORMAT JSON) {STATEMENT}".encode()).fetchone()
     assert row is not None

@@ -137,7 +137,7 @@ def test_message_bytes(client: RawClient, message: str) -> None:
     error = error_of(client.until(backend.ReadyForQuery))
     assert error["S"] == "FATAL"
     assert error["C"] in ("54000", "08P01")
-    assert "message_bytes" in words(error)
+    assert "server.max_message_bytes" in words(error)
     assert client.receive() is None
 
 
@@ -258,7 +258,7 @@ def test_statement_timeout_of_the_server(client: RawClient, small: RunningServer
 def test_statement_timeout_does_not_count_the_silence_between(small: RunningServer) -> None:
     until(lambda: _can_log_in(small), 5)
     with psycopg.connect(dsn(small), autocommit=True) as connection:
-        connection.execute("SET statement_timeout = 300")
-        for _ in range(5):
+        connection.execute("SET statement_timeout = 2500")
+        for _ in range(4):
             assert connection.execute("SELECT COUNT(*) FROM tiny").fetchone() == (10,)
-            time.sleep(0.2)
+            time.sleep(1)

@@ -354,11 +354,11 @@ def test_lengths_below_the_least(length: int) -> None:
 @pytest.mark.parametrize(
     ("message", "limit"),
     [
-        (f.Query("x" * 60), "message_bytes is 50"),
-        (f.Parse("", "x" * 60), "message_bytes is 50"),
-        (f.Bind("", "", (), (b"x" * 60,)), "message_bytes is 50"),
-        (f.FunctionCall(1, (), (b"x" * 60,)), "message_bytes is 50"),
-        (f.CopyData(b"x" * 60), "message_bytes is 50"),
+        (f.Query("x" * 60), "server.max_message_bytes is 50"),
+        (f.Parse("", "x" * 60), "server.max_message_bytes is 50"),
+        (f.Bind("", "", (), (b"x" * 60,)), "server.max_message_bytes is 50"),
+        (f.FunctionCall(1, (), (b"x" * 60,)), "server.max_message_bytes is 50"),
+        (f.CopyData(b"x" * 60), "server.max_message_bytes is 50"),
         (f.Describe("S", "x" * 60), "command_bytes is 40"),
         (f.Execute("x" * 60), "command_bytes is 40"),
         (f.Close("P", "x" * 60), "command_bytes is 40"),
