@@ -80,7 +80,9 @@ def test_explain_execute_is_refused(connection: Connection) -> None:
         with pytest.raises(psycopg.errors.FeatureNotSupported, match="EXPLAIN EXECUTE") as caught:
             connection.execute("EXPLAIN (ANALYZE) EXECUTE counted")
         assert caught.value.diag.message_hint == "Explain the text of the prepared statement."
-        with pytest.raises(psycopg.errors.InvalidSqlStatementName, match='"nothing" does not exist'):
+        with pytest.raises(
+            psycopg.errors.InvalidSqlStatementName, match='"nothing" does not exist'
+        ):
             connection.execute("EXPLAIN EXECUTE nothing")
     finally:
         connection.execute("DEALLOCATE counted")
