@@ -90,8 +90,8 @@ class Counter:
 @pytest.fixture
 def counter(server: RunningServer) -> Iterator[Counter]:
     with address(server).session() as client:
-        client.query("SELECT COUNT(*) FROM tiny")
         client.socket.settimeout(60)
+        client.query("SELECT COUNT(*) FROM tiny")
         yield Counter(client, server)
 
 
