@@ -34,6 +34,28 @@ _PLAIN = {
 }
 
 
+def at_zone(node: exp.Expr, zone: str) -> exp.Expr:
+    """The moment at which clocks of a zone show a timestamp without one (rule T1)."""
+    this = node if isinstance(node, exp.Column) else exp.Paren(this=node)
+    return exp.AtTimeZone(this=this, zone=exp.Literal.string(zone))
+
+
+def moment(node: exp.Expr, dialect: str) -> exp.Expr:
+    """A timestamp as a moment; one without a zone is UTC (rule T1).
+
+    A cast would take the session's zone, and what type the tree has is not known here.
+    """
+    if dialect == "duckdb":
+        return exp.Anonymous(
+            this="make_timestamptz",
+            expressions=[exp.Anonymous(this="epoch_us", expressions=[node])],
+        )
+    if dialect == "postgres":
+        epoch = exp.Extract(this=exp.var("epoch"), expression=node)
+        return exp.Anonymous(this="to_timestamp", expressions=[epoch])
+    return exp.Cast(this=node, to=exp.DataType(this=exp.DType.TIMESTAMPTZ, nested=False))
+
+
 def cast_to(node: exp.Expr, target: PostgresType) -> exp.Expr:
     """Cast a tree of the warehouse's dialect to a PostgreSQL type.
 

@@ -15,7 +15,7 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from semantic.compiler.dialect import cast_to, dialect_of
+from semantic.compiler.dialect import at_zone, cast_to, dialect_of, moment
 from semantic.compiler.granularities import local_period, period_of
 from semantic.compiler.trees import enclose, identifier, rebuild, table_of
 from semantic.errors import SemanticError, UnsupportedError
@@ -169,6 +169,11 @@ class ModelSql:
             template = cube.sql_table or cube.sql
             if template is None:
                 raise UnsupportedError(f"cube {cube.name} has no table")
+            if any(not isinstance(part, str | Reference | CubeSql) for part in template.parts):
+                raise UnsupportedError(
+                    f"cube {cube.name} cannot be used: FILTER_PARAMS and SECURITY_CONTEXT in its "
+                    "SQL are not supported yet"
+                )
             parsed = self.parse(cube.name, template, into_query=True)
             if parsed.rows or parsed.references:
                 raise UnsupportedError(f"the SQL of cube {cube.name} refers to members")
@@ -181,7 +186,11 @@ class ModelSql:
         tree = self._dimensions.get(key)
         if tree is None:
             tree = self._make_dimension(cube, dimension)
-            if dimension.data_type is not None:
+            if dimension.time_zone is not None:
+                tree = at_zone(tree, dimension.time_zone)
+            elif dimension.data_type is not None and dimension.data_type.name == "timestamptz":
+                tree = moment(tree, self.dialect(cube.data_source))
+            elif dimension.data_type is not None:
                 tree = cast_to(tree, dimension.data_type)
             self._dimensions[key] = tree
         return tree

@@ -74,7 +74,11 @@ def _probe(members: Members, relation: Cube | View) -> Probe | None:
     if not projections:
         return None
     select = exp.Select(expressions=projections)
-    add_scan_tables(select, builder.make())
+    try:
+        add_scan_tables(select, builder.make())
+    except SemanticError:
+        # The rows themselves cannot be had; a query of them says why.
+        return None
     return Probe(
         data_source, dialect_of(members.sql.dialect(data_source)).generate(select, copy=False)
     )

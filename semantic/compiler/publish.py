@@ -31,6 +31,7 @@ from semantic.model.types import (
     NUMERIC,
     TEXT,
     TIMESTAMP,
+    TIMESTAMPTZ,
     UNKNOWN,
     PostgresType,
 )
@@ -167,6 +168,8 @@ class _Publisher:
         if isinstance(member, Dimension):
             if member.data_type is not None:
                 return member.data_type
+            if member.time_zone is not None:
+                return TIMESTAMPTZ
             return _BY_DECLARATION[member.type] if probed == UNKNOWN else probed
         alone = self._only_measure(relation, member)
         if alone is not None and member.is_calculated and member.type in {"number", "number_agg"}:

@@ -1,0 +1,97 @@
+"""What moments a timestamp without a zone stands for (rule T1), and cubes that cannot be probed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pytest
+
+from semantic.compiler.dialect import dialect_of
+from semantic.compiler.model_sql import ModelSql
+from semantic.compiler.probe import probe_statements
+from semantic.compiler.publish import publish
+from semantic.errors import UnsupportedError
+from semantic.model.loader import load_model
+from semantic.model.members import Dimension
+from semantic.model.model import Model
+
+MODEL = """
+cubes:
+  - name: moments
+    sql_table: moments
+    dimensions:
+      - {name: here, type: time, sql: local, time_zone: America/New_York}
+      - {name: utc, type: time, sql: local, data_type: timestamptz}
+      - {name: known, type: time, sql: zoned, data_type: timestamptz}
+      - {name: plain, type: time, sql: local}
+  - name: hooked
+    sql: "SELECT * FROM moments WHERE {FILTER_PARAMS.hooked.plain.filter('local')}"
+    dimensions:
+      - {name: plain, type: time, sql: local}
+"""
+TABLE = """
+CREATE TABLE moments (local timestamp, zoned timestamptz);
+INSERT INTO moments VALUES ('2024-07-01 12:00:00.000001', '2024-07-01 12:00:00+00'), (NULL, NULL);
+"""
+EXPECTED = [
+    ("2024-07-01 16:00:00.000001", "2024-07-01 12:00:00.000001", "2024-07-01 12:00:00"),
+    (None, None, None),
+]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    (tmp_path / "moments.yml").write_text(MODEL)
+    found = load_model(tmp_path, {}).model
+    assert found is not None
+    return found
+
+
+def query(model: Model, dialect: str) -> str:
+    sql = ModelSql(model, {"default": dialect})
+    cube = model.cubes_by_name["moments"]
+    columns: list[str] = []
+    for name in ("here", "utc", "known"):
+        dimension = cube.members[name]
+        assert isinstance(dimension, Dimension)
+        tree = sql.dimension(cube, dimension)
+        text = dialect_of(dialect).generate(tree).replace('"path:".', "")
+        columns.append(f"CAST({text} AT TIME ZONE 'UTC' AS text)")
+    return f"SELECT {', '.join(columns)} FROM moments ORDER BY 1 NULLS LAST"
+
+
+def test_zones_on_duckdb_do_not_depend_on_the_session(model: Model) -> None:
+    with duckdb.connect(":memory:") as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute(TABLE)
+        database.execute("SET TimeZone = 'Asia/Tokyo'")
+        rows = database.execute(query(model, "duckdb")).fetchall()
+    assert rows == EXPECTED
+
+
+def test_zones_on_postgres_do_not_depend_on_the_session(
+    model: Model, base_tables: psycopg.Connection[object]
+) -> None:
+    with base_tables.transaction(force_rollback=True):
+        base_tables.execute("SET LOCAL TimeZone = 'UTC'")
+        base_tables.execute(TABLE)
+        base_tables.execute("SET LOCAL TimeZone = 'Asia/Tokyo'")
+        rows = base_tables.execute(query(model, "postgres").encode()).fetchall()
+    assert rows == EXPECTED
+
+
+def test_published_types(model: Model) -> None:
+    dialects = {"default": "duckdb"}
+    relations = {item.name: item for item in publish(model, {}, dialects).relations}
+    types = {column.name: column.type.name for column in relations["moments"].columns}
+    assert types["here"] == types["utc"] == types["known"] == "timestamptz"
+    assert types["plain"] == "timestamp"
+
+
+def test_a_cube_whose_rows_cannot_be_had_is_not_probed_and_refused(model: Model) -> None:
+    assert set(probe_statements(model, {"default": "duckdb"})) == {"moments"}
+    sql = ModelSql(model, {"default": "duckdb"})
+    with pytest.raises(UnsupportedError, match="cube hooked cannot be used: FILTER_PARAMS"):
+        sql.table(model.cubes_by_name["hooked"])
