@@ -186,12 +186,14 @@ class ModelSql:
         tree = self._dimensions.get(key)
         if tree is None:
             tree = self._make_dimension(cube, dimension)
-            if dimension.time_zone is not None:
+            declared = dimension.data_type
+            is_moment = declared is not None and declared.name == "timestamptz"
+            if dimension.time_zone and (declared is None or is_moment):
                 tree = at_zone(tree, dimension.time_zone)
-            elif dimension.data_type is not None and dimension.data_type.name == "timestamptz":
+            elif is_moment:
                 tree = moment(tree, self.dialect(cube.data_source))
-            elif dimension.data_type is not None:
-                tree = cast_to(tree, dimension.data_type)
+            elif declared is not None:
+                tree = cast_to(tree, declared)
             self._dimensions[key] = tree
         return tree
 

@@ -78,9 +78,6 @@ def _types(checker: Checker, dimension: Dimension) -> None:
     if dimension.type != "time":
         message = f"time_zone is for type time, not {dimension.type}"
         checker.problem(dimension.location, "dimension", message)
-    if declared is not None and declared.name != "timestamptz":
-        message = f"a dimension with time_zone is of type timestamptz, not {declared.name}"
-        checker.problem(dimension.location, "data-type", message)
     try:
         ZoneInfo(dimension.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -23,9 +23,10 @@ cubes:
     sql_table: moments
     dimensions:
       - {name: here, type: time, sql: local, time_zone: America/New_York}
-      - {name: utc, type: time, sql: local, data_type: timestamptz}
+      - {name: utc, type: time, sql: local, data_type: timestamptz(6)}
       - {name: known, type: time, sql: zoned, data_type: timestamptz}
       - {name: plain, type: time, sql: local}
+      - {name: clock, type: time, sql: local, data_type: timestamp, time_zone: America/New_York}
   - name: hooked
     sql: "SELECT * FROM moments WHERE {FILTER_PARAMS.hooked.plain.filter('local')}"
     dimensions:
@@ -36,8 +37,13 @@ CREATE TABLE moments (local timestamp, zoned timestamptz);
 INSERT INTO moments VALUES ('2024-07-01 12:00:00.000001', '2024-07-01 12:00:00+00'), (NULL, NULL);
 """
 EXPECTED = [
-    ("2024-07-01 16:00:00.000001", "2024-07-01 12:00:00.000001", "2024-07-01 12:00:00"),
-    (None, None, None),
+    (
+        "2024-07-01 16:00:00.000001",
+        "2024-07-01 12:00:00.000001",
+        "2024-07-01 12:00:00",
+        "2024-07-01 12:00:00.000001",
+    ),
+    (None, None, None, None),
 ]
 
 
@@ -53,12 +59,13 @@ def query(model: Model, dialect: str) -> str:
     sql = ModelSql(model, {"default": dialect})
     cube = model.cubes_by_name["moments"]
     columns: list[str] = []
-    for name in ("here", "utc", "known"):
+    for name in ("here", "utc", "known", "clock"):
         dimension = cube.members[name]
         assert isinstance(dimension, Dimension)
         tree = sql.dimension(cube, dimension)
         text = dialect_of(dialect).generate(tree).replace('"path:".', "")
-        columns.append(f"CAST({text} AT TIME ZONE 'UTC' AS text)")
+        shown = text if name == "clock" else f"{text} AT TIME ZONE 'UTC'"
+        columns.append(f"CAST({shown} AS text)")
     return f"SELECT {', '.join(columns)} FROM moments ORDER BY 1 NULLS LAST"
 
 
@@ -87,7 +94,7 @@ def test_published_types(model: Model) -> None:
     relations = {item.name: item for item in publish(model, {}, dialects).relations}
     types = {column.name: column.type.name for column in relations["moments"].columns}
     assert types["here"] == types["utc"] == types["known"] == "timestamptz"
-    assert types["plain"] == "timestamp"
+    assert types["plain"] == types["clock"] == "timestamp"
 
 
 def test_a_cube_whose_rows_cannot_be_had_is_not_probed_and_refused(model: Model) -> None:
