@@ -56,6 +56,26 @@ def moment(node: exp.Expr, dialect: str) -> exp.Expr:
     return exp.Cast(this=node, to=exp.DataType(this=exp.DType.TIMESTAMPTZ, nested=False))
 
 
+def coordinates(latitude: exp.Expr, longitude: exp.Expr, dialect: str) -> exp.Expr:
+    """The text ``latitude,longitude``, NULL where one is; numbers as PostgreSQL writes them."""
+    parts = [latitude, longitude]
+    if dialect == "duckdb":
+        parts = [_number_text(part) for part in parts]
+    parts.insert(1, exp.Literal.string(","))
+    return exp.Concat(expressions=parts, safe=True, coalesce=False)
+
+
+def _number_text(node: exp.Expr) -> exp.Expr:
+    """DuckDB writes ``60.0`` for a whole double precision number, PostgreSQL ``60``."""
+    text = exp.Cast(this=node, to=exp.DataType(this=exp.DType.TEXT, nested=False))
+    kind = exp.Anonymous(this="typeof", expressions=[node.copy()])
+    floats = [exp.Literal.string("DOUBLE"), exp.Literal.string("FLOAT")]
+    ending = [text.copy(), exp.Literal.string("[.]0$"), exp.Literal.string("")]
+    short = exp.Anonymous(this="regexp_replace", expressions=ending)
+    test = exp.In(this=kind, expressions=floats)
+    return exp.Case(ifs=[exp.If(this=test, true=short)], default=text)
+
+
 def cast_to(node: exp.Expr, target: PostgresType) -> exp.Expr:
     """Cast a tree of the warehouse's dialect to a PostgreSQL type.
 

@@ -15,7 +15,7 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from semantic.compiler.dialect import at_zone, cast_to, dialect_of, moment
+from semantic.compiler.dialect import at_zone, cast_to, coordinates, dialect_of, moment
 from semantic.compiler.granularities import local_period, period_of
 from semantic.compiler.trees import enclose, identifier, rebuild, table_of
 from semantic.errors import SemanticError, UnsupportedError
@@ -358,12 +358,9 @@ class ModelSql:
         if dimension.case is not None:
             return self._case(cube, dimension, dimension.case)
         if dimension.type == "geo" and dimension.latitude and dimension.longitude:
-            parts = [
-                self.condition(cube.name, dimension.latitude),
-                exp.Literal.string(","),
-                self.condition(cube.name, dimension.longitude),
-            ]
-            return exp.Concat(expressions=parts, safe=True, coalesce=False)
+            pair = (dimension.latitude, dimension.longitude)
+            latitude, longitude = (self.condition(cube.name, item) for item in pair)
+            return coordinates(latitude, longitude, self.dialect(cube.data_source))
         if dimension.sql is None:
             raise unsupported(cube.name, dimension.name, f"{dimension.type} dimensions without sql")
         return self.condition(cube.name, dimension.sql)

@@ -1,4 +1,4 @@
-"""What moments a timestamp without a zone stands for (rule T1), and cubes that cannot be probed."""
+"""Values of model members that depend on no session: moments (rule T1), places; unprobed cubes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import duckdb
 import psycopg
 import pytest
 
-from semantic.compiler.dialect import dialect_of
+from semantic.compiler.dialect import coordinates, dialect_of
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.probe import probe_statements
 from semantic.compiler.publish import publish
@@ -102,3 +102,22 @@ def test_a_cube_whose_rows_cannot_be_had_is_not_probed_and_refused(model: Model)
     sql = ModelSql(model, {"default": "duckdb"})
     with pytest.raises(UnsupportedError, match="cube hooked cannot be used: FILTER_PARAMS"):
         sql.table(model.cubes_by_name["hooked"])
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "expected"),
+    [
+        ("60.0::double", "-0.5::double", "60,-0.5"),
+        ("10.25::float", "100.0::float", "10.25,100"),
+        ("60.0::decimal(9, 1)", "7", "60.0,7"),
+        ("'60.0'", "NULL::double", None),
+    ],
+)
+def test_places_on_duckdb(latitude: str, longitude: str, expected: str | None) -> None:
+    dialect = dialect_of("duckdb")
+    pair = [dialect.parse(text)[0] for text in (latitude, longitude)]
+    assert pair[0] is not None
+    assert pair[1] is not None
+    text = dialect.generate(coordinates(pair[0], pair[1], "duckdb"))
+    with duckdb.connect(":memory:") as database:
+        assert database.execute(f"SELECT {text}").fetchone() == (expected,)
