@@ -94,10 +94,10 @@ def test_it_stands_before_a_cube_of_its_name(shop: Shop) -> None:
 
 def test_a_key_says_that_no_row_is_repeated(shop: Shop) -> None:
     text = "SELECT MEASURE(o.count) AS count FROM orders o JOIN t ON t.id = o.id"
-    assert "marked" in str(compiled(shop, text).steps)
+    assert "o:once" in str(compiled(shop, text).steps)
     keyed = dataclasses.replace(TABLE, keys=(frozenset({0}),))
     settings = dataclasses.replace(SETTINGS, temporary_tables=(keyed,))
-    assert "marked" not in str(compiled(shop, text, settings=settings).steps)
+    assert "o:once" not in str(compiled(shop, text, settings=settings).steps)
 
 
 @pytest.mark.parametrize("kind", [TIMETZ, NUMERIC, PostgresType("_int4"), PostgresType("oid:869")])
