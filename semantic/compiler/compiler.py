@@ -117,7 +117,8 @@ class Compiler:
         """
         if bound.plan is None:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
-        return rewrite(lower(bound.plan), self._rules)
+        dialect = self._sql.dialect(bound.data_source)
+        return rewrite(lower(bound.plan, dialect), self._rules)
 
 
 def _too_deep() -> SemanticError:

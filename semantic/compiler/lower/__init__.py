@@ -7,16 +7,27 @@ from collections.abc import Callable
 from semantic.compiler.lower.deduplicate import deduplicate
 from semantic.compiler.lower.evaluate_stages import evaluate_stages
 from semantic.compiler.lower.outer_measures import outer_measures
+from semantic.compiler.lower.row_groups import row_groups
 from semantic.compiler.lower.separate_facts import separate_facts
 from semantic.compiler.plan import Query
 
 Lowering = Callable[[Query], Query]
 
-LOWERINGS: tuple[Lowering, ...] = (outer_measures, separate_facts, evaluate_stages, deduplicate)
+LOWERINGS: tuple[Lowering, ...] = (
+    outer_measures,
+    separate_facts,
+    evaluate_stages,
+    row_groups,
+    deduplicate,
+)
+
+# What is cheaper on some warehouses only: row_groups has the numbers.
+_ONLY_ON: dict[Lowering, frozenset[str]] = {row_groups: frozenset({"duckdb"})}
 
 
-def lower(plan: Query) -> Query:
-    """Write out what a plan says in short."""
+def lower(plan: Query, dialect: str) -> Query:
+    """Write out what a plan says in short, as is cheaper on the dialect."""
     for lowering in LOWERINGS:
-        plan = lowering(plan)
+        if dialect in _ONLY_ON.get(lowering, (dialect,)):
+            plan = lowering(plan)
     return plan

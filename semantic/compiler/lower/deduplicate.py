@@ -14,7 +14,6 @@ from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import counts_duplicates, filtered, is_aggregate
 from semantic.compiler.lower.grouping_sets import Keys, grouping_sets, single_keys
-from semantic.compiler.lower.row_groups import row_groups
 from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
@@ -56,8 +55,7 @@ def _deduplicate(node: PlanNode) -> PlanNode:
         return node
     if node.source is None or node.group is None:
         raise TypeError("measures are over the rows of a group")
-    grouped = row_groups(node, node.source, node.group)
-    return grouped or _Deduplication(node, node.source, node.group).select()
+    return _Deduplication(node, node.source, node.group).select()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,11 @@
 Where all measures whose rows joins repeat are of one cube, and whatever stands beside them can be
 made of partial results, each row of the cube is one group of its own below: its measures need no
 marks. The joined rows are read once, and nothing is sorted or joined.
+
+It is done on DuckDB. ``python -m tests.fan_out.cost`` times both ways: 1M joined rows by 10 keys
+take 0.17 s marked and 0.08 s grouped where a row is repeated 3 times, 0.24 and 0.05 s for 10 times;
+for rows that are not repeated after all, or groups of a row or two, grouping costs up to twice as
+much. PostgreSQL hashes more slowly: it is no faster there for few repetitions, and needs its 16.
 """
 
 from __future__ import annotations
@@ -24,12 +29,20 @@ from semantic.compiler.plan import (
     Derived,
     Join,
     MeasureUse,
+    PlanNode,
     Projection,
+    Query,
     Relation,
     RowKey,
     Select,
+    walk,
 )
-from semantic.compiler.rewrite.tools import is_volatile, join_conditions, with_expressions
+from semantic.compiler.rewrite.tools import (
+    bottom_up,
+    is_volatile,
+    join_conditions,
+    with_expressions,
+)
 from semantic.compiler.trees import all_of, column, enclose, is_column_of, rebuild, table_of
 from semantic.model.types import FLOAT4, INT2, INT4, INT8, PostgresType
 
@@ -42,17 +55,32 @@ class _NotPartialError(Exception):
     """Something in the SELECT needs the joined rows as they are."""
 
 
-def row_groups(select: Select, source: Relation, group: tuple[exp.Expr, ...]) -> Select | None:
-    """The SELECT over groups of rows; None where it has to see the joined rows themselves."""
-    row_key = _only_key(select)
-    if row_key is None or select.windows or any(isinstance(node, _SETS) for node in group):
-        return None
-    if any(is_volatile(node) or _has_subquery(node) for node in group):
-        return None
+def row_groups(plan: Query) -> Query:
+    """A plan whose SELECTs are over groups of rows where that is enough.
+
+    Those that have to see the joined rows themselves keep their ``MeasureUse.row_keys``.
+    """
+    if not any(_has_row_keys(node) for node in walk(plan)):
+        return plan
+    return bottom_up(plan, _grouped)
+
+
+def _has_row_keys(node: PlanNode) -> bool:
+    return isinstance(node, Select) and any(use.row_keys for use in node.measures)
+
+
+def _grouped(node: PlanNode) -> PlanNode:
+    if not isinstance(node, Select) or not _has_row_keys(node):
+        return node
+    source, group, row_key = node.source, node.group, _only_key(node)
+    if source is None or group is None or row_key is None or node.windows:
+        return node
+    if any(isinstance(key, _SETS) or is_volatile(key) or _has_subquery(key) for key in group):
+        return node
     try:
-        return _RowGroups(select, source, row_key).select()
+        return _RowGroups(node, source, row_key).select()
     except _NotPartialError:
-        return None
+        return node
 
 
 def _only_key(select: Select) -> RowKey | None:
