@@ -6,8 +6,9 @@ marks. The joined rows are read once, and nothing is sorted or joined.
 
 It is done on DuckDB. ``python -m tests.fan_out.cost`` times both ways: 1M joined rows by 10 keys
 take 0.17 s marked and 0.08 s grouped where a row is repeated 3 times, 0.24 and 0.05 s for 10 times;
-for rows that are not repeated after all, or groups of a row or two, grouping costs up to twice as
-much. PostgreSQL hashes more slowly: it is no faster there for few repetitions, and needs its 16.
+for rows that are not repeated after all, or groups of a few rows, grouping costs up to twice as
+much. PostgreSQL keeps marks: up to 3 repetitions they cost no more there, and ``any_value`` needs
+PostgreSQL 16.
 """
 
 from __future__ import annotations
