@@ -12,6 +12,7 @@ from semantic.compiler.plan import SUBQUERY_TABLE, Derived, Join, Relation, Scan
 from semantic.compiler.stages import Shift, Window
 from semantic.compiler.trees import column, rebuild, table_of
 from semantic.errors import UnsupportedError
+from semantic.model.types import UNKNOWN
 
 # Stands for a group's key, by place, in ``Context.mapping``.
 GROUP_KEY = "group:"
@@ -75,8 +76,12 @@ class RowColumns:
         self.alias = relation.alias
         self.trees = trees
         first: dict[exp.Expr, str] = {}
-        self._canonical = {name: first.setdefault(tree, name) for name, tree in trees.items()}
         self._bases = {name: frozenset(tree.find_all(exp.Column)) for name, tree in trees.items()}
+        # Constants of two cubes may be equal, but an outer join makes the one NULL and not the other.
+        self._canonical = {
+            name: first.setdefault(tree, name) if self._bases[name] else name
+            for name, tree in trees.items()
+        }
 
     def canonical(self, node: exp.Expr) -> exp.Expr:
         """An expression in which equal columns have one name."""
@@ -137,7 +142,8 @@ def row_columns(source: Relation | None) -> RowColumns:
         UnsupportedError: it is anything else.
     """
     if isinstance(source, Scan):
-        return RowColumns(source, {item.name: item.expression for item in source.columns})
+        known = sorted(source.columns, key=lambda item: item.type == UNKNOWN)
+        return RowColumns(source, {item.name: item.expression for item in known})
     if isinstance(source, Derived) and isinstance(source.query, Select):
         query = source.query
         if isinstance(query.source, Join) and query.group is None:

@@ -55,8 +55,10 @@ class _Moved:
         self._columns: dict[tuple[str, str], str] = {}
 
     def make(self) -> Select:
-        uses = tuple(self._use(use) for use in self._select.measures)
         outer = with_expressions(replace(self._select, source=None, measures=()), self._expression)
+        uses = tuple(self._use(use) for use in self._select.measures)
+        # Keys come last: of equal columns the first one counts, and only a key's type is not known.
+        uses = tuple(map(self._with_keys, uses))
         projections = tuple(
             Projection(name, column(*key)) for key, name in self._columns.items()
         ) or (Projection("one", exp.Literal.number(1)),)
@@ -79,14 +81,15 @@ class _Moved:
         return self._columns[key]
 
     def _use(self, use: MeasureUse) -> MeasureUse:
-        keys = tuple(self._row_key(key, use.alias) for key in use.row_keys)
         return replace(
             use,
-            alias=self._alias,
             formula=self._expression(use.formula),
             filter=None if use.filter is None else self._expression(use.filter),
-            row_keys=keys,
         )
+
+    def _with_keys(self, use: MeasureUse) -> MeasureUse:
+        keys = tuple(self._row_key(key, use.alias) for key in use.row_keys)
+        return replace(use, alias=self._alias, row_keys=keys)
 
     def _row_key(self, key: RowKey, alias: str) -> RowKey:
         inputs = key.inputs
