@@ -123,12 +123,13 @@ class FanOut:
 
     def _check_row_aggregate(self, node: exp.Expr) -> None:
         resolver = self._state.resolver
-        found = [
-            visible
-            for child in node.walk()
-            if (visible := resolver.columns.get(id(child))) is not None
-        ]
+        condition = _only_condition(node)
+        found = self._columns(node)
         used = [visible for visible in found if visible.is_measure]
+        if condition is not None:
+            # Rows are those of the measures that are counted, not of those that decide which are.
+            counted = self._columns(node.this.args["ifs"][0].args["true"])
+            used = [item for item in counted if item.is_measure] or used
         others = [name for visible in used if (name := self.repeated_by(visible)) is not None]
         if not others or _ignores_duplicates(node):
             return
@@ -142,7 +143,6 @@ class FanOut:
         for visible in used:
             self._check_keys(visible, node, values=True)
         loose = [visible for visible in found if not self._is_settled(visible, used)]
-        condition = _only_condition(node)
         if loose or node.find(exp.Query) is not None:
             inside = [] if condition is None else list(condition.walk())
             outside = [
@@ -158,6 +158,11 @@ class FanOut:
                 raise self._ambiguous(node, used[0], loose)
             self._apart[id(node)] = condition
         self._row_aggregates[id(node)] = used
+
+    def _columns(self, node: exp.Expr) -> list[VisibleColumn]:
+        columns = self._state.resolver.columns
+        found = (columns.get(id(child)) for child in node.walk())
+        return [visible for visible in found if visible is not None]
 
     def _is_settled(self, visible: VisibleColumn, used: list[VisibleColumn]) -> bool:
         """Whether a column has one value within a group for each row that is counted."""

@@ -77,7 +77,7 @@ class RowColumns:
         self.trees = trees
         first: dict[exp.Expr, str] = {}
         self._bases = {name: frozenset(tree.find_all(exp.Column)) for name, tree in trees.items()}
-        # Constants of two cubes may be equal, but an outer join makes the one NULL and not the other.
+        # Constants of two cubes are not one column: an outer join may make only one of them NULL.
         self._canonical = {
             name: first.setdefault(tree, name) if self._bases[name] else name
             for name, tree in trees.items()
