@@ -146,7 +146,7 @@ def _values(spine: Spine, main: MainPart, names: PlanNames) -> Query:
     conditions = []
     for node in conjuncts(main.select.where):
         used = _names(node)
-        if not used & spine.columns:
+        if used and not used & spine.columns:
             continue
         if used - spine.columns:
             raise UnsupportedError(
