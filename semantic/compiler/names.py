@@ -61,6 +61,7 @@ _TYPE_NAMES = {
     "FLOAT": "float4", "BOOLEAN": "bool", "VARCHAR": "varchar", "CHAR": "bpchar", "TEXT": "text",
     "TIMESTAMPTZ": "timestamptz", "TIMESTAMP": "timestamp", "DATE": "date", "TIME": "time",
     "TIMETZ": "timetz", "INTERVAL": "interval", "JSON": "json", "JSONB": "jsonb", "UUID": "uuid",
+    "VARBINARY": "bytea",
 }  # fmt: skip
 
 # Functions with a grammar of their own, whose first word is not what PostgreSQL calls the column.

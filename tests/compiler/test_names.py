@@ -23,6 +23,7 @@ a::text
 a::int8
 1::int
 'x'::text
+'x'::bytea
 '1'::numeric(3,1)
 date '2020-01-01'
 timestamp with time zone '2020-01-01'
