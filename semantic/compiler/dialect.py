@@ -40,20 +40,41 @@ def at_zone(node: exp.Expr, zone: str) -> exp.Expr:
     return exp.AtTimeZone(this=this, zone=exp.Literal.string(zone))
 
 
+# Exact to the microsecond in any year; infinity has none, and is the same in every zone.
+_MOMENTS = {
+    "duckdb": "make_timestamptz(epoch_us(x))",
+    "postgres": "to_timestamp(floor(extract(epoch FROM x))) + CAST(mod(extract(microseconds "
+    "FROM x + INTERVAL '0 seconds'), 1000000) AS double precision) * INTERVAL '1 microsecond'",
+}
+
+
 def moment(node: exp.Expr, dialect: str) -> exp.Expr:
     """A timestamp as a moment; one without a zone is UTC (rule T1).
 
     A cast would take the session's zone, and what type the tree has is not known here.
     """
-    if dialect == "duckdb":
-        return exp.Anonymous(
-            this="make_timestamptz",
-            expressions=[exp.Anonymous(this="epoch_us", expressions=[node])],
-        )
-    if dialect == "postgres":
-        epoch = exp.Extract(this=exp.var("epoch"), expression=node)
-        return exp.Anonymous(this="to_timestamp", expressions=[epoch])
-    return exp.Cast(this=node, to=exp.DataType(this=exp.DType.TIMESTAMPTZ, nested=False))
+    made = _MOMENTS.get(dialect)
+    if made is None:
+        return exp.Cast(this=node, to=exp.DataType(this=exp.DType.TIMESTAMPTZ, nested=False))
+    text = f"CASE WHEN isfinite(x) THEN {made} ELSE CAST(x AS timestamptz) END"
+    tree = dialect_of(dialect).parse(text)[0]
+    if tree is None:
+        raise TypeError(text)
+    inner = node if isinstance(node, exp.Column) else exp.Paren(this=node)
+    for place in list(tree.find_all(exp.Column)):
+        place.replace(inner.copy())
+    return tree
+
+
+def within_moment(node: exp.Expr) -> exp.Expr:
+    """What ``moment`` was made of; any other node as it is."""
+    if not isinstance(node, exp.Case) or len(node.args["ifs"]) != 1:
+        return node
+    condition, last = node.args["ifs"][0].this, node.args.get("default")
+    if condition.name.lower() == "isfinite" and isinstance(last, exp.Cast):
+        inner: exp.Expr = last.this
+        return inner.unnest()
+    return node
 
 
 def coordinates(latitude: exp.Expr, longitude: exp.Expr, dialect: str) -> exp.Expr:

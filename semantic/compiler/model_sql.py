@@ -15,8 +15,15 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from semantic.compiler.dialect import at_zone, cast_to, coordinates, dialect_of, moment
+from semantic.compiler.dialect import (
+    at_zone,
+    cast_to,
+    coordinates,
+    dialect_of,
+    moment,
+)
 from semantic.compiler.granularities import local_period, period_of
+from semantic.compiler.nulls import is_null_of_nulls
 from semantic.compiler.trees import enclose, identifier, rebuild, table_of
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Case, Dimension, Measure, Member, Segment
@@ -57,29 +64,6 @@ def below(tree: exp.Expr, path: tuple[str, ...]) -> exp.Expr:
         return None
 
     return rebuild(tree, move)
-
-
-def is_null_of_nulls(tree: exp.Expr) -> bool:
-    """Whether an expression over a row is surely NULL where all of the row's columns are."""
-    if isinstance(tree, exp.Column):
-        return True
-    if isinstance(tree, exp.And | exp.Or):
-        return is_null_of_nulls(tree.this) and is_null_of_nulls(tree.expression)
-    if isinstance(tree, _EITHER):
-        return is_null_of_nulls(tree.this) or is_null_of_nulls(tree.expression)
-    if isinstance(tree, exp.Concat):
-        return not tree.args.get("coalesce") and any(map(is_null_of_nulls, tree.expressions))
-    return isinstance(tree, _ALONE) and is_null_of_nulls(tree.this)
-
-
-_EITHER = (
-    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.DPipe, exp.Like, exp.ILike),
-    *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
-)
-_ALONE = (
-    *(exp.Paren, exp.Cast, exp.Not, exp.Neg, exp.Between, exp.Lower, exp.Upper, exp.Length),
-    *(exp.Substring, exp.Trim, exp.Round, exp.Abs, exp.Floor, exp.Ceil, exp.TimestampTrunc),
-)
 
 
 RowMeasureKind = Literal["dimension", "measure"]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from sqlglot import exp
 
 from semantic.compiler.conformed import conformed_targets
+from semantic.compiler.dialect import within_moment
 from semantic.compiler.granularities import column_name, period_column_type
 from semantic.compiler.model_sql import ModelSql, path_of
 from semantic.compiler.names import truncate
@@ -295,7 +296,7 @@ def _is_averaged(measure: Measure) -> bool:
 def _bare(node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Paren | exp.Cast):
         node = node.this
-    return node
+    return within_moment(node)
 
 
 def _comment(member: Member, title: str | None, description: str | None) -> str:
