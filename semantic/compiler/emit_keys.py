@@ -7,11 +7,10 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.aggregates import is_aggregate
-from semantic.compiler.emit_parts import grouping_keys
 from semantic.compiler.expressions import is_text_form
 from semantic.compiler.plan import Select
 from semantic.compiler.plan_types import PlanTypes
-from semantic.compiler.trees import column, rebuild
+from semantic.compiler.trees import column, grouping_keys, rebuild
 from semantic.model.types import NUMERIC
 
 KEY_TABLE = "key:"

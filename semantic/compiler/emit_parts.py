@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from sqlglot import exp
@@ -20,6 +20,7 @@ from semantic.compiler.trees import (
     conjuncts,
     copied,
     enclose,
+    grouping_keys,
     identifier,
     table_of,
 )
@@ -63,17 +64,6 @@ def aliased_table(table: exp.Expr, alias: str) -> exp.Expr:
 def aliased(node: exp.Expr, name: str) -> exp.Expr:
     """``node AS name``."""
     return exp.Alias(this=node, alias=identifier(name))
-
-
-def grouping_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
-    """The single keys in the elements of GROUP BY."""
-    for node in elements:
-        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
-            yield from grouping_keys(node.expressions)
-        elif isinstance(node, exp.Paren):
-            yield from grouping_keys((node.this,))
-        else:
-            yield node
 
 
 def group_key(node: exp.Expr, expression: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from sqlglot import exp
 
@@ -99,3 +99,14 @@ _ATOMS = (
     exp.Filter,
     exp.WithinGroup,
 )
+
+
+def grouping_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
+    """The single keys in the elements of GROUP BY."""
+    for node in elements:
+        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
+            yield from grouping_keys(node.expressions)
+        elif isinstance(node, exp.Paren):
+            yield from grouping_keys((node.this,))
+        else:
+            yield node

@@ -23,7 +23,7 @@ from semantic.compiler.plan import (
     TemporaryRows,
     walk,
 )
-from semantic.compiler.rewrite.tools import Node, bottom_up, everywhere
+from semantic.compiler.rewrite.tools import Node, bottom_up, everywhere, subquery_keys
 from semantic.compiler.trees import column, rebuild, table_of
 
 
@@ -136,11 +136,5 @@ class Copy:
 
 def subqueries_of(nodes: Iterable[exp.Expr | None], select: Select) -> tuple[Subquery, ...]:
     """The subqueries of a SELECT that some of its expressions hold."""
-    keys = {
-        item.name
-        for node in nodes
-        if node is not None
-        for item in node.find_all(exp.Column)
-        if table_of(item) == SUBQUERY_TABLE
-    }
+    keys = {key for node in nodes if node is not None for key in subquery_keys(node)}
     return tuple(item for item in select.subqueries if item.key in keys)

@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import counts_duplicates, filtered, is_aggregate
-from semantic.compiler.lower.grouping_sets import Keys, grouping_sets, single_keys
+from semantic.compiler.lower.grouping_sets import Keys, grouping_sets
 from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
-    SUBQUERY_TABLE,
-    AliasedRelation,
     Derived,
-    Join,
     MeasureUse,
     PlanNode,
     Projection,
@@ -29,12 +26,20 @@ from semantic.compiler.plan import (
     RowKey,
     Select,
 )
-from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile, join_conditions
+from semantic.compiler.rewrite.tools import (
+    bottom_up,
+    everywhere,
+    is_volatile,
+    join_conditions,
+    relation_aliases,
+    subquery_keys,
+)
 from semantic.compiler.trees import (
     all_of,
     column,
     conjuncts,
     enclose,
+    grouping_keys,
     is_column_of,
     rebuild,
     table_of,
@@ -76,14 +81,14 @@ class _Deduplication:
     def __init__(self, select: Select, source: Relation, group: tuple[exp.Expr, ...]) -> None:
         self._select = select
         self._source = source
-        aliases = list(_aliases(source))
+        aliases = list(relation_aliases(source))
         self._aliases = frozenset(aliases)
         self._alias = f"{aliases[0]}:marked"
         self._names = Names()
         self._columns: dict[exp.Expr, exp.Column] = {}
         self._marks: dict[_Mark, exp.Column] = {}
         self._sets = grouping_sets(group)
-        self._keys = [key for key in dict.fromkeys(single_keys(group)) if _varies(key)]
+        self._keys = [key for key in dict.fromkeys(grouping_keys(group)) if _varies(key)]
         for number, key in enumerate(self._keys):
             self._columns[key] = self._new(
                 key.name if isinstance(key, exp.Column) else f"key:{number + 1}"
@@ -226,7 +231,7 @@ class _Deduplication:
                 *conjuncts(self._select.where),
                 *join_conditions(self._source),
             )
-            for key in _subqueries(node)
+            for key in subquery_keys(node)
         }
         subqueries = tuple(item for item in self._select.subqueries if item.key in below)
         rows = Select((), self._source, self._select.where, subqueries=subqueries)
@@ -286,18 +291,3 @@ def _mask(told: list[exp.Expr], keys: Keys) -> int:
 
 def _varies(key: exp.Expr) -> bool:
     return key.find(exp.Column) is not None or is_volatile(key)
-
-
-def _aliases(relation: Relation) -> Iterator[str]:
-    if isinstance(relation, Join):
-        yield from _aliases(relation.left)
-        yield from _aliases(relation.right)
-    elif isinstance(relation, AliasedRelation):
-        yield relation.alias
-
-
-def _subqueries(node: exp.Expr) -> Iterator[str]:
-    """The keys of the subqueries in an expression."""
-    for item in node.find_all(exp.Column):
-        if table_of(item) == SUBQUERY_TABLE:
-            yield item.name

@@ -13,7 +13,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.aggregates import is_aggregate
-from semantic.compiler.emit_parts import grouping_keys, is_constant
+from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.lower.copies import subqueries_of
 from semantic.compiler.lower.grouping_sets import grouping_sets
 from semantic.compiler.names import Names
@@ -30,8 +30,8 @@ from semantic.compiler.plan import (
     Select,
     walk,
 )
-from semantic.compiler.rewrite.tools import join_conditions
-from semantic.compiler.trees import column, rebuild, table_of
+from semantic.compiler.rewrite.tools import join_conditions, relation_aliases
+from semantic.compiler.trees import column, grouping_keys, rebuild, table_of
 from semantic.errors import UnsupportedError
 
 _SETS = (exp.GroupingSets, exp.Rollup, exp.Cube)
@@ -240,13 +240,7 @@ class MainPart:
 
 def aliases_of(source: PlanNode | None) -> set[str]:
     """The aliases of the relations that a FROM clause makes visible."""
-    found: set[str] = set()
-    if isinstance(source, AliasedRelation):
-        found.add(source.alias)
-    elif source is not None:
-        for child in source.children():
-            found |= aliases_of(child)
-    return found
+    return set(relation_aliases(source))
 
 
 def refuse_correlated(select: Select) -> None:

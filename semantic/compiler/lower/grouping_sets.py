@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import product
 
 from sqlglot import exp
 
+from semantic.compiler.trees import grouping_keys
 from semantic.errors import UnsupportedError
 
 Keys = tuple[exp.Expr, ...]
 
 MOST = 64
-
-
-def single_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
-    """The keys in the elements of GROUP BY, as often as they are written."""
-    for node in elements:
-        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
-            yield from single_keys(node.expressions)
-        elif isinstance(node, exp.Paren):
-            yield from single_keys([node.this])
-        else:
-            yield node
 
 
 def grouping_sets(elements: Iterable[exp.Expr]) -> list[Keys]:
@@ -49,10 +39,10 @@ def grouping_sets(elements: Iterable[exp.Expr]) -> list[Keys]:
 
 def _sets_of(node: exp.Expr) -> list[Keys]:
     if isinstance(node, exp.Rollup):
-        parts = [tuple(single_keys([item])) for item in node.expressions]
+        parts = [tuple(grouping_keys([item])) for item in node.expressions]
         return [_joined(parts[:length]) for length in range(len(parts), -1, -1)]
     if isinstance(node, exp.Cube):
-        parts = [tuple(single_keys([item])) for item in node.expressions]
+        parts = [tuple(grouping_keys([item])) for item in node.expressions]
         if 2 ** len(parts) > MOST:
             return [(part,) for number in range(MOST + 1) for part in [exp.Literal.number(number)]]
         chosen = product((True, False), repeat=len(parts))
@@ -62,7 +52,7 @@ def _sets_of(node: exp.Expr) -> list[Keys]:
         ]
     if isinstance(node, exp.GroupingSets):
         return [keys for item in node.expressions for keys in _sets_of(item)]
-    return [tuple(single_keys([node]))]
+    return [tuple(grouping_keys([node]))]
 
 
 def _joined(parts: list[Keys]) -> Keys:

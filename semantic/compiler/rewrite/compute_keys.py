@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from sqlglot import exp
@@ -11,9 +10,7 @@ from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     SUBQUERY_TABLE,
-    AliasedRelation,
     Derived,
-    Join,
     MeasureUse,
     PlanNode,
     Projection,
@@ -21,8 +18,22 @@ from semantic.compiler.plan import (
     Relation,
     Select,
 )
-from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile, join_conditions
-from semantic.compiler.trees import column, conjuncts, is_column_of, rebuild, table_of
+from semantic.compiler.rewrite.tools import (
+    bottom_up,
+    everywhere,
+    is_volatile,
+    join_conditions,
+    relation_aliases,
+    subquery_keys,
+)
+from semantic.compiler.trees import (
+    column,
+    conjuncts,
+    grouping_keys,
+    is_column_of,
+    rebuild,
+    table_of,
+)
 
 
 def compute_keys(plan: Query) -> Query:
@@ -37,8 +48,8 @@ def compute_keys(plan: Query) -> Query:
 def _compute(node: PlanNode) -> PlanNode:
     if not isinstance(node, Select) or node.source is None:
         return node
-    keys = [key for key in _single_keys(node.group or ()) if _is_heavy(key)]
-    aliases = list(_aliases(node.source))
+    keys = [key for key in grouping_keys(node.group or ()) if _is_heavy(key)]
+    aliases = list(relation_aliases(node.source))
     if not keys or len({use.alias for use in node.measures} - set(aliases)):
         return node
     return _Split(node, node.source, aliases, keys).select()
@@ -63,7 +74,7 @@ class _Split:
     def select(self) -> Select:
         select = self._select
         conditions = [*join_conditions(self._source), *conjuncts(select.where)]
-        below = {key for item in conditions for key in _subqueries(item)}
+        below = {key for item in conditions for key in subquery_keys(item)}
         outer = replace(
             select,
             source=None,
@@ -99,16 +110,6 @@ class _Split:
         return replace(use, alias=self._alias, formula=rebuild(use.formula, moved))
 
 
-def _single_keys(elements: tuple[exp.Expr, ...] | list[exp.Expr]) -> Iterator[exp.Expr]:
-    for node in elements:
-        if isinstance(node, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
-            yield from _single_keys(node.expressions)
-        elif isinstance(node, exp.Paren):
-            yield from _single_keys([node.this])
-        else:
-            yield node
-
-
 def _is_heavy(key: exp.Expr) -> bool:
     if key.find(exp.Div) is None or key.find(exp.Column) is None:
         return False
@@ -117,18 +118,3 @@ def _is_heavy(key: exp.Expr) -> bool:
 
 
 _PLACEHOLDERS = frozenset({MEASURE_TABLE, SUBQUERY_TABLE})
-
-
-def _aliases(relation: Relation) -> Iterator[str]:
-    if isinstance(relation, Join):
-        yield from _aliases(relation.left)
-        yield from _aliases(relation.right)
-    elif isinstance(relation, AliasedRelation):
-        yield relation.alias
-
-
-def _subqueries(node: exp.Expr) -> Iterator[str]:
-    """The keys of the subqueries in an expression."""
-    for item in node.find_all(exp.Column):
-        if table_of(item) == SUBQUERY_TABLE:
-            yield item.name

@@ -9,6 +9,8 @@ from typing import TypeVar, cast
 from sqlglot import exp
 
 from semantic.compiler.plan import (
+    SUBQUERY_TABLE,
+    AliasedRelation,
     FunctionTable,
     Join,
     MeasureUse,
@@ -20,6 +22,7 @@ from semantic.compiler.plan import (
     SetOperation,
     Values,
 )
+from semantic.compiler.trees import table_of
 
 Node = TypeVar("Node", bound=PlanNode)
 Change = Callable[[exp.Expr], exp.Expr]
@@ -137,3 +140,19 @@ def is_volatile(node: exp.Expr) -> bool:
         or (isinstance(item, exp.Anonymous) and item.name.lower() in _VOLATILE)
         for item in node.walk()
     )
+
+
+def relation_aliases(source: PlanNode | None) -> Iterator[str]:
+    """The aliases of the relations that a FROM clause makes visible, left to right."""
+    if isinstance(source, AliasedRelation):
+        yield source.alias
+    elif source is not None:
+        for child in source.children():
+            yield from relation_aliases(child)
+
+
+def subquery_keys(node: exp.Expr) -> Iterator[str]:
+    """The keys of the subqueries that an expression holds."""
+    for item in node.find_all(exp.Column):
+        if table_of(item) == SUBQUERY_TABLE:
+            yield item.name
