@@ -16,12 +16,14 @@ help:  ## show the targets
 
 setup: $(STAMP)  ## install everything into .venv, pinned by hash
 
+# The lock is complete, so nothing is left for pip to resolve (--no-deps): older versions of pip, as Python
+# 3.11 brings along, take `coverage[toml]>=7` for a requirement of its own beside the pinned `coverage`.
 # The interpreter is looked up inside the recipe, so that a machine whose .venv is ready needs none.
 $(STAMP): requirements.lock pyproject.toml
 	@set -e; \
 	if command -v uv >/dev/null 2>&1; then \
 	  test -x $(BIN)/python || uv venv --quiet --python '>=3.11' $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock; \
 	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
 	  if ! test -x $(BIN)/python; then \
@@ -33,7 +35,7 @@ $(STAMP): requirements.lock pyproject.toml
 	    test -n "$$found" || { echo 'setup: Python 3.11 or newer with venv is needed' >&2; exit 1; }; \
 	    "$$found" -m venv $(VENV); \
 	  fi; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --require-hashes -r requirements.lock; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --no-deps --no-build-isolation -e .; \
