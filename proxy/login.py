@@ -26,6 +26,7 @@ from proxy.wire.frontend import (
     SSLRequest,
     StartupMessage,
 )
+from semantic.security.context import SecurityContext
 
 logger = logging.getLogger("cubewire.login")
 
@@ -234,7 +235,14 @@ class Login:
             for name, value in startup.parameters.items()
             if name not in ("user", "database", "replication") and not name.startswith("_pq_.")
         }
-        identity = Identity(user, database, parameters, process_id, secret)
+        security = SecurityContext(
+            user,
+            user,
+            address=self._connection.peer,
+            application=parameters.get("application_name", ""),
+            method=self._host.authenticator.method,
+        )
+        identity = Identity(security, database, parameters, process_id, secret)
         session, reported = await self._host.open_session(self._connection, identity)
         self._wire.authenticated()
         connection = self._connection

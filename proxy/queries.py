@@ -22,6 +22,7 @@ from semantic.compiler.api import (
 from semantic.compiler.positions import EditedText
 from semantic.errors import UnsupportedError
 from semantic.model.types import TEXT, PostgresType
+from semantic.security.context import SecurityContext
 
 
 class OwnBackend(Protocol):
@@ -68,6 +69,7 @@ class Caller:
         backend_pid: the process id this connection was announced.
         overlay: settings that differ from a fresh catalog backend's.
         semantic: the settings that the compiler reads.
+        security: who asks, for access policies.
         statement_timeout: seconds, None for no limit.
         own: the backend that holds the session's temporary tables, where it has any.
     """
@@ -76,6 +78,7 @@ class Caller:
     backend_pid: int
     overlay: Mapping[str, str]
     semantic: SessionSettings
+    security: SecurityContext
     statement_timeout: float | None = None
     own: OwnBackend | None = field(default=None, compare=False)
 

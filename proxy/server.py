@@ -246,7 +246,7 @@ class Server:
         recorder = StatementRecorder(identity.process_id, self._record)
         state = SessionState(
             process_id=identity.process_id,
-            user=identity.user,
+            security=identity.security,
             database=identity.database,
             settings=settings,
             limits=self._session_limits,

@@ -19,6 +19,7 @@ from proxy.queries import Caller, CatalogQuery
 from proxy.startup import StartupError, open_engine
 from semantic.compiler.api import CompiledStatement, SessionSettings
 from semantic.errors import SemanticError
+from semantic.security.context import SecurityContext
 
 Render = Callable[[CompiledStatement], str]
 AsJson = Callable[[CompiledStatement], dict[str, Any]]
@@ -49,7 +50,7 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
 async def _compile(config: Config, sql: str, user: str) -> CompiledStatement:
     async with open_engine(config) as engine:
         settings = SessionSettings(user, config.database, version=engine.catalog.version)
-        caller = Caller(user, 0, {}, settings)
+        caller = Caller(user, 0, {}, settings, SecurityContext.of(user))
         query = await engine.prepare(sql, (), caller)
     if isinstance(query, CatalogQuery):
         raise NoCubeError("the statement reads no cube: the catalog PostgreSQL answers it")

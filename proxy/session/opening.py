@@ -14,6 +14,7 @@ from proxy.queries import Caller
 from proxy.session.settings import Settings, canonical
 from proxy.session.settings_rules import check_settings
 from semantic.compiler.api import SessionSettings
+from semantic.security.context import SecurityContext
 
 _WORD = re.compile(r"(?:\\.|[^\s\\])+", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -24,15 +25,21 @@ class Identity:
     """What the startup packet and the login say of a client.
 
     Attributes:
+        security: who the login has proved to be.
         parameters: the settings that the startup packet asks for.
         process_id: what BackendKeyData announces, with ``secret_key``.
     """
 
-    user: str
+    security: SecurityContext
     database: str
     parameters: dict[str, str]
     process_id: int
     secret_key: bytes
+
+    @property
+    def user(self) -> str:
+        """The login."""
+        return self.security.login
 
 
 async def starting_settings(engine: Engine, config: Config, newcomer: Identity) -> Settings:
@@ -72,6 +79,7 @@ async def _validated(
         newcomer.process_id,
         wishes,
         SessionSettings(newcomer.user, newcomer.database),
+        newcomer.security,
     )
     try:
         return await engine.effective_settings(caller)

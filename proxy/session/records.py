@@ -15,8 +15,11 @@ class Speaker(Protocol):
     """Who runs the statement."""
 
     process_id: int
-    user: str
     database: str
+
+    @property
+    def user(self) -> str:
+        """The login."""
 
     @property
     def application(self) -> str:

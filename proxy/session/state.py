@@ -18,6 +18,7 @@ from proxy.session.settings_rules import MEASURE_AGGREGATES
 from proxy.session.temporary import PrivateCatalog, TemporaryLimits, TemporaryTables
 from proxy.session.transaction import Transaction
 from semantic.compiler.api import SessionSettings
+from semantic.security.context import SecurityContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class SessionState:
 
     Attributes:
         process_id: what BackendKeyData announced.
+        security: on whose behalf it acts.
         database: the database of the startup packet.
         version: what ``version()`` says.
         offset: characters before the statement at hand in the client's text, for error positions.
@@ -43,7 +45,7 @@ class SessionState:
     """
 
     process_id: int
-    user: str
+    security: SecurityContext
     database: str
     settings: Settings
     limits: SessionLimits
@@ -81,6 +83,11 @@ class SessionState:
     # ------------------------------------------------------------------------- settings
 
     @property
+    def user(self) -> str:
+        """The login."""
+        return self.security.login
+
+    @property
     def application(self) -> str:
         """The application's name as the client gave it."""
         return self.settings.get("application_name") or ""
@@ -109,6 +116,7 @@ class SessionState:
                 search_path=tuple(name.strip().strip('"') for name in path.split(",")),
                 version=self.version,
             ),
+            security=self.security,
             statement_timeout=self.seconds("statement_timeout") or None,
             own=self.temporary if self.temporary.exist else None,
         )

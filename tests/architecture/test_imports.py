@@ -34,8 +34,13 @@ LAYERS = {
         frozenset({"pydantic", "yaml", "jinja2"}),
         NETWORK | CLOCK,
     ),
+    "semantic.security": Layer(
+        ("semantic.security", "semantic.model", "semantic.errors"),
+        frozenset(),
+        NETWORK | CLOCK | FILES,
+    ),
     "semantic.compiler": Layer(
-        ("semantic.compiler", "semantic.model", "semantic.errors"),
+        ("semantic.compiler", "semantic.model", "semantic.security", "semantic.errors"),
         frozenset({"sqlglot"}),
         NETWORK | CLOCK | FILES,
     ),

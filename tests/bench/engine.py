@@ -13,6 +13,7 @@ from proxy.queries import Caller
 from proxy.server import spare_what_stays
 from proxy.startup import open_engine
 from semantic.compiler.api import SessionSettings
+from semantic.security.context import SecurityContext
 from tests.bench.targets import DATABASE, USER, Field
 
 
@@ -38,4 +39,4 @@ async def open_engine_of(config: Path) -> AsyncIterator[Engine]:
 
 def caller() -> Caller:
     """A session that has set nothing."""
-    return Caller(USER, 0, {}, SessionSettings(USER, DATABASE))
+    return Caller(USER, 0, {}, SessionSettings(USER, DATABASE), SecurityContext.of(USER))
