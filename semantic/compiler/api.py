@@ -146,6 +146,8 @@ class CompiledStatement:
         steps: the plan, for people.
         relations: names of the cubes and views read.
         temporary: the columns of temporary tables that it reads: parameters behind the client's.
+        rollups: names of the pre-aggregations it reads.
+        rollups_built_at: Unix seconds at which the oldest data of those was read.
     """
 
     sql: str
@@ -156,3 +158,5 @@ class CompiledStatement:
     relations: tuple[str, ...]
     temporary: tuple[TemporaryColumn, ...] = ()
     rows: tuple[WholeRow, ...] = ()
+    rollups: tuple[str, ...] = ()
+    rollups_built_at: float | None = None
