@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from semantic.model.types import PostgresType
+from semantic.security.access import OPEN, Access
 
 MIXED_DECIMALS = PostgresType("numeric", -24)
 """The type of a numeric whose number of decimals differs from row to row."""
@@ -35,6 +36,7 @@ class SessionSettings:
     Attributes:
         temporary_tables: those that the statement may name.
         temporary_schema: the schema's own name, besides ``pg_temp``.
+        access: what the caller may see of the model.
     """
 
     user: str
@@ -45,6 +47,7 @@ class SessionSettings:
     version: str = "PostgreSQL 16"
     temporary_tables: tuple[TemporaryTable, ...] = ()
     temporary_schema: str = ""
+    access: Access = OPEN
 
 
 @dataclass(frozen=True, slots=True)
