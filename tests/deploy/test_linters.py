@@ -77,6 +77,6 @@ VALUES = {
 def test_chart(name: str) -> None:
     settings = [part for value in VALUES[name] for part in ("--set", value)]
     run("helm", "lint", "--strict", CHART, *settings)
-    text = run("helm", "template", "release", CHART, *settings)
+    text = run("helm", "template", "release", CHART, "--kube-version", "1.30.0", *settings)
     assert "kind: Deployment" in text
     assert ("kind: HorizontalPodAutoscaler" in text) == (name == "everything")
