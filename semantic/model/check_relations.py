@@ -97,7 +97,8 @@ def _policy(
             if name not in known:
                 message = f'{key} names unknown member "{name}"'
                 checker.problem(policy.location, "unknown-member", message, nearest(name, known))
-    for template in policy.conditions:
+    for condition in policy.conditions:
+        template = condition.template
         for reference in template.references:
             message = (
                 f'"{reference}" is no attribute of the caller; a condition is over '

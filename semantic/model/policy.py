@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from semantic.model.template import Reference, SecurityContextReference, SqlTemplate
+from semantic.model.condition import Condition
+from semantic.model.template import Reference, SecurityContextReference
 from semantic.model.values import NOWHERE, Location, Scalar
 
 FilterOperator = Literal[
@@ -96,7 +97,7 @@ class AccessPolicy:
 
     groups: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
-    conditions: tuple[SqlTemplate, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     member_level: MemberRule | None = None
     member_masking: MemberRule | None = None
     row_level: RowRule | None = None

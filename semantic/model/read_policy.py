@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from semantic.model.condition import Condition
 from semantic.model.policy import (
     AccessPolicy,
     FilterCombination,
@@ -14,6 +15,7 @@ from semantic.model.policy import (
     MemberRule,
     RowRule,
 )
+from semantic.model.read_condition import ConditionError, parse_condition
 from semantic.model.reading import (
     Reader,
     Reading,
@@ -26,7 +28,7 @@ from semantic.model.reading import (
     reference,
     text,
 )
-from semantic.model.template import SecurityContextReference, SqlTemplate
+from semantic.model.template import SecurityContextReference
 from semantic.model.tree import ListNode, MapNode, Node, ScalarNode, scalar_value
 
 OPERATORS: tuple[str, ...] = get_args(FilterOperator)
@@ -92,8 +94,20 @@ def _member_filter(reading: Reading, node: Node, values: dict[str, Any]) -> Memb
     return MemberFilter(values["member"], operator, found, values.get("unless", ()))
 
 
-def _condition(reading: Reading, node: Node) -> SqlTemplate | None:
-    values = reading.mapping(node, "condition", {"if": caller_template}, ("if",))
+def _test(reading: Reading, node: Node) -> Condition | None:
+    template = caller_template(reading, node)
+    if template is None:
+        return None
+    assert isinstance(node, ScalarNode)
+    try:
+        return Condition(template, parse_condition(template))
+    except ConditionError as error:
+        reading.problem(node.place(error.position), "condition", error.message)
+        return None
+
+
+def _condition(reading: Reading, node: Node) -> Condition | None:
+    values = reading.mapping(node, "condition", {"if": _test}, ("if",))
     return values.get("if") if values else None
 
 

@@ -67,19 +67,21 @@ class ScalarNode(Node):
         return self.plain and self.text in {"", "~", "null", "Null", "NULL"}
 
     def place(self, position: int) -> Location:
-        """Where a brace at an offset of ``text`` stands in the file, whatever the quoting."""
+        """Where the character at an offset of ``text`` stands in the file, whatever the quoting."""
         if self.plain and self.single:
             return self.source.location(self.line, self.column + position)
         found = self.text[position : position + 1]
         if found in {"$", "\\"}:
             position += 1
             found = self.text[position : position + 1]
-        if found not in {"{", "}"}:
-            return self.location
         written = self.source.text[self.start : self.end]
+        # Quoting adds characters and folds white space; braces it never touches.
+        before = found * self.text.count(found, 0, position)
+        if found not in {"{", "}"}:
+            before = "".join(self.text[:position].split())
         offset = -1
-        for _ in range(self.text.count(found, 0, position) + 1):
-            offset = written.find(found, offset + 1)
+        for character in before + found:
+            offset = written.find(character, offset + 1)
             if offset < 0:
                 return self.location
         line = written.count("\n", 0, offset)

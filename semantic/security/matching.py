@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from semantic.model.policy import AccessPolicy
+from semantic.security.caller_conditions import holds
 from semantic.security.context import SecurityContext
 
 EVERYBODY = "*"
@@ -20,7 +21,8 @@ def matching_policies(
     return tuple(
         (number, policy)
         for number, policy in enumerate(policies)
-        if _is_for(policy, context) and not policy.conditions
+        if _is_for(policy, context)
+        and all(holds(condition, context) for condition in policy.conditions)
     )
 
 
