@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Mapping
 from typing import Protocol, cast
 
 from proxy.auth.tls import TlsError, TlsSession
@@ -50,6 +51,14 @@ class ConnectionHost(Protocol):
 
     def closed(self, connection: ClientConnection) -> None:
         """Forget a connection."""
+
+    def login_ended(
+        self,
+        connection: ClientConnection,
+        claimed: Mapping[str, str],
+        outcome: Session | SessionError,
+    ) -> None:
+        """A login succeeded or failed; ``claimed`` is what the startup packet says."""
 
     def configure_socket(self, sock: socket.socket) -> None:
         """Set keepalive and no-delay."""
@@ -313,11 +322,17 @@ class ClientConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def _log_in(self, message: FrontendMessage) -> None:
-        assert self._login is not None
-        done = await self._login.receive(message)
+        login = self._login
+        assert login is not None
+        try:
+            done = await login.receive(message)
+        except SessionError as error:
+            self._host.login_ended(self, login.claimed, error)
+            raise
         if isinstance(done, LoginDone):
             self.session = done.session
             self._login = None
+            self._host.login_ended(self, login.claimed, done.session)
 
     # ------------------------------------------------------------------------- ends
 

@@ -106,6 +106,11 @@ class Login:
         """The server's certificate, None where TLS is off."""
         return self._host.tls_context
 
+    @property
+    def claimed(self) -> dict[str, str]:
+        """The parameters of the startup packet: what a client says of itself."""
+        return {} if self._startup is None else dict(self._startup.parameters)
+
     def expects_tls(self, data: bytes) -> bool:
         """Whether these, the connection's first bytes, begin a direct TLS connection."""
         first, self._first_bytes = self._first_bytes, False

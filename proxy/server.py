@@ -8,19 +8,22 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from proxy.admin import AdminServer, Readiness
+from proxy.audit.trail import AuditedStatement, AuditTrail, LoginAttempt
 from proxy.auth.authenticator import Authenticator
+from proxy.auth.errors import AuthenticationFailed
 from proxy.auth.tls import TlsContext
 from proxy.cancellation import CancelRegistry
 from proxy.config import Config
 from proxy.connection import ClientConnection, shutdown_fields
 from proxy.engine import Engine
-from proxy.errors import error_fields
+from proxy.errors import SessionError, error_fields
 from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
@@ -57,6 +60,7 @@ class Parts:
     tls_context: TlsContext | None
     log: ServerLog
     metrics: Metrics
+    trail: AuditTrail
     run_directory: Path | None = None
     worker: int = 0
 
@@ -113,7 +117,9 @@ class Server:
 
     def readiness(self) -> Readiness:
         """Whether new sessions are taken."""
-        return Readiness(("stopping",) if self.stopping else ())
+        problems = ("stopping",) if self.stopping else ()
+        unaudited = self._parts.trail.stops_service
+        return Readiness(problems if unaudited is None else (*problems, unaudited))
 
     async def stop(self, grace: float) -> None:
         """Take no more clients, end idle ones, let running statements finish, then end all.
@@ -216,6 +222,30 @@ class Server:
         if not connection.over_limit:
             self._parts.metrics.connection_closed()
 
+    def login_ended(
+        self,
+        connection: ClientConnection,
+        claimed: Mapping[str, str],
+        outcome: Session | SessionError,
+    ) -> None:
+        """See ConnectionHost."""
+        attempt = LoginAttempt(
+            user=claimed.get("user", ""),
+            database=claimed.get("database", ""),
+            application=claimed.get("application_name", ""),
+            address=connection.peer,
+            encrypted=connection.tls is not None,
+        )
+        if isinstance(outcome, SessionError):
+            reason = (
+                outcome.reason if isinstance(outcome, AuthenticationFailed) else outcome.message
+            )
+            attempt = replace(attempt, sqlstate=outcome.sqlstate, reason=reason)
+        else:
+            state = outcome.state
+            attempt = replace(attempt, security=state.security, session=state.process_id)
+        self._parts.trail.login(attempt)
+
     def configure_socket(self, sock: socket.socket) -> None:
         """See ConnectionHost."""
         self._keepalive.configure(sock)
@@ -242,8 +272,9 @@ class Server:
     ) -> tuple[Session, dict[str, str]]:
         """See LoginHost."""
         assert isinstance(connection, ClientConnection)
+        self._parts.trail.check("FATAL")
         settings = await starting_settings(self._engine, self._config, identity)
-        recorder = StatementRecorder(identity.process_id, self._record)
+        recorder = StatementRecorder(identity.process_id, self._record, self._parts.trail.check)
         state = SessionState(
             process_id=identity.process_id,
             security=identity.security,
@@ -270,18 +301,24 @@ class Server:
     def cancel_backend(self, process_id: int, user: str) -> bool:
         """See Neighbours."""
         connection = self._of_user(process_id, user)
-        if connection is None:
-            return False
-        connection.cancel_statement()
-        return True
+        if connection is not None:
+            connection.cancel_statement()
+        self._acted("pg_cancel_backend", process_id, user, done=connection is not None)
+        return connection is not None
 
     def terminate_backend(self, process_id: int, user: str) -> bool:
         """See Neighbours."""
         connection = self._of_user(process_id, user)
-        if connection is None:
-            return False
-        connection.fail(shutdown_fields())
-        return True
+        if connection is not None:
+            connection.fail(shutdown_fields())
+        self._acted("pg_terminate_backend", process_id, user, done=connection is not None)
+        return connection is not None
+
+    def _acted(self, action: str, process_id: int, user: str, *, done: bool) -> None:
+        outcome: Literal["done", "failed"] = "done" if done else "failed"
+        self._parts.trail.administration(
+            action, login=user, target=str(process_id), outcome=outcome
+        )
 
     def _of_user(self, process_id: int, user: str) -> ClientConnection | None:
         connection = self._cancels.find(process_id)
@@ -308,7 +345,28 @@ class Server:
         )
         self._parts.metrics.statement(record)
         self._parts.metrics.dropped_lines = self._parts.log.writer.dropped
+        self._parts.metrics.audit_lines = self._parts.trail.written
+        self._parts.metrics.audit_missed = self._parts.trail.missed
         self._parts.log.statement(record)
+        self._audit(timer)
+
+    def _audit(self, timer: StatementTimer) -> None:
+        speaker = timer.speaker
+        self._parts.trail.statement(
+            AuditedStatement(
+                statement=timer.statement_id,
+                session=speaker.process_id,
+                security=speaker.security,
+                application=speaker.application,
+                kind=timer.kind,
+                sqlstate=timer.sqlstate,
+                rows=timer.rows,
+                milliseconds=timer.milliseconds,
+                relations=timer.relations,
+                sql=timer.text,
+                decision=timer.decision,
+            )
+        )
 
 
 def spare_what_stays() -> None:

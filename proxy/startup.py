@@ -14,6 +14,7 @@ from pathlib import Path
 
 from connectors.base import Connector
 from connectors.registry import open_connector
+from proxy.audit.opening import open_trail
 from proxy.auth.authenticator import Authenticator, login_secret, make_throttle, user_verifier
 from proxy.auth.certificate import self_signed
 from proxy.auth.tls import TlsContext, load_tls
@@ -213,6 +214,8 @@ async def serve(
     signals = StopSignals()
     log = open_log(config.log)
     metrics = Metrics(VERSION)
+    several = config.server.workers > 1
+    trail = open_trail(config.audit, config.state_directory, f"worker-{worker}", several=several)
     try:
         with tempfile.TemporaryDirectory(prefix="cubewire-") as own_directory:
             async with open_engine(config, observer=metrics) as engine:
@@ -223,6 +226,7 @@ async def serve(
                     open_tls(config),
                     log,
                     metrics,
+                    trail,
                     run_directory or Path(own_directory),
                     worker,
                 )
@@ -238,4 +242,5 @@ async def serve(
         if not signals.asked.is_set():
             raise
     finally:
+        trail.close()
         log.close()

@@ -1,7 +1,7 @@
 """An append-only file of lines that rotates by size and age.
 
-One process writes a file: it holds a lock on it. What a failed write has left behind is taken back,
-so that a full disk leaves whole lines; what a crash has left of a line is cut off at the next start.
+One process writes a file: it holds a lock on it. What a failed write has left is taken back, so
+that a full disk leaves whole lines; what a crash has left of one is cut off at the next start.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class FileSink:
 
     def _rotated(self) -> list[Path]:
         """Oldest first."""
-        return sorted(self._path.parent.glob(f"{self._path.name}.2*Z*"))
+        return sorted(self._path.parent.glob(f"{self._path.name}.[0-9]*Z*"))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

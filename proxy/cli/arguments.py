@@ -39,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     functions.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
     _add_format(functions)
+    _add_audit(commands)
     verifier = _add(
         commands,
         "verifier",
@@ -84,6 +85,24 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     check.add_argument("--config", type=Path, metavar="F", help="configuration file")
     _add_format(check)
+
+
+def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    audit = _add(
+        commands,
+        "audit",
+        "check a chained audit trail; exits 1 where it was changed, cut or reordered",
+        "cubewire audit verify audit.jsonl*",
+    )
+    audit.add_argument("action", choices=("verify",), help="what to do")
+    audit.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="all files of the trail, in any order"
+    )
+    audit.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    audit.add_argument(
+        "--partial", action="store_true", help="the newest files are not among these"
+    )
+    _add_format(audit)
 
 
 def _add_statement(

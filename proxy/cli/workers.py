@@ -103,6 +103,8 @@ class Workers:
             if text.startswith("ready ") and worker.ready is None:
                 worker.ready = text
                 self._announce()
+            else:
+                print(text, flush=True)  # an audit trail on standard output
         code = await process.wait()
         worker.process = None
         return code if code >= 0 else 128 - code

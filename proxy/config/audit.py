@@ -37,7 +37,7 @@ class AuditConfig(Section):
     )
     file: Path = Field(
         default=Path("audit.jsonl"),
-        description="File of the sink `file`; with several workers `audit.worker-0.jsonl` and so on.",
+        description="File of the sink `file`; with workers, `audit.worker-0.jsonl` and so on.",
     )
     max_bytes: Bytes = Field(
         default=100 * 1024 * 1024, description="Size at which a file is rotated; 0 is never."

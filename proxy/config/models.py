@@ -6,9 +6,11 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from proxy.auth.verifier import Verifier, VerifierError
+from proxy.config.audit import AuditConfig
+from proxy.config.section import Section
 from proxy.config.units import Bytes, Seconds
 
 _HIGHEST_CLEARTEXT_ITERATIONS = 100_000
@@ -17,12 +19,6 @@ _MIB = 1024 * 1024
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 MeasureAggregates = Literal["strict", "defined"]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and without room for unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ServerConfig(Section):
@@ -364,6 +360,7 @@ class Config(Section):
     )
     parser: ParserConfig = Field(default_factory=ParserConfig, description="")
     log: LogConfig = Field(default_factory=LogConfig, description="")
+    audit: AuditConfig = Field(default_factory=AuditConfig, description="")
     measure_aggregates: MeasureAggregatesConfig = Field(
         default_factory=MeasureAggregatesConfig, description=""
     )

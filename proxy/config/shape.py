@@ -21,6 +21,8 @@ PATH_KEYS = (
     "catalog.template_directory",
     "catalog.postgres",
     "log.file",
+    "audit.file",
+    "audit.key",
     "data_sources.*.path",
 )
 """Keys whose relative values in a file count from that file's folder."""

@@ -40,6 +40,8 @@ HELP = {
     "cubewire_bytes_total": "Bytes sent to clients before encryption.",
     "cubewire_statement_cache_total": "Look-ups of compiled statements by result (hit, miss).",
     "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
+    "cubewire_audit_lines_total": "Lines of the audit trail that were written.",
+    "cubewire_audit_events_missed_total": "Events that are missing from the audit trail.",
     "cubewire_log_lines_dropped_total": "Log lines lost because the log file took none.",
 }
 """Every metric of ours, with what it counts."""
@@ -77,7 +79,8 @@ class Metrics(Collector):
     Attributes:
         connections: open now.
         ready: whether new sessions are taken.
-        dropped_lines: log lines lost, set by whoever reads the metrics.
+        dropped_lines: log lines lost, set by whoever counts statements; likewise ``audit_lines``
+            and ``audit_missed``.
     """
 
     def __init__(self, version: str) -> None:
@@ -85,6 +88,8 @@ class Metrics(Collector):
         self.connections = 0
         self.ready = False
         self.dropped_lines = 0
+        self.audit_lines = 0
+        self.audit_missed = 0
         self._connections: dict[Labels, int] = {}
         self._logins: dict[Labels, int] = {}
         self._statements: dict[Labels, int] = {}
@@ -156,6 +161,8 @@ class Metrics(Collector):
             self._errors.items(),
             ("data_source", "sqlstate_class"),
         )
+        yield _counter("cubewire_audit_lines_total", [((), self.audit_lines)])
+        yield _counter("cubewire_audit_events_missed_total", [((), self.audit_missed)])
         yield _counter("cubewire_log_lines_dropped_total", [((), self.dropped_lines)])
 
 

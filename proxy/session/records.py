@@ -8,7 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from proxy.audit.trail import Decision
 from proxy.errors import flatten
+from proxy.queries import CatalogQuery, CubeQuery
+from semantic.compiler.api import CompiledStatement
+from semantic.security.context import SecurityContext
 
 
 class Speaker(Protocol):
@@ -22,6 +26,10 @@ class Speaker(Protocol):
         """The login."""
 
     @property
+    def security(self) -> SecurityContext:
+        """On whose behalf it acts."""
+
+    @property
     def application(self) -> str:
         """The application's name as the client gave it."""
 
@@ -33,6 +41,8 @@ class StatementTimer:
     Attributes:
         statement_id: ``<process id>-<number>``, unique within a server's life.
         stages: milliseconds per stage, in the order they ended.
+        relations: cubes and views that it reads.
+        decision: what access policies made of it.
     """
 
     statement_id: str
@@ -45,6 +55,8 @@ class StatementTimer:
     rows: int = 0
     bytes: int = 0
     sqlstate: str = "00000"
+    relations: tuple[str, ...] = ()
+    decision: Decision = field(default=Decision())
     _mark: float = 0.0
 
     def __post_init__(self) -> None:
@@ -60,6 +72,11 @@ class StatementTimer:
         """Parsing, analysis and compilation are done; ``kind`` says who answers."""
         self.kind = kind
         self.stage("prepare")
+
+    def reads(self, query: CubeQuery | CatalogQuery | None) -> None:
+        """What it will read, as it is now known; what is known later goes before."""
+        if isinstance(query, CubeQuery) and isinstance(query.plan, CompiledStatement):
+            self.relations = query.plan.relations
 
     def failed(self, error: BaseException) -> None:
         """The statement ended in an error."""
@@ -78,13 +95,27 @@ class StatementTimer:
 class StatementRecorder:
     """Makes a timer per statement and numbers them."""
 
-    def __init__(self, process_id: int, sink: Callable[[StatementTimer], None]) -> None:
+    def __init__(
+        self,
+        process_id: int,
+        sink: Callable[[StatementTimer], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start at 1.
+
+        Args:
+            process_id: of the session.
+            sink: takes every statement that has ended.
+            check: asked before every statement; raises where none may begin.
+        """
         self._process_id = process_id
         self._numbers = itertools.count(1)
         self._sink = sink
+        self._check = check
 
     def start(self, text: str, speaker: Speaker) -> StatementTimer:
-        """A statement begins now."""
+        """A statement begins now. Raises what speaks against it."""
+        self._check()
         return StatementTimer(
             f"{self._process_id}-{next(self._numbers)}", text, speaker, self._sink
         )

@@ -145,6 +145,7 @@ class Session:
         with self.state.statement(text) as record:
             prepared = await self._runner.prepare(text, (), describe=False)
             record.prepared(prepared.kind)
+            record.reads(prepared.query)
             self._runner.check_no_parameters(prepared)
             portal = Portal("", prepared)
             outcome = await self._runner.open(portal)
@@ -173,7 +174,8 @@ class Session:
 
     async def _step(self, message: FrontendMessage) -> None:
         if isinstance(message, Parse):
-            await self._parse(message)
+            with self.state.attempt(message.query):
+                await self._parse(message)
         elif isinstance(message, Bind):
             await self._bind(message)
         elif isinstance(message, Describe):
@@ -246,6 +248,7 @@ class Session:
             return
         with self.state.statement(portal.prepared.text) as record:
             record.prepared(portal.prepared.kind)
+            record.reads(portal.prepared.query)
             self._runner.check_not_aborted(portal.prepared.statement)
             limit = message.max_rows if message.max_rows > 0 else None
             outcome = await self._runner.resume(portal, limit)

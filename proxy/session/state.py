@@ -42,6 +42,7 @@ class SessionState:
         version: what ``version()`` says.
         offset: characters before the statement at hand in the client's text, for error positions.
         several: the Query message at hand holds several statements.
+        running: the statement at hand.
     """
 
     process_id: int
@@ -63,6 +64,7 @@ class SessionState:
     offset: int = 0
     several: bool = False
     cancel_requested: bool = False
+    running: StatementTimer | None = None
     _reported: dict[str, str] = field(default_factory=dict)
     _reported_version: int = -1
     _caller: Caller | None = None
@@ -141,14 +143,26 @@ class SessionState:
     @contextmanager
     def statement(self, text: str) -> Iterator[StatementTimer]:
         """Time and log one statement; an error is recorded and goes on."""
-        timer = self.recorder.start(text, self)
+        timer = self.running = self.recorder.start(text, self)
         try:
             yield timer
         except BaseException as error:
             timer.failed(error)
             raise
         finally:
+            self.running = None
             timer.finish()
+
+    @contextmanager
+    def attempt(self, text: str) -> Iterator[None]:
+        """As ``statement``, for what only prepares one: recorded where it fails."""
+        timer = self.recorder.start(text, self)
+        try:
+            yield
+        except BaseException as error:
+            timer.failed(error)
+            timer.finish()
+            raise
 
     @contextmanager
     def shifted_by(self, more: int) -> Iterator[None]:
