@@ -103,8 +103,8 @@ class Workers:
             if text.startswith("ready ") and worker.ready is None:
                 worker.ready = text
                 self._announce()
-            else:
-                print(text, flush=True)  # an audit trail on standard output
+            elif text.startswith("{"):
+                print(text, flush=True)  # a line of an audit trail
         code = await process.wait()
         worker.process = None
         return code if code >= 0 else 128 - code
