@@ -1,0 +1,1 @@
+"""Pre-aggregations as stored data: built, refreshed and shown to the engine as a snapshot."""
