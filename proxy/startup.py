@@ -21,11 +21,13 @@ from proxy.auth.tls import TlsContext, load_tls
 from proxy.auth.verifier import Verifier
 from proxy.catalog import Catalog, CatalogOptions
 from proxy.config import Config
+from proxy.config.models import DuckdbSource, options_of
 from proxy.engine import Engine, EngineObserver
 from proxy.generation import Generation
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
+from proxy.rollups.stores import rollup_folder
 from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
 from proxy.version import VERSION
 from semantic.compiler.compiler import Compiler
@@ -72,9 +74,12 @@ async def start_connectors(
             raise StartupError(
                 f"the model reads data source {name!r}, which is not configured (known: {known})"
             )
-        options = source.model_dump(exclude={"type"}, exclude_none=True)
+        options = options_of(source)
         if options.get("memory_limit") == "":
             options["memory_limit"] = f"{max(1, MEMORY_PERCENT // config.server.workers)}%"
+        if isinstance(source, DuckdbSource):
+            folder = str(rollup_folder(config, name))
+            options["allowed_directories"] = [*source.allowed_directories, folder]
         connector = open_connector(source.type, options)
         await connector.start()
         stack.push_async_callback(connector.close)

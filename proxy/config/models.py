@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from proxy.auth.verifier import Verifier, VerifierError
 from proxy.config.audit import AuditConfig
+from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
 from proxy.config.units import Bytes, Seconds
 
@@ -219,11 +220,20 @@ class PostgresSource(Section):
     search_path: str = Field(
         default="", description="Schemas of unqualified tables; empty is the role's own."
     )
+    rollup_dsn: str | None = Field(
+        default=None,
+        repr=False,
+        description="URL of a role that may write pre-aggregations; absent, the one of `dsn`.",
+    )
+
+
+SERVER_KEYS = frozenset(("type", "rollup_dsn"))
+"""Keys of data sources that the server reads itself; the others are their connectors' options."""
 
 
 def options_of(source: DuckdbSource | PostgresSource) -> dict[str, object]:
-    """A data source's options without its kind, as the connectors take them."""
-    return source.model_dump(exclude={"type"})
+    """A data source's options as its connector takes them."""
+    return source.model_dump(exclude=set(SERVER_KEYS), exclude_none=True)
 
 
 DataSource = Annotated[DuckdbSource | PostgresSource, Field(discriminator="type")]
@@ -364,6 +374,7 @@ class Config(Section):
     measure_aggregates: MeasureAggregatesConfig = Field(
         default_factory=MeasureAggregatesConfig, description=""
     )
+    rollups: RollupsConfig = Field(default_factory=RollupsConfig, description="")
 
     @model_validator(mode="after")
     def _safe_logins(self) -> Config:

@@ -23,6 +23,7 @@ PATH_KEYS = (
     "log.file",
     "audit.file",
     "audit.key",
+    "rollups.directory",
     "data_sources.*.path",
 )
 """Keys whose relative values in a file count from that file's folder."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
-from dateutil.relativedelta import relativedelta
+from proxy.rollups.duration import Duration
 
 Range = tuple[datetime | None, datetime | None]
 
@@ -14,12 +13,12 @@ MOST_PARTITIONS = 10_000
 """Of one rollup: more are a mistake in its range, and would keep a store busy for days."""
 
 _STEPS = {
-    "hour": relativedelta(hours=1),
-    "day": relativedelta(days=1),
-    "week": relativedelta(weeks=1),
-    "month": relativedelta(months=1),
-    "quarter": relativedelta(months=3),
-    "year": relativedelta(years=1),
+    "hour": Duration(seconds=3600),
+    "day": Duration(seconds=86_400),
+    "week": Duration(seconds=604_800),
+    "month": Duration(months=1),
+    "quarter": Duration(months=3),
+    "year": Duration(months=12),
 }
 
 
@@ -55,7 +54,7 @@ def partitions(start: datetime, end: datetime, unit: str) -> Iterator[tuple[date
     for _ in range(MOST_PARTITIONS):
         if here > end:
             return
-        following = here + step
+        following = step.after(here)
         yield here, following
         here = following
     raise TooManyPartitionsError(
@@ -74,6 +73,3 @@ def _moment(text: str | None) -> datetime | None:
         return None
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-UnitName = Literal["hour", "day", "week", "month", "quarter", "year"]

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from dateutil.relativedelta import relativedelta
 
-from semantic.model.values import Interval, RefreshKey
+from proxy.rollups.duration import duration_of, parse_duration
+from semantic.model.values import RefreshKey
 
 DEFAULT_EVERY = "1 hour"
 """Of a rollup that says nothing about its freshness."""
 SQL_EVERY = "1 minute"
 """How often the SQL of a refresh key is asked where ``every`` does not say."""
-
-_PART = re.compile(r"\s*(\d+)\s+([a-z]+?)s?\s*(?:$|(?=\d))", re.IGNORECASE)
-_UNITS: dict[str, Callable[[int], relativedelta]] = {
-    "second": lambda count: relativedelta(seconds=count),
-    "minute": lambda count: relativedelta(minutes=count),
-    "hour": lambda count: relativedelta(hours=count),
-    "day": lambda count: relativedelta(days=count),
-    "week": lambda count: relativedelta(weeks=count),
-    "month": lambda count: relativedelta(months=count),
-    "quarter": lambda count: relativedelta(months=3 * count),
-    "year": lambda count: relativedelta(years=count),
-}
 
 
 class ScheduleError(ValueError):
@@ -42,9 +28,9 @@ def next_look(key: RefreshKey | None, looked_at: float) -> float | None:
     if every is None:
         every = SQL_EVERY if key is not None and key.sql is not None else DEFAULT_EVERY
     moment = datetime.fromtimestamp(looked_at, UTC)
-    duration = _duration(every)
+    duration = parse_duration(every)
     if duration is not None:
-        return (moment + duration).timestamp()
+        return duration.after(moment).timestamp()
     return _next_of_cron(every, key.time_zone if key is not None else None, moment)
 
 
@@ -66,35 +52,16 @@ def closed_at(key: RefreshKey | None, end: datetime | None) -> float | None:
     """
     if key is None or not key.incremental or end is None:
         return None
-    return (end + duration_of(key.update_window)).timestamp()
-
-
-def duration_of(interval: Interval | None) -> relativedelta:
-    """An interval of the model as what can be added to a moment."""
-    total = relativedelta()
-    for count, unit in interval.parts if interval is not None else ():
-        total += _UNITS[unit](count)
-    return total
+    return duration_of(key.update_window).after(end).timestamp()
 
 
 def check_schedule(key: RefreshKey | None) -> None:
     """Raise ScheduleError where ``every``, the zone or the window cannot be read."""
     next_look(key, 0.0)
-    if key is not None and key.update_window is not None:
-        unknown = [unit for _, unit in key.update_window.parts if unit not in _UNITS]
-        if unknown:
-            raise ScheduleError(f'"{unknown[0]}" is no unit of an update_window')
-
-
-def _duration(every: str) -> relativedelta | None:
-    total, position = relativedelta(), 0
-    while part := _PART.match(every, position):
-        unit = _UNITS.get(part[2].lower())
-        if unit is None:
-            return None
-        total += unit(int(part[1]))
-        position = part.end()
-    return total if total and position == len(every) else None
+    try:
+        duration_of(key.update_window if key is not None else None)
+    except ValueError as error:
+        raise ScheduleError(f"update_window: {error}") from None
 
 
 def _next_of_cron(line: str, zone_name: str | None, moment: datetime) -> float:

@@ -11,7 +11,8 @@ import pytest
 from connectors.duckdb_connector import DuckDBOptions
 from connectors.postgres_connector import PostgresOptions
 from proxy.config import reference
-from proxy.config.models import DuckdbSource, PostgresSource, Section
+from proxy.config.models import SERVER_KEYS, DuckdbSource, PostgresSource
+from proxy.config.section import Section
 from proxy.config.shape import PATH_KEYS, fields, is_path
 from tests.architecture.sources import ROOT
 
@@ -41,7 +42,7 @@ def test_data_sources_take_their_connectors_options(section: type[Section], opti
     ours = {
         name: None if field.is_required() else field.default
         for name, field in section.model_fields.items()
-        if name != "type"
+        if name not in SERVER_KEYS
     }
     assert ours == theirs
 

@@ -1,0 +1,133 @@
+"""Which store keeps which rollup, opened from the configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from connectors.base import Connector
+from connectors.errors import WarehouseError
+from connectors.parquet_rollups import ParquetRollups
+from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
+from connectors.rollup_store import PartKey, RollupStore, StoredTable
+from proxy.config import Config
+from proxy.config.models import PostgresSource
+from semantic.compiler.rollups.api import RollupDefinition
+
+logger = logging.getLogger("cubewire.rollups")
+
+_DAMAGED = "XX001"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """One store, with its name for people."""
+
+    name: str
+    store: RollupStore
+
+    async def read_or_nothing(self) -> tuple[StoredTable, ...]:
+        """What is stored; nothing where the state is damaged, so that it is built anew."""
+        try:
+            return await self.store.read()
+        except WarehouseError as error:
+            if error.sqlstate != _DAMAGED:
+                raise
+            logger.warning(
+                "the state of a store of pre-aggregations is refused",
+                extra={"fields": {"store": self.name, "detail": error.detail}},
+            )
+            return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RollupStores:
+    """The stores of a model's rollups.
+
+    Attributes:
+        places: by the rollups' names; those that nobody builds have none.
+    """
+
+    places: Mapping[str, Place]
+    definitions: Mapping[str, RollupDefinition]
+
+    def of(self, definition: RollupDefinition) -> Place:
+        """Where a rollup is kept."""
+        return self.places[definition.name]
+
+    def all(self) -> tuple[Place, ...]:
+        """Every store once."""
+        return tuple({id(place): place for place in self.places.values()}.values())
+
+    async def read(self) -> list[StoredTable]:
+        """What all stores hold, and the tables that exist without us."""
+        tables = [brought(each) for each in self.definitions.values() if each.table is not None]
+        for place in self.all():
+            tables += await place.read_or_nothing()
+        return tables
+
+
+def brought(definition: RollupDefinition) -> StoredTable:
+    """A table of somebody else's, as if it were stored: its size and its age are not known."""
+    key = PartKey(definition.name, definition.version)
+    return StoredTable(key, definition.table or "", 0, 0, 0.0, 0.0, 0.0)
+
+
+def rollup_folder(config: Config, data_source: str) -> Path:
+    """The folder of a data source's Parquet tables."""
+    folder = config.rollups.directory or config.state_directory / "rollups"
+    return folder.absolute() / quote(data_source, safe="")
+
+
+async def open_stores(
+    config: Config,
+    definitions: Mapping[str, RollupDefinition],
+    connectors: Mapping[str, Connector],
+    stack: AsyncExitStack,
+) -> RollupStores:
+    """Open the stores that rollups need. Raises WarehouseError, ValueError."""
+    places: dict[str, Place] = {}
+    opened: dict[tuple[str, bool], Place] = {}
+    for definition in _built(definitions.values()):
+        source = config.data_sources[definition.data_source]
+        warehouse = isinstance(source, PostgresSource) and definition.store == "warehouse"
+        key = (definition.data_source, warehouse)
+        if key not in opened:
+            store: RollupStore
+            if warehouse and isinstance(source, PostgresSource):
+                connector = connectors[definition.data_source]
+                store = PostgresRollups(await _postgres(config, source, connector))
+            else:
+                store = ParquetRollups(rollup_folder(config, definition.data_source))
+            await store.start()
+            stack.push_async_callback(store.close)
+            kind = "warehouse" if warehouse else "parquet"
+            opened[key] = Place(f"{definition.data_source} ({kind})", store)
+        places[definition.name] = opened[key]
+    return RollupStores(places, definitions)
+
+
+def _built(definitions: Iterable[RollupDefinition]) -> Iterable[RollupDefinition]:
+    return (definition for definition in definitions if definition.is_built)
+
+
+async def _postgres(
+    config: Config, source: PostgresSource, connector: Connector
+) -> PostgresRollupOptions:
+    reader = ""
+    if source.rollup_dsn is not None and source.rollup_dsn != source.dsn:
+        stream = await connector.execute("SELECT current_user::text AS name")
+        async for batch in stream:
+            reader = batch.column(0)[0].as_py()
+    return PostgresRollupOptions(
+        source.rollup_dsn or source.dsn,
+        config.rollups.postgres_schema,
+        reader,
+        config.rollups.parallel + 1,
+        source.connect_seconds,
+        source.search_path,
+    )

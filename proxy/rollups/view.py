@@ -1,0 +1,180 @@
+"""What statements may be answered from now: an immutable snapshot of what is stored, by freshness.
+
+The stores' state is read again and again by whoever keeps a view up to date; a statement takes one
+value out of it, whose token stands in the statement's fingerprint. What was compiled under another
+token is compiled anew, so a statement never reads tables that are no longer the right ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from connectors.rollup_store import StoredTable
+from proxy.rollups.schedule import closed_at, too_old_at
+from semantic.compiler.rollups.api import (
+    NONE,
+    RollupCandidates,
+    RollupDefinition,
+    StoredPart,
+    StoredRollup,
+)
+
+Mode = Literal["on", "off", "only"]
+
+_MOST_CHOICES = 64
+"""Freshness limits remembered at once: clients use a handful."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollupChoice:
+    """What a session wants of pre-aggregations.
+
+    Attributes:
+        mode: answer from them where possible, never, or from nothing else.
+        max_staleness: seconds that data may be old; None: as old as its refresh key lets it be.
+    """
+
+    mode: Mode = "on"
+    max_staleness: float | None = None
+
+
+DEFAULT_CHOICE = RollupChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class RollupUse:
+    """What one statement may be answered from.
+
+    Attributes:
+        token: equal for equal candidates within a process; part of a statement's fingerprint.
+    """
+
+    token: int
+    candidates: RollupCandidates = field(default=NONE, compare=False, hash=False, repr=False)
+
+
+NO_ROLLUPS = RollupUse(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    use: RollupUse
+    until: float
+
+
+class RollupView:
+    """The stored pre-aggregations of one model, as statements see them. Event loop only.
+
+    Args:
+        definitions: of the model, by name.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self, definitions: Mapping[str, RollupDefinition], clock: Callable[[], float]
+    ) -> None:
+        self.definitions = definitions
+        self._clock = clock
+        self._tables: dict[str, tuple[StoredTable, ...]] = {}
+        self._vanished: set[str] = set()
+        self._choices: dict[float | None, _Choice] = {}
+        self._tokens = itertools.count(1)
+
+    @property
+    def tables(self) -> Mapping[str, tuple[StoredTable, ...]]:
+        """What is stored of each rollup's current version."""
+        return self._tables
+
+    def publish(self, tables: Iterable[StoredTable]) -> bool:
+        """Take over what the stores hold; whether that changes anything for statements."""
+        found: dict[str, list[StoredTable]] = {}
+        for table in tables:
+            definition = self.definitions.get(table.key.rollup)
+            if definition is not None and definition.version == table.key.version:
+                found.setdefault(definition.name, []).append(table)
+        fresh = {
+            name: tuple(sorted(parts, key=lambda part: part.key.text()))
+            for name, parts in found.items()
+        }
+        if fresh == self._tables and not self._vanished:
+            return False
+        self._tables = fresh
+        # A store names only what is there: what it still names is back, or was never gone.
+        self._vanished.clear()
+        self._forget_choices()
+        return True
+
+    def vanished(self, names: Iterable[str]) -> None:
+        """A statement found tables of these rollups gone: name them no more until the next look."""
+        for name in names:
+            self._vanished.update(table.table for table in self._tables.get(name, ()))
+        self._forget_choices()
+
+    def use(self, choice: RollupChoice = DEFAULT_CHOICE) -> RollupUse:
+        """What a statement of a session that chose so may be answered from."""
+        if choice.mode == "off" or not self._tables:
+            return NO_ROLLUPS
+        now = self._clock()
+        known = self._choices.get(choice.max_staleness)
+        if known is not None and now < known.until:
+            return known.use
+        candidates, until = self._candidates(choice.max_staleness, now)
+        use = RollupUse(next(self._tokens), candidates)
+        if known is not None and known.use.candidates == candidates:
+            use = known.use
+        if len(self._choices) >= _MOST_CHOICES:
+            self._choices.clear()
+        self._choices[choice.max_staleness] = _Choice(use, until)
+        return use
+
+    def _forget_choices(self) -> None:
+        # Kept, but past their time: an equal choice that is made anew keeps its token.
+        self._choices = {
+            key: replace(each, until=float("-inf")) for key, each in self._choices.items()
+        }
+
+    def _candidates(
+        self, max_staleness: float | None, now: float
+    ) -> tuple[RollupCandidates, float]:
+        """The candidates, and the moment from which they are others."""
+        until = float("inf")
+        stored: list[StoredRollup] = []
+        for name, tables in self._tables.items():
+            definition = self.definitions[name]
+            parts: list[StoredPart] = []
+            for table in tables:
+                end = usable_until(definition, table, max_staleness)
+                if now >= end or table.table in self._vanished:
+                    continue
+                until = min(until, end)
+                key = table.key
+                parts.append(
+                    StoredPart(table.table, key.start, key.end, table.rows, table.checked_at)
+                )
+            if parts:
+                stored.append(
+                    StoredRollup(name, definition.version, definition.data_source, tuple(parts))
+                )
+        return RollupCandidates(tuple(stored)), until
+
+
+def usable_until(
+    definition: RollupDefinition, table: StoredTable, max_staleness: float | None
+) -> float:
+    """Unix seconds until which a part may answer a statement; infinity where it never ages."""
+    key = definition.refresh_key
+    if key is not None and key.immutable:
+        return float("inf")
+    if definition.table is not None:
+        # Nobody here knows how old somebody else's table is.
+        return float("inf") if max_staleness is None else float("-inf")
+    closed = closed_at(key, table.key.end)
+    if closed is not None and closed <= table.built_at:
+        return float("inf")
+    if max_staleness is not None:
+        return table.checked_at + max_staleness
+    end = too_old_at(key, table.checked_at)
+    return float("inf") if end is None else end
