@@ -10,9 +10,11 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.auth.attempt import Attempt
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.errors import AuthenticationFailed
-from proxy.auth.steps import ChannelBinding, Exchange
+from proxy.auth.request import LoginRequest
+from proxy.auth.standing import Standing
 from proxy.auth.tls import TlsContext, TlsSession
 from proxy.errors import SessionError
 from proxy.session.opening import Identity
@@ -98,7 +100,7 @@ class Login:
         self._connection = connection
         self._wire = wire
         self._startup: StartupMessage | None = None
-        self._exchange: Exchange | None = None
+        self._attempt: Attempt | None = None
         self._first_bytes = True
 
     @property
@@ -155,26 +157,33 @@ class Login:
             self._connection.send(self._wire.negotiation.encode())
         self._startup = message
         self._check_admission(message)
-        user = message.parameters.get("user", "")
-        tls = self._connection.tls
         try:
-            exchange = self._host.authenticator.begin(
-                user,
-                channel=_channel(tls),
-                encrypted=tls is not None,
-                address=self._connection.peer,
-            )
+            attempt = await self._host.authenticator.begin(self._request(message))
+            outcome = attempt.outcome() if attempt.done else None
         except AuthenticationFailed as error:
             await self._refuse(error)
             raise
-        self._exchange = exchange
-        for reply in exchange.first():
+        self._attempt = attempt
+        for reply in attempt.first():
             self._connection.send(reply.encode())
-        if exchange.done:
-            return await self._finish()
+        if outcome is not None:
+            return await self._finish(message, *outcome)
         self._wire.authentication_started()
         self._connection.flush()
         return None
+
+    def _request(self, message: StartupMessage) -> LoginRequest:
+        user = message.parameters.get("user", "")
+        tls = self._connection.tls
+        return LoginRequest(
+            user,
+            _database(message),
+            self._connection.peer,
+            message.parameters.get("application_name", ""),
+            encrypted=tls is not None,
+            channel=tls.channel_binding() if tls is not None else None,
+            certificate=tls.client_certificate() if tls is not None else None,
+        )
 
     def _check_admission(self, message: StartupMessage) -> None:
         host = self._host
@@ -199,17 +208,20 @@ class Login:
             raise SessionError("0A000", "replication is not supported", severity="FATAL")
 
     async def _answer(self, message: AuthenticationResponse) -> LoginDone | None:
-        if self._exchange is None:
+        attempt, startup = self._attempt, self._startup
+        if attempt is None or startup is None:
             raise SessionError("08P01", "unexpected password message", severity="FATAL")
         try:
-            step = self._exchange.receive(message.body)
+            step = await attempt.receive(message.body)
+            # Before the client is told that it is in: it may be found that it is not.
+            outcome = attempt.outcome() if step.done else None
         except AuthenticationFailed as error:
             await self._refuse(error)
             raise
         for reply in step.messages:
             self._connection.send(reply.encode())
-        if step.done:
-            return await self._finish()
+        if outcome is not None:
+            return await self._finish(startup, *outcome)
         self._connection.flush()
         return None
 
@@ -221,11 +233,10 @@ class Login:
         if error.delay:
             await asyncio.sleep(error.delay)
 
-    async def _finish(self) -> LoginDone:
-        assert self._startup is not None
-        startup = self._startup
-        user = startup.parameters["user"]
-        database = startup.parameters.get("database") or user
+    async def _finish(
+        self, startup: StartupMessage, security: SecurityContext, standing: Standing
+    ) -> LoginDone:
+        database = _database(startup)
         if database != self._host.database:
             raise SessionError(
                 "3D000",
@@ -240,14 +251,7 @@ class Login:
             for name, value in startup.parameters.items()
             if name not in ("user", "database", "replication") and not name.startswith("_pq_.")
         }
-        security = SecurityContext(
-            user,
-            user,
-            address=self._connection.peer,
-            application=parameters.get("application_name", ""),
-            method=self._host.authenticator.method,
-        )
-        identity = Identity(security, database, parameters, process_id, secret)
+        identity = Identity(security, standing, database, parameters, process_id, secret)
         session, reported = await self._host.open_session(self._connection, identity)
         self._wire.authenticated()
         connection = self._connection
@@ -261,5 +265,5 @@ class Login:
         return LoginDone(session)
 
 
-def _channel(tls: TlsSession | None) -> ChannelBinding | None:
-    return tls.channel_binding() if tls is not None else None
+def _database(startup: StartupMessage) -> str:
+    return startup.parameters.get("database") or startup.parameters.get("user", "")

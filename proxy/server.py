@@ -18,6 +18,7 @@ from proxy.admin import AdminServer, Readiness
 from proxy.audit.trail import AuditedStatement, AuditTrail, LoginAttempt
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.errors import AuthenticationFailed
+from proxy.auth.standing import Standing
 from proxy.auth.tls import TlsContext
 from proxy.cancellation import CancelRegistry
 from proxy.config import Config
@@ -94,6 +95,7 @@ class Server:
         self._sweeper: asyncio.Task[None] | None = None
         self._keepalive = KeepAlive(config)
         self._suspects: set[ClientConnection] = set()
+        self._standings: dict[ClientConnection, Standing] = {}
 
     # ------------------------------------------------------------------------- life
 
@@ -155,10 +157,14 @@ class Server:
     async def _sweep(self) -> None:
         """End logins, sessions and transactions that have been silent for too long."""
         config = self._config.server
-        looked = time.monotonic()
+        looked = revalidated = time.monotonic()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
+            if now - revalidated >= self._config.auth.revalidate_seconds:
+                revalidated = now
+                await self.authenticator.users.refresh()
+                self._end_invalid()
             if self._keepalive.silence and now - looked >= self._keepalive.look_seconds:
                 looked = now
                 self._end_vanished(now)
@@ -171,6 +177,22 @@ class Server:
                 if connection.working:
                     continue
                 self._end_if_silent(connection, session.state, now - connection.last_activity)
+
+    def _end_invalid(self) -> None:
+        """End sessions, also at work, whose login has expired, changed or been removed."""
+        for connection, standing in list(self._standings.items()):
+            objection = self.authenticator.objection(standing)
+            if objection is not None:
+                fields = {"peer": connection.peer, "user": standing.login, "reason": objection}
+                logger.warning("session ended", extra={"fields": fields})
+                self._parts.trail.administration(
+                    objection,
+                    login=standing.login,
+                    target=str(self._process_ids.get(connection, "")),
+                    address=connection.peer,
+                )
+                connection.fail(error_fields("28000", objection))
+                del self._standings[connection]
 
     def _end_vanished(self, now: float) -> None:
         """End connections whose client's machine is no longer there."""
@@ -216,6 +238,7 @@ class Server:
     def closed(self, connection: ClientConnection) -> None:
         """See ConnectionHost."""
         self._connections.pop(connection, None)
+        self._standings.pop(connection, None)
         process_id = self._process_ids.pop(connection, None)
         if process_id is not None:
             self._cancels.forget(process_id)
@@ -288,6 +311,7 @@ class Server:
         )
         runner = Runner(self._engine, state, BackendFunctions(self))
         session = Session(connection, connection.wire, state, runner)
+        self._standings[connection] = identity.standing
         return session, dict(state.changed_settings())
 
     def _measure_aggregates(self, identity: Identity) -> str:

@@ -15,10 +15,10 @@ from pathlib import Path
 from connectors.base import Connector
 from connectors.registry import open_connector
 from proxy.audit.opening import open_trail
-from proxy.auth.authenticator import Authenticator, login_secret, make_throttle, user_verifier
 from proxy.auth.certificate import self_signed
+from proxy.auth.opening import open_authenticator
+from proxy.auth.secret import login_secret
 from proxy.auth.tls import TlsContext, load_tls
-from proxy.auth.verifier import Verifier
 from proxy.catalog import Catalog, CatalogOptions
 from proxy.config import Config
 from proxy.config.models import DuckdbSource, options_of
@@ -183,26 +183,7 @@ def open_tls(config: Config) -> TlsContext | None:
         certificate, key = self_signed(
             config.state_directory / "tls", names, dt.datetime.now(dt.UTC)
         )
-    return load_tls(certificate, key)
-
-
-def open_authenticator(config: Config) -> Authenticator:
-    """The configured users and their verifiers."""
-    auth = config.auth
-    secret = login_secret(config.state_directory)
-    users: dict[str, Verifier] = {}
-    for name, user in auth.users.items():
-        if user.verifier is not None:
-            users[name] = Verifier.parse(user.verifier.get_secret_value())
-        elif user.password is not None:
-            users[name] = user_verifier(secret, name, user.password.get_secret_value())
-    throttle = make_throttle(
-        base=auth.failure_delay,
-        longest=auth.failure_delay_max,
-        limit=auth.failure_limit,
-        window=auth.failure_window,
-    )
-    return Authenticator(auth.method, users, secret, throttle)
+    return load_tls(certificate, key, client_ca=tls.client_ca, client_crl=tls.client_crl)
 
 
 async def serve(
@@ -223,11 +204,15 @@ async def serve(
     trail = open_trail(config.audit, config.state_directory, f"worker-{worker}", several=several)
     try:
         with tempfile.TemporaryDirectory(prefix="cubewire-") as own_directory:
-            async with open_engine(config, observer=metrics) as engine:
+            secret = login_secret(config.state_directory)
+            async with (
+                open_authenticator(config.auth, secret) as authenticator,
+                open_engine(config, observer=metrics) as engine,
+            ):
                 parts = Parts(
                     config,
                     engine,
-                    open_authenticator(config),
+                    authenticator,
                     open_tls(config),
                     log,
                     metrics,

@@ -13,7 +13,7 @@ from proxy.audit.sinks import Sink, StdoutSink
 from proxy.audit.syslog import SyslogAddress, SyslogSink
 from proxy.audit.trail import AuditTrail
 from proxy.audit.writer import AuditWriter
-from proxy.auth.authenticator import login_secret
+from proxy.auth.secret import login_secret
 from proxy.config.audit import AuditConfig
 
 SHORTEST_KEY = 16

@@ -36,6 +36,23 @@ def wrong_password(user: str, reason: str) -> AuthenticationFailed:
     )
 
 
+def locked_out(user: str) -> AuthenticationFailed:
+    """28000: too many failures of this user from this address."""
+    return AuthenticationFailed(
+        "28000",
+        f'too many failed authentication attempts for user "{user}"',
+        hint="Wait before trying again.",
+        reason="locked out after repeated failures",
+    )
+
+
+def wrong_certificate(user: str, reason: str) -> AuthenticationFailed:
+    """28000, in PostgreSQL's words."""
+    return AuthenticationFailed(
+        "28000", f'certificate authentication failed for user "{user}"', reason=reason
+    )
+
+
 def malformed(detail: str) -> AuthenticationFailed:
     """08P01: the client does not follow RFC 5802."""
     return AuthenticationFailed(

@@ -1,32 +1,63 @@
-"""The two methods without SCRAM: a password in the clear inside TLS, and no password at all."""
+"""The exchanges without SCRAM: a password in the clear inside TLS, and nothing asked at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.auth.errors import AuthenticationFailed, wrong_password
-from proxy.auth.scram import Candidate
-from proxy.auth.steps import AuthStep
+from proxy.auth.grants import NOTHING, Grants
+from proxy.auth.method import OnResult, PasswordChecker, Refused
+from proxy.auth.request import LoginRequest
+from proxy.auth.steps import AuthStep, Exchange
+from proxy.auth.users import Users
 from proxy.wire.backend import AuthenticationCleartextPassword, AuthenticationOk, BackendMessage
 from proxy.wire.errors import ProtocolViolation
 from proxy.wire.frontend import PasswordMessage
 
 
+@dataclass(frozen=True, slots=True)
+class PasswordMethod:
+    """A method that looks at what the client sends for a password; only ever inside TLS."""
+
+    checker: PasswordChecker
+
+    @property
+    def name(self) -> str:
+        """See LoginMethod."""
+        return self.checker.name
+
+    def begin(self, request: LoginRequest, on_result: OnResult) -> Exchange:
+        """See LoginMethod."""
+        if not request.encrypted:
+            raise AuthenticationFailed(
+                "28000",
+                "cleartext passwords are accepted on encrypted connections only",
+                hint="Connect with sslmode=require.",
+                reason=f"{self.name} method outside TLS",
+            )
+        return PasswordExchange(self.checker, request, on_result)
+
+    async def close(self) -> None:
+        """See LoginMethod."""
+        await self.checker.close()
+
+
 @dataclass(slots=True)
 class PasswordExchange:
-    """The client sends its password; only inside TLS, where the operator asked for it."""
+    """The client sends its password, and the checker decides."""
 
-    candidate: Candidate
-    on_result: Callable[[bool], float]
+    checker: PasswordChecker
+    request: LoginRequest
+    on_result: OnResult
     done: bool = False
+    grants: Grants = NOTHING
 
     def first(self) -> list[BackendMessage]:
         """Ask for the password."""
         return [AuthenticationCleartextPassword()]
 
-    def receive(self, body: bytes) -> AuthStep:
-        """Take the password. An unknown user costs the same PBKDF2 as a known one."""
+    async def receive(self, body: bytes) -> AuthStep:
+        """Take the password. Whatever is wrong, the client is told the same."""
         try:
             password = PasswordMessage.parse(body).password
         except ProtocolViolation as error:
@@ -34,33 +65,56 @@ class PasswordExchange:
                 error.sqlstate, error.message, reason="malformed PasswordMessage"
             ) from None
         if not password:
+            # Never handed on: to an LDAP server an empty password is an anonymous bind.
             raise AuthenticationFailed(
                 "28P01", "empty password returned by client", reason="empty password"
             )
-        matches = self.candidate.verifier.matches(password)
-        if not matches or self.candidate.doomed is not None:
-            failure = wrong_password(self.candidate.user, self.candidate.doomed or "wrong password")
-            failure.delay = self.on_result(False)
-            raise failure
+        try:
+            self.grants = await self.checker.check(self.request, password)
+        except Refused as refused:
+            failure = wrong_password(self.request.user, refused.reason)
+            failure.delay = self.on_result(False) if refused.counts else 0.0
+            raise failure from None
         self.on_result(True)
         self.done = True
         return AuthStep([AuthenticationOk()], done=True)
 
 
-@dataclass(slots=True)
-class TrustExchange:
-    """Whoever names a configured user is that user. Configuration allows it on loopback alone."""
+@dataclass(frozen=True, slots=True)
+class TrustMethod:
+    """Whoever names a known user is that user. Configuration allows it on loopback alone."""
 
+    users: Users
+    name: str = "trust"
+
+    def begin(self, request: LoginRequest, on_result: OnResult) -> Exchange:
+        """See LoginMethod."""
+        del on_result
+        if self.users.get(request.user) is None:
+            raise AuthenticationFailed(
+                "28000", f'role "{request.user}" does not exist', reason="unknown user under trust"
+            )
+        return NothingAsked()
+
+    async def close(self) -> None:
+        """See LoginMethod."""
+
+
+@dataclass(slots=True)
+class NothingAsked:
+    """The login of a client that has to send nothing more."""
+
+    grants: Grants = field(default=NOTHING)
     done: bool = True
 
     def first(self) -> list[BackendMessage]:
         """Let the client in."""
         return [AuthenticationOk()]
 
-    def receive(self, body: bytes) -> AuthStep:
+    async def receive(self, body: bytes) -> AuthStep:
         """Nothing was asked, so any answer is a violation."""
         raise AuthenticationFailed(
             "08P01",
             f"unexpected password message of {len(body)} bytes",
-            reason="password message under trust",
+            reason="password message where none was asked for",
         )

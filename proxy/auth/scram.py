@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scramp import ScramException, ScramMechanism
 from scramp.utils import ServerError
 
+from proxy.auth.candidates import Candidate, Candidates
 from proxy.auth.errors import AuthenticationFailed, malformed, wrong_password
-from proxy.auth.steps import AuthStep, ChannelBinding
-from proxy.auth.verifier import Verifier
+from proxy.auth.grants import NOTHING, Grants
+from proxy.auth.method import OnResult
+from proxy.auth.request import LoginRequest
+from proxy.auth.steps import AuthStep, ChannelBinding, Exchange
 from proxy.wire.backend import (
     AuthenticationOk,
     AuthenticationSASL,
@@ -41,18 +45,24 @@ _MECHANISMS = {name: ScramMechanism(name) for name in (PLAIN, PLUS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """Whom a name stands for.
+class ScramMethod:
+    """Method ``scram``: users that this server knows, by a proof that reveals no password.
 
     Attributes:
-        user: the name of the startup packet.
-        verifier: the user's, or a made-up one.
-        doomed: why the login fails whatever the proof is, for the log; None where it may succeed.
+        make_nonce: printable random text without a comma.
     """
 
-    user: str
-    verifier: Verifier
-    doomed: str | None
+    candidates: Candidates
+    make_nonce: Callable[[], str] = secrets.token_hex
+    name: str = "scram"
+
+    def begin(self, request: LoginRequest, on_result: OnResult) -> Exchange:
+        """See LoginMethod."""
+        candidate = self.candidates.of(request.user)
+        return ScramExchange(candidate, request.channel, on_result, self.make_nonce)
+
+    async def close(self) -> None:
+        """See LoginMethod."""
 
 
 @dataclass(slots=True)
@@ -61,9 +71,10 @@ class ScramExchange:
 
     candidate: Candidate
     channel: ChannelBinding | None
-    on_result: Callable[[bool], float]
+    on_result: OnResult
     make_nonce: Callable[[], str]
     done: bool = False
+    grants: Grants = NOTHING
     _mechanism: str = ""
     _server: object = None
     _bare: str = field(default="", repr=False)
@@ -73,7 +84,7 @@ class ScramExchange:
         offered = (PLUS, PLAIN) if self.channel is not None else (PLAIN,)
         return [AuthenticationSASL(mechanisms=offered)]
 
-    def receive(self, body: bytes) -> AuthStep:
+    async def receive(self, body: bytes) -> AuthStep:
         """Take the body of the client's next 'p' message."""
         if not self._mechanism:
             initial = _parsed(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.auth.grants import Grants
 from proxy.wire.backend import BackendMessage
 
 
@@ -36,8 +37,12 @@ class Exchange(Protocol):
     def done(self) -> bool:
         """Whether the client is logged in (true after ``first`` where nothing is asked)."""
 
+    @property
+    def grants(self) -> Grants:
+        """What the proof says of the user, beside what the server knows; only once done."""
+
     def first(self) -> list[BackendMessage]:
         """What to send after the startup packet."""
 
-    def receive(self, body: bytes) -> AuthStep:
+    async def receive(self, body: bytes) -> AuthStep:
         """Take the body of a 'p' message."""

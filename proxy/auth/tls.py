@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.auth.certificate import CertificateError, end_point_hash
+from proxy.auth.client_certificate import ClientCertificate
 from proxy.auth.steps import ChannelBinding
 
 ALPN = "postgresql"
@@ -35,8 +36,21 @@ class TlsContext:
     binding: ChannelBinding | None
 
 
-def load_tls(certificate: Path, key: Path) -> TlsContext:
+def load_tls(
+    certificate: Path,
+    key: Path,
+    *,
+    client_ca: Path | None = None,
+    client_crl: Path | None = None,
+) -> TlsContext:
     """Load a certificate chain and its key, both PEM.
+
+    Args:
+        certificate: the server's, with its chain.
+        key: its private key.
+        client_ca: authorities of clients' certificates. With it, clients are asked for one; they
+            need not have one, but one of another authority ends the handshake.
+        client_crl: revocation lists of those authorities, which then must have one each.
 
     Raises:
         CertificateError: they cannot be read, are malformed, encrypted, or do not belong together.
@@ -58,7 +72,27 @@ def load_tls(certificate: Path, key: Path) -> TlsContext:
         ) from None
     except OSError as error:
         raise CertificateError(f"{certificate} or {key} cannot be read: {error}") from None
+    if client_ca is not None:
+        _ask_clients(context, client_ca, client_crl)
     return TlsContext(context, ChannelBinding(data) if data is not None else None)
+
+
+def _ask_clients(context: ssl.SSLContext, authorities: Path, revoked: Path | None) -> None:
+    context.verify_mode = ssl.CERT_OPTIONAL
+    try:
+        context.load_verify_locations(authorities)
+        if revoked is not None:
+            context.load_verify_locations(revoked)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    except ssl.SSLError as error:
+        raise CertificateError(
+            f"tls.client_ca {authorities} or its tls.client_crl cannot be used: "
+            f"{error.reason or error}"
+        ) from None
+    except OSError as error:
+        raise CertificateError(
+            f"tls.client_ca {authorities} or its tls.client_crl cannot be read: {error}"
+        ) from None
 
 
 class TlsSession:
@@ -142,6 +176,11 @@ class TlsSession:
     def channel_binding(self) -> ChannelBinding | None:
         """What SCRAM-SHA-256-PLUS ties the login to."""
         return self._tls.binding
+
+    def client_certificate(self) -> ClientCertificate | None:
+        """The client's, which the handshake has verified; None where it sent none."""
+        der = self._object.getpeercert(binary_form=True)
+        return ClientCertificate.parse(der) if der is not None else None
 
     def server_certificate_hash(self) -> bytes | None:
         """The tls-server-end-point data, None where the certificate allows none."""

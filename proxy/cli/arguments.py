@@ -49,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     verifier.add_argument(
         "--iterations", type=int, default=4096, metavar="N", help="rounds (default: 4096)"
     )
+    _add_users(commands)
     version = _add(commands, "version", "print the version", "cubewire version --format json")
     _add_format(version)
     return parser
@@ -71,6 +72,45 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     # How the parent tells a worker its place; not for people.
     serve.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     serve.add_argument("--run-directory", type=Path, help=argparse.SUPPRESS)
+
+
+def _add_users(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    users = _add(
+        commands,
+        "users",
+        "add, change, list and remove logins of the users file",
+        "cubewire users add anna --group analysts --attribute region=north < password.txt",
+    )
+    actions = users.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = _add(actions, "add", "add a login", "cubewire users add anna --group analysts")
+    add.add_argument("name", metavar="NAME")
+    for option, key, purpose in (
+        ("--group", "groups", "a group of the user; may be repeated"),
+        ("--role", "roles", "a role of the user; may be repeated"),
+        ("--act-as", "act_as", "a user to impersonate, or * for all; may be repeated"),
+        ("--attribute", "attribute", "a value for policies, as YAML; may be repeated"),
+    ):
+        metavar = "NAME=VALUE" if key == "attribute" else "NAME"
+        add.add_argument(
+            option, dest=key, action="append", default=[], metavar=metavar, help=purpose
+        )
+    add.add_argument("--tenant", metavar="NAME", help="the user's tenant")
+    add.add_argument(
+        "--no-password", action="store_true", help="for one who logs in by token or certificate"
+    )
+    passwd = _add(actions, "passwd", "set a password", "cubewire users passwd anna")
+    passwd.add_argument("name", metavar="NAME")
+    for parser in (add, passwd):
+        parser.add_argument(
+            "--iterations", type=int, default=4096, metavar="N", help="rounds (default: 4096)"
+        )
+    listing = _add(actions, "list", "show all logins", "cubewire users list --format json")
+    remove = _add(actions, "remove", "remove a login", "cubewire users remove anna")
+    remove.add_argument("name", metavar="NAME")
+    for parser in (add, passwd, listing, remove):
+        parser.add_argument("--file", type=Path, metavar="F", help="instead of auth.users_file")
+        parser.add_argument("--config", type=Path, metavar="F", help="configuration file")
+        _add_format(parser)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

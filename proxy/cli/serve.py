@@ -26,5 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_users(config: Config) -> None:
-    if not config.auth.users:
+    if not config.auth.admits_somebody:
         raise UsageError("nobody could log in: auth.users is empty (or start with --demo)")

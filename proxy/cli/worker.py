@@ -12,9 +12,10 @@ import uvloop
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
-from proxy.auth.authenticator import login_secret
 from proxy.auth.certificate import CertificateError
 from proxy.auth.sealing import sealed
+from proxy.auth.secret import login_secret
+from proxy.auth.users_file import UsersFileError
 from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
 from proxy.cli.shown import shown_login, with_login
@@ -27,6 +28,7 @@ FAILURES = (
     WarehouseError,
     CatalogError,
     CertificateError,
+    UsersFileError,
     OSError,
 )
 """What can keep a server from starting, with a message for the operator."""

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.config.models import Config
-from proxy.config.shape import PATH_KEYS, keys_at
+from proxy.config.shape import PATH_KEYS, entry, keys_at
 
 PREFIX = "CUBEWIRE_"
 _SEPARATOR = "__"
@@ -129,6 +129,11 @@ def _locate(
                 doubles.append(Problem(place, ".".join(keys), "stands here a second time"))
             places[keys] = place
             doubles += _locate(value, keys, path, places)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            keys = (*above, str(number))
+            places[keys] = _place(path, value.start_mark)
+            doubles += _locate(value, keys, path, places)
     return doubles
 
 
@@ -155,8 +160,11 @@ def _holders(values: Any, keys: list[str]) -> list[dict[str, Any]]:
     for key in keys:
         inner: list[Any] = []
         for each in found:
-            if isinstance(each, dict):
-                inner += list(each.values()) if key == "*" else [each.get(key)]
+            if key == "*":
+                inner += each.values() if isinstance(each, dict) else []
+                inner += each if isinstance(each, list) else []
+            else:
+                inner.append(entry(each, key))
         found = inner
     return [each for each in found if isinstance(each, dict)]
 
@@ -210,7 +218,7 @@ def _problem(
     places: dict[tuple[str, ...], str],
     path: Path | None,
 ) -> Problem:
-    keys = _keys(error["loc"], values)
+    keys = _keys(error["loc"], values, whole=error["type"] == "value_error")
     place = next(
         (places[keys[:depth]] for depth in range(len(keys), 0, -1) if keys[:depth] in places),
         str(path) if path is not None else "configuration",
@@ -224,14 +232,20 @@ def _problem(
     return Problem(place, ".".join(keys), message)
 
 
-def _keys(location: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
-    """The keys of an error's location, without the tag that names a kind of data source."""
+def _keys(location: tuple[int | str, ...], values: Any, *, whole: bool = False) -> tuple[str, ...]:
+    """The keys of an error's location, without the tag that names a kind of source or rule.
+
+    Args:
+        location: pydantic's.
+        values: the raw values.
+        whole: the error is of what stands there as a whole, so a tag may be the last part.
+    """
     keys: list[str] = []
     here = values
     for index, part in enumerate(location):
-        last = index == len(location) - 1
+        last = index == len(location) - 1 and not whole
         if isinstance(here, dict) and part not in here and not last:
             continue
         keys.append(str(part))
-        here = here.get(part) if isinstance(here, dict) else None
+        here = entry(here, str(part))
     return tuple(keys)

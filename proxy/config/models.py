@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from proxy.auth.verifier import Verifier, VerifierError
 from proxy.config.audit import AuditConfig
+from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
 from proxy.config.units import Bytes, Seconds
 
-_HIGHEST_CLEARTEXT_ITERATIONS = 100_000
-"""Checking a cleartext password costs the server these many rounds: about 40 ms at this bound."""
 _MIB = 1024 * 1024
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -83,83 +80,6 @@ class ServerConfig(Section):
     max_cursor_bytes: Bytes = Field(
         default=64 * _MIB,
         description="Memory for the rows a SCROLL or WITH HOLD cursor keeps per session (53200).",
-    )
-
-
-class TlsConfig(Section):
-    """Encryption of client connections."""
-
-    mode: Literal["off", "allow", "require"] = Field(
-        default="allow",
-        description="`off`, `allow` or `require`; the last refuses plaintext (28000).",
-    )
-    certificate: Path | None = Field(
-        default=None, description="PEM file with the chain; without one, a self-signed one is made."
-    )
-    key: Path | None = Field(
-        default=None, description="PEM file with the certificate's private key."
-    )
-
-    @field_validator("mode", mode="before")
-    @classmethod
-    def _off(cls, value: object) -> object:
-        """YAML 1.1 reads a bare ``off`` as false."""
-        return "off" if value is False else value
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> TlsConfig:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("tls.certificate and tls.key are given together")
-        return self
-
-
-class UserConfig(Section):
-    """One login: a password or its verifier."""
-
-    password: SecretStr | None = Field(
-        default=None, description="Password in the clear; turned into a verifier at start."
-    )
-    verifier: SecretStr | None = Field(
-        default=None, description="`SCRAM-SHA-256$...` as in PostgreSQL's `pg_authid.rolpassword`."
-    )
-
-    @field_validator("verifier")
-    @classmethod
-    def _readable(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            Verifier.parse(value.get_secret_value())
-        return value
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> UserConfig:
-        if (self.password is None) == (self.verifier is None):
-            raise ValueError("a user has either a password or a verifier")
-        if self.password is not None and not self.password.get_secret_value():
-            raise ValueError("a password is empty")
-        return self
-
-
-class AuthConfig(Section):
-    """Who may connect, and what a wrong password costs."""
-
-    method: Literal["scram", "password", "trust"] = Field(
-        default="scram",
-        description="`scram`; `password` (cleartext, needs `tls.mode: require`); `trust` (no "
-        "password, loopback only).",
-    )
-    users: dict[str, UserConfig] = Field(
-        default_factory=dict, description="Logins by name, each with `password` or `verifier`."
-    )
-    failure_delay: Seconds = Field(
-        default=0.5,
-        description="Wait before the second refusal of a user from one address; doubles each time.",
-    )
-    failure_delay_max: Seconds = Field(default=8.0, description="Longest such wait.")
-    failure_limit: int = Field(
-        default=20, ge=1, description="Failures after which a user is locked out from that address."
-    )
-    failure_window: Seconds = Field(
-        default=300.0, description="Time without attempts after which failures are forgotten."
     )
 
 
@@ -378,15 +298,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _safe_logins(self) -> Config:
-        if self.auth.method == "trust" and not is_loopback(self.server.host):
-            raise ValueError(
-                "auth.method trust asks for no password, so server.host must be a loopback address"
-            )
-        if self.auth.method == "password":
-            if self.tls.mode != "require":
-                raise ValueError("auth.method password needs tls.mode require")
-            for name, user in self.auth.users.items():
-                _check_cleartext_cost(name, user)
+        check_safe(self.auth, self.tls, self.server.host)
         return self
 
     def measure_aggregates_for(self, user: str, application: str) -> MeasureAggregates:
@@ -394,25 +306,3 @@ class Config(Section):
         chosen = self.measure_aggregates
         by_application = chosen.by_application.get(application, chosen.default)
         return chosen.by_user.get(user, by_application)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can connect to the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _check_cleartext_cost(name: str, user: UserConfig) -> None:
-    if user.verifier is None:
-        return
-    try:
-        iterations = Verifier.parse(user.verifier.get_secret_value()).iterations
-    except VerifierError:
-        return
-    if iterations > _HIGHEST_CLEARTEXT_ITERATIONS:
-        raise ValueError(
-            f"auth.users.{name}.verifier has {iterations} iterations; with auth.method password "
-            f"at most {_HIGHEST_CLEARTEXT_ITERATIONS} are accepted"
-        )

@@ -59,7 +59,7 @@ def _kind(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return " or ".join(f"`{each}`" for each in options)
     if get_origin(field.annotation) is dict:
-        return "by name"
+        return "values by name" if get_args(field.annotation)[1] is Any else "by name"
     if get_origin(field.annotation) is tuple:
         return "list"
     if is_path(field):

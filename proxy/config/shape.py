@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -17,6 +17,9 @@ PATH_KEYS = (
     "state_directory",
     "tls.certificate",
     "tls.key",
+    "tls.client_ca",
+    "tls.client_crl",
+    "auth.users_file",
     "catalog.directory",
     "catalog.template_directory",
     "catalog.postgres",
@@ -34,7 +37,7 @@ def keys_at(path: tuple[str, ...], values: Mapping[str, Any]) -> tuple[str, ...]
 
     Args:
         path: keys from the top.
-        values: the configuration's raw values, which decide between kinds of data source.
+        values: the configuration's raw values, which decide between kinds of data source and rule.
 
     Returns:
         Names, () where any name may stand (a login, a data source) or the place has no keys.
@@ -43,7 +46,7 @@ def keys_at(path: tuple[str, ...], values: Mapping[str, Any]) -> tuple[str, ...]
     here: Any = values
     for key in path:
         annotation = _step(annotation, key, here)
-        here = here.get(key) if isinstance(here, Mapping) else None
+        here = entry(here, key)
         if annotation is None:
             return ()
     chosen = _model(annotation, here)
@@ -54,9 +57,18 @@ def fields() -> Iterator[tuple[str, FieldInfo]]:
     """Every leaf with its dotted name, in order.
 
     A name of the user's choice stands as ``<name>``, or as ``<duckdb>`` where the keys below it
-    depend on the kind.
+    depend on the kind; an entry of a list as ``[]`` or ``[duckdb]``.
     """
     yield from _fields("", Config)
+
+
+def entry(here: Any, key: str) -> Any:
+    """What stands under a key of a mapping or at a number of a list; None where nothing does."""
+    if isinstance(here, Mapping):
+        return here.get(key)
+    if isinstance(here, list) and key.isdecimal() and int(key) < len(here):
+        return here[int(key)]
+    return None
 
 
 def is_path(field: FieldInfo) -> bool:
@@ -64,26 +76,61 @@ def is_path(field: FieldInfo) -> bool:
     return Path in (field.annotation, *get_args(field.annotation))
 
 
-def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+def _fields(
+    prefix: str, model: type[BaseModel], without: Container[str] = ()
+) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
+        if name in without:
+            continue
         annotation = _plain(field.annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from _fields(f"{prefix}{name}.", annotation)
             continue
         yield f"{prefix}{name}", field
-        inner = get_args(annotation)[1] if get_origin(annotation) is dict else None
-        kinds = _models(inner)
+        yield from _inner_fields(f"{prefix}{name}", annotation)
+
+
+def _inner_fields(name: str, annotation: Any) -> Iterator[tuple[str, FieldInfo]]:
+    """The keys of what a mapping or list holds."""
+    listed = get_origin(annotation) is tuple
+    kinds = _models(_element(annotation))
+    if not kinds[1:]:
         for kind in kinds:
-            # Where there are several kinds, the table names the one a key belongs to.
-            mark = (
-                f"<{get_args(kind.model_fields['type'].annotation)[0]}>" if kinds[1:] else "<name>"
-            )
-            yield from _fields(f"{prefix}{name}.{mark}.", kind)
+            yield from _fields(f"{name}[]." if listed else f"{name}.<name>.", kind)
+        return
+    # What all kinds have is told once; of the rest, the table names the kind a key belongs to.
+    common = kinds[0].__base__
+    shared: Container[str] = ()
+    if common is not None and issubclass(common, BaseModel) and common.model_fields:
+        assert all(issubclass(each, common) for each in kinds)
+        shared = common.model_fields
+        yield from _fields(f"{name}[]." if listed else f"{name}.<name>.", common)
+    for kind in kinds:
+        mark = f"[{_tag(kind)[1]}]" if listed else f".<{_tag(kind)[1]}>"
+        yield from _fields(f"{name}{mark}.", kind, without=shared)
+
+
+def _element(annotation: Any) -> Any:
+    """What a mapping's values or a list's entries are."""
+    if get_origin(annotation) is dict:
+        return _plain(get_args(annotation)[1])
+    if get_origin(annotation) is tuple:
+        return _plain(get_args(annotation)[0])
+    return None
+
+
+def _tag(kind: type[BaseModel]) -> tuple[str, str]:
+    """The key that says which kind an entry is, and its value for this one."""
+    for name in ("type", "method"):
+        field = kind.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is Literal:
+            return name, str(get_args(field.annotation)[0])
+    raise AssertionError(f"{kind.__name__} has no key that tells it from its like")
 
 
 def _step(annotation: Any, key: str, here: Any) -> Any:
-    if get_origin(annotation) is dict:
-        return _plain(get_args(annotation)[1])
+    if get_origin(annotation) in (dict, tuple):
+        return _element(annotation)
     model = _model(annotation, here)
     if model is None or key not in model.model_fields:
         return None
@@ -93,8 +140,7 @@ def _step(annotation: Any, key: str, here: Any) -> Any:
 def _model(annotation: Any, here: Any) -> type[BaseModel] | None:
     kinds = _models(annotation)
     if len(kinds) > 1:
-        wanted = here.get("type") if isinstance(here, Mapping) else None
-        kinds = [kind for kind in kinds if wanted in get_args(kind.model_fields["type"].annotation)]
+        kinds = [kind for kind in kinds if entry(here, _tag(kind)[0]) == _tag(kind)[1]]
     return kinds[0] if kinds else None
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proxy.auth.standing import Standing
 from proxy.catalog.errors import CatalogError
 from proxy.config import Config
 from proxy.engine import Engine
@@ -26,11 +27,13 @@ class Identity:
 
     Attributes:
         security: who the login has proved to be.
+        standing: what must stay true of that for the session to go on.
         parameters: the settings that the startup packet asks for.
         process_id: what BackendKeyData announces, with ``secret_key``.
     """
 
     security: SecurityContext
+    standing: Standing
     database: str
     parameters: dict[str, str]
     process_id: int

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import Any
 
-from proxy.auth.authenticator import Authenticator, Method, user_verifier
+from proxy.auth.attempt import Attempt
+from proxy.auth.authenticator import Authenticator
+from proxy.auth.bulkhead import Bulkhead
+from proxy.auth.candidates import Candidates, user_verifier
+from proxy.auth.method import LoginMethod
+from proxy.auth.password import LocalPasswords
+from proxy.auth.plain import PasswordMethod, TrustMethod
+from proxy.auth.request import LoginRequest
+from proxy.auth.rules import Rule
+from proxy.auth.scram import ScramMethod
+from proxy.auth.steps import AuthStep
 from proxy.auth.throttle import FailureThrottle
+from proxy.auth.users import KnownUser, Users
 from proxy.auth.verifier import prepared
+from proxy.wire.backend import BackendMessage
 
 SECRET = b"s" * 32
 
@@ -22,10 +36,50 @@ class Clock:
         return self.now
 
 
-def make_authenticator(method: Method = "scram", clock: Clock | None = None) -> Authenticator:
+class Door:
+    """An authenticator whose logins need no event loop of the test's own."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self.authenticator = authenticator
+
+    def begin(self, user: str, **known: Any) -> Entrance:
+        request = LoginRequest(user, "cubewire", **known)
+        return Entrance(asyncio.run(self.authenticator.begin(request)))
+
+
+@dataclass
+class Entrance:
+    attempt: Attempt
+
+    @property
+    def done(self) -> bool:
+        return self.attempt.done
+
+    def first(self) -> list[BackendMessage]:
+        return self.attempt.first()
+
+    def receive(self, body: bytes) -> AuthStep:
+        return asyncio.run(self.attempt.receive(body))
+
+
+def make_users(**passwords: str) -> Users:
+    return Users(
+        {name: KnownUser(user_verifier(SECRET, name, each)) for name, each in passwords.items()}
+    )
+
+
+def make_authenticator(method: str = "scram", clock: Clock | None = None) -> Door:
     throttle = FailureThrottle(clock or Clock(), base=0.5, longest=8, limit=5, window=300)
-    users = {"demo": user_verifier(SECRET, "demo", "demo")}
-    return Authenticator(method, users, SECRET, throttle)
+    users = make_users(demo="demo")
+    candidates = Candidates(users, SECRET)
+    methods: dict[str, LoginMethod] = {
+        "scram": ScramMethod(candidates),
+        "password": PasswordMethod(
+            LocalPasswords(candidates, Bulkhead("password", threads=1, seconds=5))
+        ),
+        "trust": TrustMethod(users),
+    }
+    return Door(Authenticator([Rule(methods[method])], users, throttle))
 
 
 @dataclass

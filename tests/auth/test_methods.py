@@ -1,7 +1,7 @@
 import pytest
 
-from proxy.auth.authenticator import login_secret
 from proxy.auth.errors import AuthenticationFailed
+from proxy.auth.secret import login_secret
 from proxy.auth.throttle import FailureThrottle
 from proxy.wire.backend import AuthenticationCleartextPassword, AuthenticationOk
 from tests.auth.support import Clock, make_authenticator

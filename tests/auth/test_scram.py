@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.auth.errors import AuthenticationFailed
-from proxy.auth.steps import ChannelBinding, Exchange
+from proxy.auth.steps import ChannelBinding
 from proxy.wire.backend import (
     AuthenticationOk,
     AuthenticationSASL,
     AuthenticationSASLContinue,
     AuthenticationSASLFinal,
 )
-from tests.auth.support import Clock, ScramClient, make_authenticator
+from tests.auth.support import Clock, Entrance, ScramClient, make_authenticator
 
 CHANNEL = ChannelBinding(b"h" * 32)
 
@@ -29,7 +29,7 @@ def initial(mechanism: str, data: bytes | None) -> bytes:
     return mechanism.encode() + b"\0" + struct.pack("!i", size) + (data or b"")
 
 
-def challenge(exchange: Exchange, body: bytes) -> bytes:
+def challenge(exchange: Entrance, body: bytes) -> bytes:
     step = exchange.receive(body)
     assert not step.done
     (message,) = step.messages
@@ -37,7 +37,7 @@ def challenge(exchange: Exchange, body: bytes) -> bytes:
     return message.data
 
 
-def log_in(exchange: Exchange, client: ScramClient, mechanism: str = "SCRAM-SHA-256") -> None:
+def log_in(exchange: Entrance, client: ScramClient, mechanism: str = "SCRAM-SHA-256") -> None:
     answer = challenge(exchange, initial(mechanism, client.first()))
     step = exchange.receive(client.final(answer))
     assert step.done
@@ -80,7 +80,7 @@ def test_only_plain_is_offered_outside_tls() -> None:
     assert tuple(offer.mechanisms) == ("SCRAM-SHA-256",)
 
 
-def refusal(exchange: Exchange, client: ScramClient) -> AuthenticationFailed:
+def refusal(exchange: Entrance, client: ScramClient) -> AuthenticationFailed:
     answer = challenge(exchange, initial("SCRAM-SHA-256", client.first()))
     with pytest.raises(AuthenticationFailed) as caught:
         exchange.receive(client.final(answer))
