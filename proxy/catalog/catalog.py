@@ -21,6 +21,7 @@ from proxy.catalog.options import CatalogOptions
 from proxy.catalog.pool import Pool
 from proxy.catalog.private import PrivateBackend
 from proxy.catalog.protocol import identifier
+from proxy.catalog.quota import PrivateQuota
 from proxy.catalog.results import CatalogAnalysis
 from semantic.model.published import PublishedModel
 
@@ -73,8 +74,11 @@ class Catalog:
         model: what has been deployed.
     """
 
-    def __init__(self, options: CatalogOptions | None = None) -> None:
+    def __init__(
+        self, options: CatalogOptions | None = None, quota: PrivateQuota | None = None
+    ) -> None:
         self.options = options or CatalogOptions()
+        self._quota = quota or PrivateQuota(self.options.private_backends)
         self.server_version = ""
         self.version = ""
         self.parameters: dict[str, str] = {}
@@ -89,7 +93,6 @@ class Catalog:
         self._admin_lock = asyncio.Lock()
         self._roles: set[str] = set()
         self._private: set[ChildConnection] = set()
-        self._opening = 0
         limits = self.options
         self._pool = Pool(
             self._connect_client, limits.backends, limits.lease_timeout, limits.idle_timeout
@@ -182,17 +185,7 @@ class Catalog:
 
         Raises CatalogError 53300 where there are as many as there may be.
         """
-        limit = self.options.private_backends
-        self._private = {item for item in self._private if not item.closed}
-        if len(self._private) + self._opening >= limit:
-            raise CatalogError(
-                "53300",
-                f"more than {limit} sessions with temporary tables",
-                hint="Drop temporary tables that are not used, or raise "
-                "temporary_tables.max_sessions.",
-            )
-        self._opening += 1
-        try:
+        async with self._quota.place() as taken:
             connection = await self._connect_client(user)
             try:
                 backend = PrivateBackend(connection, self.options.deadline)
@@ -200,10 +193,15 @@ class Catalog:
             except BaseException:
                 connection.abort()
                 raise
-        finally:
-            self._opening -= 1
+            taken.add(connection)
+        self._private = {item for item in self._private if not item.closed}
         self._private.add(connection)
         return backend
+
+    @property
+    def has_private(self) -> bool:
+        """Whether a session has a backend of its own here."""
+        return not all(connection.closed for connection in self._private)
 
     def temporary_bytes(self, schema: str) -> int | None:
         """Bytes on disk of all that is temporary in a backend; None where that cannot be seen."""

@@ -154,6 +154,11 @@ class EmbeddedServer:
     def _make_directory(self, parent: Path) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._take_lock()
+        while not self._directory.is_dir():
+            # Another server took it for a dead owner's before it was locked.
+            os.close(self._lock)
+            self._directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+            self._take_lock()
         self._identity.own(self._directory)
         self.address = Address(socket=str(self._directory / SOCKET_NAME))
         if len(self.address.socket or "") > 100:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -43,8 +44,19 @@ class Compiler:
     ) -> None:
         self._sql = ModelSql(model, dialects)
         types = {(relation, name): kind for relation, name, kind in published.types}
-        self._binder = Binder(Members(self._sql, types), published)
+        self._members = Members(self._sql, types)
+        self._binder = Binder(self._members, published)
         self._rules = rules
+
+    def restricted(self, published: PublishedModel) -> Compiler:
+        """The same, for callers who are shown only a part of the model.
+
+        What has been learned of the model's SQL is shared.
+        """
+        compiler = copy(self)
+        compiler._members = self._members.for_other_columns()
+        compiler._binder = Binder(compiler._members, published)
+        return compiler
 
     def bind(
         self,

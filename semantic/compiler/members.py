@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from sqlglot import exp
 
 from semantic.compiler.conformed import FactViews, check_own, fact_views
@@ -32,6 +34,12 @@ class Members:
         self._indexes: dict[str, dict[str, int]] = {}
         self._to_many: dict[tuple[str, str, str], tuple[Path, ...]] = {}
         self._inside: dict[tuple[str, str], tuple[Path, ...]] = {}
+
+    def for_other_columns(self) -> Members:
+        """The same, sharing what is known of them, where relations show other columns."""
+        members = copy(self)
+        members._indexes = {}
+        return members
 
     def fact_views(self, view: View) -> FactViews:
         """A view over several root cubes as one for each of them."""
