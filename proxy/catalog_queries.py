@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from proxy.catalog import Catalog
 from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
@@ -24,10 +23,7 @@ SettingsObserver = Callable[[dict[str, str], dict[str, str]], None]
 
 
 class CatalogQueries:
-    """Asks one catalog."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+    """Asks the catalog of whoever asks."""
 
     async def informed(self, caller: Caller, sql: str) -> Caller:
         """The caller with the temporary tables that a statement may name."""
@@ -48,7 +44,7 @@ class CatalogQueries:
         """What PostgreSQL says of a statement, where the session's temporary tables are known."""
         own = caller.own
         if own is None or not own.concerns(sql):
-            return await self.catalog.analyse(
+            return await caller.scope.catalog.analyse(
                 sql, parameter_oids, caller.overlay, caller.user, position=position
             )
         try:
@@ -68,7 +64,7 @@ class CatalogQueries:
 
     async def apply_setting(self, text: str, caller: Caller, *, local: bool) -> dict[str, str]:
         """Run a SET in a backend with the caller's settings; all its settings afterwards."""
-        async with self.catalog.lease(caller.user, caller.overlay) as backend:
+        async with caller.scope.catalog.lease(caller.user, caller.overlay) as backend:
             if local:
                 await (await backend.run_simple("BEGIN")).drain()
             try:
@@ -80,7 +76,7 @@ class CatalogQueries:
 
     async def effective_settings(self, caller: Caller) -> dict[str, str]:
         """The caller's overlay as the catalog keeps it: canonical names and values."""
-        async with self.catalog.lease(caller.user, caller.overlay) as backend:
+        async with caller.scope.catalog.lease(caller.user, caller.overlay) as backend:
             return await backend.session_settings()
 
     async def evaluate(self, sql: str, caller: Caller) -> tuple[bytes | None, ...]:
@@ -152,7 +148,7 @@ class CatalogQueries:
         if "pg_backend_pid" in lowered or "pg_stat_activity" in lowered:
             extra["cubewire.backend_pid"] = str(caller.backend_pid)
         async with AsyncExitStack() as stack:
-            lease = self.catalog.lease(caller.user, caller.overlay, extra)
+            lease = caller.scope.catalog.lease(caller.user, caller.overlay, extra)
             backend = await stack.enter_async_context(lease)
             if on_settings is not None and _sets(sql):
                 await (await backend.run_simple("BEGIN")).drain()
@@ -160,8 +156,7 @@ class CatalogQueries:
             try:
                 result = await start(backend)
             except CatalogError as error:
-                if self.catalog.model is not None:
-                    add_hint(error, sql, self.catalog.model)
+                add_hint(error, sql, caller.scope.generation.published)
                 raise
             return CatalogSource(result, stack.pop_all())
         raise AssertionError("unreachable")

@@ -38,6 +38,7 @@ from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import NeedsServer
 from proxy.rows.parameters import decode_parameter
 from proxy.rows.settings import TextSettings
+from proxy.scopes import Scopes
 from proxy.sources import (
     BatchSource,
     EncodedSource,
@@ -76,11 +77,16 @@ class EngineObserver(Protocol):
 
 
 class Engine(CatalogQueries):
-    """Prepares and opens queries for all sessions of a process."""
+    """Prepares and opens queries for all sessions of a process.
+
+    Attributes:
+        scopes: what exists for each caller.
+        catalog: of those who may see everything, which runs always.
+    """
 
     def __init__(
         self,
-        generation: Generation,
+        scopes: Scopes,
         catalog: Catalog,
         connectors: dict[str, Connector],
         worker: ParseWorker,
@@ -88,8 +94,8 @@ class Engine(CatalogQueries):
         cache_bytes: int,
         observer: EngineObserver,
     ) -> None:
-        self.generation = generation
-        super().__init__(catalog)
+        self.scopes = scopes
+        self.catalog = catalog
         self.connectors = connectors
         self._worker = worker
         self._limits = limits
@@ -101,15 +107,15 @@ class Engine(CatalogQueries):
         check_length(sql, self._limits)
         if ";" not in sql or len(sql) <= self._limits.inline_length:
             return split(sql)
-        generation = self.generation
-        return await self._worker.split(generation.compiler, generation.model.version, sql)
+        generation = self.scopes.generation
+        return await self._worker.split(generation.compiler, generation.version, sql)
 
     async def read(self, text: str) -> Statement:
         """What kind of statement one statement's text is."""
         if reads_at_once(text, self._limits):
             return parse_statement(text)
-        generation = self.generation
-        return await self._worker.read(generation.compiler, generation.model.version, text)
+        generation = self.scopes.generation
+        return await self._worker.read(generation.compiler, generation.version, text)
 
     async def prepare(
         self, sql: str, parameter_oids: Sequence[int], caller: Caller
@@ -118,7 +124,7 @@ class Engine(CatalogQueries):
 
         Raises SemanticError or CatalogError with the position in ``sql``.
         """
-        generation = self.generation
+        generation = caller.scope.generation
         try:
             return await self._prepare(generation, sql, parameter_oids, caller)
         except (CatalogError, SemanticError) as error:
@@ -131,7 +137,7 @@ class Engine(CatalogQueries):
         if not generation.may_touch(sql):
             return await self.prepare_catalog(sql, parameter_oids, caller)
         caller = await self.informed(caller, sql)
-        key = (generation.model.version, sql, tuple(parameter_oids), caller.fingerprint())
+        key = (generation.version, sql, tuple(parameter_oids), caller.fingerprint())
         cached = self._statements.get(key)
         self._observer.statement_cache(hit=cached is not None)
         if cached is None:
@@ -183,7 +189,7 @@ class Engine(CatalogQueries):
         cached = self._statements.get(key)
         if isinstance(cached, CubeQuery):
             return cached
-        compiler = self.generation.compiler
+        compiler = caller.scope.generation.compiler
         bound = compiler.bind(query.sql, caller.semantic, constants)
         if bound is None:
             raise query.plan
@@ -195,7 +201,7 @@ class Engine(CatalogQueries):
     async def _check_defined(self, sql: str, parameter_oids: Sequence[int], caller: Caller) -> None:
         """Of a function that is not allowed, say rather that it does not exist, if that is so."""
         try:
-            await self.catalog.analyse(sql, parameter_oids, caller.overlay, caller.user)
+            await caller.scope.catalog.analyse(sql, parameter_oids, caller.overlay, caller.user)
         except CatalogError as error:
             if error.sqlstate == _UNDEFINED_FUNCTION:
                 raise
@@ -226,7 +232,7 @@ class Engine(CatalogQueries):
         self, generation: Generation, sql: str, parameter_oids: Sequence[int], caller: Caller
     ) -> CubeQuery | CatalogQuery:
         """The same in the worker process."""
-        compiler, version = generation.compiler, generation.model.version
+        compiler, version = generation.compiler, generation.version
         bound = await self._worker.bind(compiler, version, sql, caller.semantic)
         if bound is None:
             return await self.prepare_catalog(sql, parameter_oids, caller)
@@ -248,9 +254,9 @@ class Engine(CatalogQueries):
     async def check_syntax(self, sql: str, caller: Caller) -> None:
         """Raise the catalog's error if it finds the text's syntax wrong (42601), nothing else."""
         try:
-            await self.catalog.analyse(sql, (), caller.overlay, caller.user)
+            await caller.scope.catalog.analyse(sql, (), caller.overlay, caller.user)
         except CatalogError as error:
-            if error.sqlstate == "42601" and not self.generation.may_touch(sql):
+            if error.sqlstate == "42601" and not caller.scope.generation.may_touch(sql):
                 raise
 
     async def decode_parameters(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.utility.lexer import Kind, next_token
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+from semantic.model.types import PostgresType
 
 _WORD = re.compile(r"\w+")
 _PLAIN = re.compile(r"\w+\Z")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Generation:
-    """A model version, replaced whole and never changed.
+    """A model version as callers of one visibility profile know it; never changed.
 
     Attributes:
+        version: of the model and of what is shown of it, for keys.
+        types: of all members, hidden ones too, by relation and name.
         words: relation names that are one word, in lower case.
         phrases: relation names with other characters, in lower case.
     """
@@ -26,20 +30,37 @@ class Generation:
     model: Model
     published: PublishedModel
     compiler: Compiler
+    version: str
+    types: Mapping[tuple[str, str], PostgresType]
     words: frozenset[str]
     phrases: tuple[str, ...]
 
     @classmethod
-    def of(cls, model: Model, published: PublishedModel, compiler: Compiler) -> Generation:
-        """Derive the index of names."""
+    def of(
+        cls, model: Model, published: PublishedModel, compiler: Compiler, profile: str = ""
+    ) -> Generation:
+        """Derive the index of names.
+
+        Args:
+            model: the model.
+            published: what is shown of it.
+            compiler: knows the names that are shown, and no others.
+            profile: names what is shown, where that is not all.
+        """
         names = [relation.name.lower() for relation in published.relations]
         return cls(
             model,
             published,
             compiler,
+            f"{model.version}/{profile}" if profile else model.version,
+            {(relation, name): kind for relation, name, kind in published.types},
             frozenset(name for name in names if _PLAIN.match(name)),
             tuple(name for name in names if not _PLAIN.match(name)),
         )
+
+    def restricted(self, published: PublishedModel, profile: str) -> Generation:
+        """The same model for callers who are shown a part of it."""
+        return Generation.of(self.model, published, self.compiler.restricted(published), profile)
 
     def names_relation(self, sql: str) -> bool:
         """Whether a relation's name stands in a text as an identifier, not only inside a string.

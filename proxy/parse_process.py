@@ -23,6 +23,8 @@ _LENGTH = struct.Struct("!Q")
 STACK_BYTES = 512 * 1024 * 1024
 RECURSION = 200_000
 """A chain of 10,000 operators is a tree as deep, and every pass over it recurses."""
+MOST_COMPILERS = 4
+"""How many the process holds: of the profiles whose large statements came last."""
 MEMORY_BYTES = 4 * 1024 * 1024 * 1024
 
 
@@ -91,7 +93,8 @@ def _serve() -> None:
             _send(_guarded(request, compilers, limits))
             continue
         version, compiler, limits = request
-        compilers.clear()
+        if len(compilers) >= MOST_COMPILERS:
+            compilers.clear()
         compilers[version] = compiler
         _send(None)
 

@@ -15,7 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.parse_process import Job, JobFailure, JobResult, Reading, ReadingResult
+from proxy.parse_process import (
+    MOST_COMPILERS,
+    Job,
+    JobFailure,
+    JobResult,
+    Reading,
+    ReadingResult,
+)
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
@@ -57,7 +64,7 @@ class ParseWorker:
         self._deadline = deadline
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
-        self._version = ""
+        self._versions: set[str] = set()
         self._closed = False
         self._renewal: asyncio.Task[None] | None = None
 
@@ -167,11 +174,13 @@ class ParseWorker:
                 stdout=asyncio.subprocess.PIPE,
                 cwd=_ROOT,
             )
-            self._version = ""
-        if self._version != version:
+            self._versions.clear()
+        if version not in self._versions:
             async with asyncio.timeout(START_SECONDS):
                 await _exchange(self._process, (version, compiler, self._limits))
-            self._version = version
+            if len(self._versions) >= MOST_COMPILERS:
+                self._versions.clear()
+            self._versions.add(version)
         return self._process
 
     async def _kill(self) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from proxy.catalog.private import PrivateResult
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
 from proxy.rows.records import Record
+from proxy.scopes import Scope
 from proxy.wire.backend import FieldDescription
 from proxy.wire.oids import BY_OID, TYPES
 from semantic.compiler.api import (
@@ -70,6 +71,7 @@ class Caller:
         overlay: settings that differ from a fresh catalog backend's.
         semantic: the settings that the compiler reads.
         security: who asks, for access policies.
+        scope: what exists for them; ``semantic.access`` is its access.
         statement_timeout: seconds, None for no limit.
         own: the backend that holds the session's temporary tables, where it has any.
     """
@@ -79,13 +81,18 @@ class Caller:
     overlay: Mapping[str, str]
     semantic: SessionSettings
     security: SecurityContext
+    scope: Scope
     statement_timeout: float | None = None
     own: OwnBackend | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.semantic.access != self.scope.access:
+            raise ValueError("a statement would be compiled for another's access")
 
     def fingerprint(self) -> tuple[object, ...]:
         """What an analysed or compiled statement depends on besides its text."""
         relevant = sorted(item for item in self.overlay.items() if item[0] != "application_name")
-        return (self.semantic, tuple(relevant))
+        return (self.scope.generation.version, self.semantic, tuple(relevant))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -296,16 +296,18 @@ class Server:
         """See LoginHost."""
         assert isinstance(connection, ClientConnection)
         self._parts.trail.check("FATAL")
-        settings = await starting_settings(self._engine, self._config, identity)
+        scope = await self._engine.scopes.open(identity.security)
+        settings = await starting_settings(self._engine, self._config, identity, scope)
         recorder = StatementRecorder(identity.process_id, self._record, self._parts.trail.check)
         state = SessionState(
             process_id=identity.process_id,
             security=identity.security,
+            scope=scope,
+            scopes=self._engine.scopes,
             database=identity.database,
             settings=settings,
             limits=self._session_limits,
             recorder=recorder,
-            catalog=self._engine.catalog,
             measure_aggregates=self._measure_aggregates(identity),
             version=self._engine.catalog.version,
         )

@@ -20,6 +20,8 @@ from proxy.auth.opening import open_authenticator
 from proxy.auth.secret import login_secret
 from proxy.auth.tls import TlsContext, load_tls
 from proxy.catalog import Catalog, CatalogOptions
+from proxy.catalog.profiles import ProfileCatalogs
+from proxy.catalog.quota import PrivateQuota
 from proxy.config import Config
 from proxy.config.models import DuckdbSource, options_of
 from proxy.engine import Engine, EngineObserver
@@ -28,6 +30,7 @@ from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
 from proxy.rollups.stores import rollup_folder
+from proxy.scopes import Scopes
 from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
 from proxy.version import VERSION
 from semantic.compiler.compiler import Compiler
@@ -37,6 +40,8 @@ from semantic.compiler.publish import publish
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+from semantic.security.access import Access, decide
+from semantic.security.context import SecurityContext
 
 logger = logging.getLogger("cubewire.startup")
 
@@ -127,6 +132,26 @@ def catalog_options(config: Config) -> CatalogOptions:
     )
 
 
+def decision(generation: Generation, context: SecurityContext) -> Access:
+    """What a caller may see of a model."""
+    return decide(generation.model, generation.types, context)
+
+
+def check_catalog(config: Config, generation: Generation) -> None:
+    """Raises StartupError where the configured catalog cannot hide what the model hides.
+
+    An external catalog is one database, which shows one set of relations to everybody; databases
+    beside it would go by other names than the one that clients connect to.
+    """
+    nobody = SecurityContext.of("")
+    if config.catalog.dsn is not None and not decision(generation, nobody).is_open:
+        raise StartupError(
+            "catalog.dsn cannot be used with a model that has access policies: an external catalog "
+            "shows the same relations to everybody.\n"
+            "Leave out catalog.dsn, so that each group of users gets a catalog of its own."
+        )
+
+
 @asynccontextmanager
 async def open_engine(
     config: Config,
@@ -139,7 +164,9 @@ async def open_engine(
     """
     async with AsyncExitStack() as stack:
         collecting = stack.enter_context(_no_collecting())
-        catalog = Catalog(catalog_options(config))
+        options = catalog_options(config)
+        quota = PrivateQuota(options.private_backends)
+        catalog = Catalog(options, quota)
         starting = asyncio.create_task(catalog.start(), name="catalog start")
         stack.push_async_callback(catalog.close)
         try:
@@ -161,8 +188,12 @@ async def open_engine(
         collecting.close()
         worker = ParseWorker(limits, parser.parse_deadline)
         stack.push_async_callback(worker.close)
+        profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)
+        stack.push_async_callback(profiles.close)
+        generation = Generation.of(model, published, compiler)
+        check_catalog(config, generation)
         yield Engine(
-            Generation.of(model, published, compiler),
+            Scopes(generation, catalog, profiles, decision),
             catalog,
             connectors,
             worker,

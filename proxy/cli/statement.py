@@ -49,8 +49,12 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
 
 async def _compile(config: Config, sql: str, user: str) -> CompiledStatement:
     async with open_engine(config) as engine:
-        settings = SessionSettings(user, config.database, version=engine.catalog.version)
-        caller = Caller(user, 0, {}, settings, SecurityContext.of(user))
+        security = SecurityContext.of(user)
+        scope = await engine.scopes.open(security)
+        settings = SessionSettings(
+            user, config.database, version=engine.catalog.version, access=scope.access
+        )
+        caller = Caller(user, 0, {}, settings, security, scope)
         query = await engine.prepare(sql, (), caller)
     if isinstance(query, CatalogQuery):
         raise NoCubeError("the statement reads no cube: the catalog PostgreSQL answers it")

@@ -192,6 +192,12 @@ class CatalogConfig(Section):
     memory_limit_mb: int = Field(
         default=1024, ge=0, description="Address space of each of its processes in MiB; 0 is any."
     )
+    max_profiles_live: int = Field(
+        default=32,
+        ge=1,
+        description="Catalogs of users who see different parts of the model, running at once per "
+        "worker; each takes about 13 MiB.",
+    )
 
 
 class ParserConfig(Section):

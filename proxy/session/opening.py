@@ -12,6 +12,7 @@ from proxy.config import Config
 from proxy.engine import Engine
 from proxy.errors import SessionError, flatten
 from proxy.queries import Caller
+from proxy.scopes import Scope
 from proxy.session.settings import Settings, canonical
 from proxy.session.settings_rules import check_settings
 from semantic.compiler.api import SessionSettings
@@ -45,7 +46,9 @@ class Identity:
         return self.security.login
 
 
-async def starting_settings(engine: Engine, config: Config, newcomer: Identity) -> Settings:
+async def starting_settings(
+    engine: Engine, config: Config, newcomer: Identity, scope: Scope
+) -> Settings:
     """The settings of a new session.
 
     What the startup packet asks for is validated by the catalog PostgreSQL, once per set of wishes.
@@ -65,7 +68,7 @@ async def starting_settings(engine: Engine, config: Config, newcomer: Identity) 
     plain.pop("client_encoding", None)
     application = plain.pop("application_name", None)
     if plain:
-        settings.startup.update(await _validated(engine, newcomer, plain))
+        settings.startup.update(await _validated(engine, newcomer, scope, plain))
     if config.server.statement_timeout:
         timeout = str(round(config.server.statement_timeout * 1000))
         settings.startup.setdefault("statement_timeout", timeout)
@@ -75,14 +78,15 @@ async def starting_settings(engine: Engine, config: Config, newcomer: Identity) 
 
 
 async def _validated(
-    engine: Engine, newcomer: Identity, wishes: Mapping[str, str]
+    engine: Engine, newcomer: Identity, scope: Scope, wishes: Mapping[str, str]
 ) -> dict[str, str]:
     caller = Caller(
         newcomer.user,
         newcomer.process_id,
         wishes,
-        SessionSettings(newcomer.user, newcomer.database),
+        SessionSettings(newcomer.user, newcomer.database, access=scope.access),
         newcomer.security,
+        scope,
     )
     try:
         return await engine.effective_settings(caller)

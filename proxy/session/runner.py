@@ -89,7 +89,7 @@ class Runner:
         self, text: str, statement: sql.Select, oids: Sequence[int], *, describe: bool
     ) -> PreparedStatement:
         caller = self._state.caller()
-        if not describe and not self._engine.generation.may_touch(text):
+        if not describe and not caller.scope.generation.may_touch(text):
             return PreparedStatement(text, statement, query=CatalogQuery(text, None, ()))
         call = backend_call(text)
         described = text if call is None else call.described_by
@@ -101,7 +101,7 @@ class Runner:
     ) -> PreparedStatement:
         caller = self._state.caller()
         inner = await self._engine.read(statement.query)
-        if isinstance(inner, sql.Select) and self._engine.generation.may_touch(statement.query):
+        if isinstance(inner, sql.Select) and caller.scope.generation.may_touch(statement.query):
             with self._state.shifted_by(statement.query_offset):
                 query = await self._engine.prepare(statement.query, oids, caller)
             if isinstance(query, CubeQuery):

@@ -9,13 +9,14 @@ from typing import Literal, cast
 
 from proxy.errors import SessionError, error_fields
 from proxy.queries import Caller
+from proxy.scopes import Scope, ScopeSource
 from proxy.session.cursor import Cursor, KeptRows
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.settings import Settings
 from proxy.session.settings_rules import MEASURE_AGGREGATES
-from proxy.session.temporary import PrivateCatalog, TemporaryLimits, TemporaryTables
+from proxy.session.temporary import TemporaryLimits, TemporaryTables
 from proxy.session.transaction import Transaction
 from semantic.compiler.api import SessionSettings
 from semantic.security.context import SecurityContext
@@ -37,7 +38,9 @@ class SessionState:
 
     Attributes:
         process_id: what BackendKeyData announced.
-        security: on whose behalf it acts.
+        security: on whose behalf it acts; changed by ``assume`` alone.
+        scope: what exists for them.
+        scopes: tells the scope of others.
         database: the database of the startup packet.
         version: what ``version()`` says.
         offset: characters before the statement at hand in the client's text, for error positions.
@@ -47,11 +50,12 @@ class SessionState:
 
     process_id: int
     security: SecurityContext
+    scope: Scope
+    scopes: ScopeSource
     database: str
     settings: Settings
     limits: SessionLimits
     recorder: StatementRecorder
-    catalog: PrivateCatalog
     measure_aggregates: str = "strict"
     version: str = ""
     transaction: Transaction = field(init=False)
@@ -74,13 +78,53 @@ class SessionState:
         self.transaction = Transaction(self.settings)
         self.kept = KeptRows(self.limits.max_cursor_bytes)
         self.temporary = TemporaryTables(
-            self.catalog,
+            self.scope.catalog,
             self.transaction,
             self.settings,
             self.limits.temporary,
             self.user,
             self.process_id,
         )
+
+    # ------------------------------------------------------------------------- identity
+
+    async def assume(self, security: SecurityContext) -> None:
+        """Act on another's behalf from here on.
+
+        What was opened for the former ends: portals and cursors, held ones too. Prepared statements
+        stay and are prepared again when they run. Temporary tables belong to whoever made them.
+
+        Raises SessionError 55000 where the session has temporary tables.
+        """
+        if security == self.security:
+            return
+        if self.temporary.exist:
+            raise SessionError(
+                "55000",
+                "cannot act as another user while temporary tables exist",
+                hint="Drop them first: DISCARD TEMP, outside of a transaction.",
+            )
+        await self._become(security)
+
+    async def return_to(self, security: SecurityContext) -> None:
+        """As ``assume``, where there is no choice: a transaction that changed it has ended.
+
+        Temporary tables that were made meanwhile are dropped.
+        """
+        if security != self.security:
+            self.temporary.close()
+            await self._become(security)
+
+    async def _become(self, security: SecurityContext) -> None:
+        scope = await self.scopes.open(security)
+        for name, portal in list(self.portals.items()):
+            if portal.outcome is not None:
+                await self.drop_portal(name)
+        for name in list(self.cursors):
+            await self.drop_portal(name)
+        self.security, self.scope = security, scope
+        self.temporary.move(scope.catalog)
+        self._caller = None
 
     # ------------------------------------------------------------------------- settings
 
@@ -117,8 +161,10 @@ class SessionState:
                 measure_aggregates=cast("Literal['strict', 'defined']", aggregates),
                 search_path=tuple(name.strip().strip('"') for name in path.split(",")),
                 version=self.version,
+                access=self.scope.access,
             ),
             security=self.security,
+            scope=self.scope,
             statement_timeout=self.seconds("statement_timeout") or None,
             own=self.temporary if self.temporary.exist else None,
         )

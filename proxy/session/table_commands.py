@@ -15,6 +15,7 @@ from proxy.catalog.private import PrivateResult
 from proxy.catalog.protocol import identifier
 from proxy.engine import Engine
 from proxy.errors import SessionError
+from proxy.generation import Generation
 from proxy.queries import Caller, CatalogQuery, CubeQuery, relayed_field, type_of
 from proxy.rows.copying import CopyOptions
 from proxy.session.copying import BatchChunks
@@ -48,6 +49,10 @@ class TableCommands:
         self._state = state
         self._current = current
 
+    @property
+    def _generation(self) -> Generation:
+        return self._state.scope.generation
+
     # ------------------------------------------------------------------------- what may run
 
     async def may_run(self, statement: sql.TableChange) -> bool:
@@ -73,7 +78,7 @@ class TableCommands:
             return False
         if schema is None and self._state.temporary.find(None, name) is not None:
             return False
-        return any(item.name == name for item in self._engine.generation.published.relations)
+        return any(item.name == name for item in self._generation.published.relations)
 
     async def check_plain(self, statement: sql.TableChange) -> None:
         """Raises 0A000 where it takes rows from cubes: for EXPLAIN."""
@@ -103,7 +108,7 @@ class TableCommands:
 
     async def _source(self, statement: sql.TableChange) -> TableSource | None:
         """The query it takes its rows from, if it may read a cube."""
-        if not self._engine.generation.may_touch(statement.text):
+        if not self._generation.may_touch(statement.text):
             return None
         if len(statement.text) > LONG_TEXT:
             return await asyncio.to_thread(source_of, statement)
@@ -119,12 +124,12 @@ class TableCommands:
                 await self._refuse_execute(statement)
             if statement.verb not in ("UPDATE", "DELETE", "MERGE"):
                 return None
-            if not engine.generation.may_touch(statement.text):
+            if not self._generation.may_touch(statement.text):
                 return None
             await self._check_reads_no_cube(statement, oids)
             return None
         if source.query.lstrip()[:6].lower() == "values" and not await asyncio.to_thread(
-            engine.generation.names_relation, source.query
+            self._generation.names_relation, source.query
         ):
             # A cube's name inside a string; DEFAULT is for PostgreSQL alone to read.
             return None

@@ -105,6 +105,10 @@ class TemporaryTables:
         self.tables: tuple[TemporaryTable, ...] = ()
         self.version = 0
 
+    def move(self, catalog: PrivateCatalog) -> None:
+        """Take the next backend of another catalog: there is none now."""
+        self._catalog = catalog
+
     # ------------------------------------------------------------------------- names
 
     @property

@@ -37,6 +37,9 @@ async def open_engine_of(config: Path) -> AsyncIterator[Engine]:
             gc.set_threshold(*thresholds)
 
 
-def caller() -> Caller:
+async def caller(engine: Engine) -> Caller:
     """A session that has set nothing."""
-    return Caller(USER, 0, {}, SessionSettings(USER, DATABASE), SecurityContext.of(USER))
+    security = SecurityContext.of(USER)
+    scope = await engine.scopes.open(security)
+    settings = SessionSettings(USER, DATABASE, access=scope.access)
+    return Caller(USER, 0, {}, settings, security, scope)

@@ -116,7 +116,7 @@ async def _measure(bench: Field, rounds: int) -> Times:
     async with open_bench_engine(bench) as engine:
         for named in bi_statements():
             try:
-                await engine.prepare(named.sql, (), caller())
+                await engine.prepare(named.sql, (), await caller(engine))
             except (SemanticError, CatalogError) as error:
                 times.refused[named.name] = f"{error.sqlstate} {error.message}"
         taken = [named for named in bi_statements() if named.name not in times.refused]
@@ -140,7 +140,8 @@ async def compile_unseen(engine: Engine, named: Named, times: Times) -> float:
     Returns:
         Seconds of binding and compiling; the analysis is in ``times`` apart.
     """
-    compiler, who, sql = engine.generation.compiler, caller(), named.unseen()
+    who, sql = await caller(engine), named.unseen()
+    compiler = who.scope.generation.compiler
     began, began_work = time.perf_counter(), time.thread_time()
     bound = compiler.bind(sql, who.semantic)
     seconds, work = time.perf_counter() - began, time.thread_time() - began_work
@@ -160,7 +161,7 @@ async def compile_unseen(engine: Engine, named: Named, times: Times) -> float:
 
 async def _prepare(engine: Engine, named: Named, times: Times) -> None:
     """The whole of it through the engine, and again from its cache."""
-    who, sql = caller(), named.unseen()
+    who, sql = await caller(engine), named.unseen()
     began = time.perf_counter()
     await engine.prepare(sql, (), who)
     times.prepare.append(time.perf_counter() - began)

@@ -85,7 +85,7 @@ async def _measure(config: Path, listed: list[Named], rounds: int) -> dict[str, 
     async with open_engine_of(config) as engine:
         for named in listed:
             try:
-                await engine.prepare(named.sql, (), caller())
+                await engine.prepare(named.sql, (), await caller(engine))
                 times = Times()
                 goes = [await compile_unseen(engine, named, times) for _ in range(rounds)]
             except (SemanticError, CatalogError) as error:

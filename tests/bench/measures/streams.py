@@ -91,7 +91,7 @@ async def _first_bytes(field: Field, sql: str, rounds: int) -> tuple[list[float]
 @asynccontextmanager
 async def _compiled(field: Field, sql: str) -> AsyncIterator[tuple[Engine, CubeQuery]]:
     async with open_bench_engine(field) as engine:
-        query = await engine.prepare(sql, (), caller())
+        query = await engine.prepare(sql, (), await caller(engine))
         assert isinstance(query, CubeQuery)
         yield engine, query
 

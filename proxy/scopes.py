@@ -1,0 +1,101 @@
+"""Scopes: for each caller what exists, who answers for it, and what of its rows may be seen."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from proxy.catalog.face import CatalogFace
+from proxy.catalog.profiles import ProfileCatalogs
+from proxy.generation import Generation
+from semantic.security.access import Access
+from semantic.security.context import SecurityContext
+from semantic.security.visibility import profile_of, restricted
+
+DECISIONS = 1024
+"""How many callers' access decisions are kept."""
+
+Decide = Callable[[Generation, SecurityContext], Access]
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Scope:
+    """What exists for a caller. Shared by all whose access is the same.
+
+    Attributes:
+        access: what of the model's rows and values may be seen.
+        generation: the model as far as the caller knows it.
+        catalog: the PostgreSQL that shows the same.
+    """
+
+    access: Access
+    generation: Generation
+    catalog: CatalogFace
+
+
+class ScopeSource(Protocol):
+    """Who tells the scopes of callers."""
+
+    async def open(self, context: SecurityContext) -> Scope:
+        """What exists for a caller."""
+
+
+class Scopes:
+    """The scopes of all callers of one model.
+
+    Args:
+        generation: of all that is public.
+        catalog: which shows that.
+        profiles: catalogs that show less.
+        decide: what a caller may see.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        catalog: CatalogFace,
+        profiles: ProfileCatalogs,
+        decide: Decide,
+    ) -> None:
+        self.generation = generation
+        self._catalog = catalog
+        self._profiles = profiles
+        self._decide = decide
+        self._scopes: OrderedDict[SecurityContext, Scope] = OrderedDict()
+        self._generations: WeakValueDictionary[str, Generation] = WeakValueDictionary()
+        self._by_access: WeakValueDictionary[Access, Scope] = WeakValueDictionary()
+
+    async def open(self, context: SecurityContext) -> Scope:
+        """What exists for a caller. Raises SessionError where nothing can be told of them."""
+        return self._of(context)
+
+    def _of(self, context: SecurityContext) -> Scope:
+        found = self._scopes.get(context)
+        if found is None:
+            found = self._scopes[context] = self._make(context)
+            if len(self._scopes) > DECISIONS:
+                self._scopes.popitem(last=False)
+        else:
+            self._scopes.move_to_end(context)
+        return found
+
+    def _make(self, context: SecurityContext) -> Scope:
+        access = self._decide(self.generation, context)
+        found = self._by_access.get(access)
+        if found is None:
+            found = self._by_access[access] = self._scope(access)
+        return found
+
+    def _scope(self, access: Access) -> Scope:
+        whole = self.generation
+        published = restricted(whole.model, whole.published, access)
+        if published is whole.published:
+            return Scope(access, whole, self._catalog)
+        profile = profile_of(published)
+        generation = self._generations.get(profile)
+        if generation is None:
+            generation = self._generations[profile] = whole.restricted(published, profile)
+        return Scope(access, generation, self._profiles.of(profile, generation.published))
