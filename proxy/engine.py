@@ -14,10 +14,12 @@ from typing import Protocol
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
+from proxy.cache.results import Found, KeepBatch
 from proxy.catalog import Catalog
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
 from proxy.catalog_queries import CatalogQueries
+from proxy.cube_rows import CachedRows, Columns
 from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.hints import add_hint
@@ -72,6 +74,9 @@ class EngineObserver(Protocol):
     def statement_cache(self, *, hit: bool) -> None:
         """A compiled statement was looked up."""
 
+    def result_cache(self, outcome: str) -> None:
+        """A statement's rows came from there (``proxy.cache.results.Outcome``)."""
+
     def warehouse_error(self, data_source: str, sqlstate: str) -> None:
         """A warehouse refused or failed."""
 
@@ -93,9 +98,11 @@ class Engine(CatalogQueries):
         limits: GuardLimits,
         cache_bytes: int,
         observer: EngineObserver,
+        cached: CachedRows,
     ) -> None:
         self.scopes = scopes
         self.catalog = catalog
+        self.cached = cached
         self.connectors = connectors
         self._worker = worker
         self._limits = limits
@@ -304,12 +311,13 @@ class Engine(CatalogQueries):
         values: Sequence[object],
         result_formats: Sequence[int],
         caller: Caller,
-    ) -> RowSource:
-        """Start a compiled query on its warehouse."""
+    ) -> Found:
+        """The rows of a compiled query, cached or from its warehouse."""
         if not query.compiled.rows:
             return await self._open_columns(query, values, result_formats, caller)
         layout, formats = record_layout(query.compiled, result_formats)
-        return RecordSource(await self._open_columns(query, values, formats, caller), layout)
+        found = await self._open_columns(query, values, formats, caller)
+        return replace(found, source=RecordSource(found.source, layout))
 
     async def _open_columns(
         self,
@@ -317,43 +325,62 @@ class Engine(CatalogQueries):
         values: Sequence[object],
         result_formats: Sequence[int],
         caller: Caller,
-    ) -> RowSource:
+    ) -> Found:
         compiled = query.compiled
-        types = [column.type.name for column in compiled.columns]
-        connector = self.connectors[compiled.data_source]
         settings = text_settings(caller)
-        if connector.capabilities.encoded_rows and settings == TextSettings(settings.time_zone):
-            with self._observed(compiled.data_source):
-                stream = await connector.stream_rows(
-                    compiled.sql,
-                    await self._parameters(query, values, caller),
-                    result_formats,
-                    time_zone=settings.time_zone,
-                    timeout=caller.statement_timeout,
-                )
-            source = EncodedSource(stream)
-            if stream.type_oids != tuple(TYPES[name].oid for name in types):
-                await source.close()
-                raise SessionError("XX000", "the warehouse returned other types than announced")
-            return source
-        encoder = RowEncoder(types, result_formats, settings)
-        return WarehouseSource(await self._execute(query, values, caller), encoder)
+        parameters = await self._parameters(query, values, caller)
+        capabilities = self.connectors[compiled.data_source].capabilities
+        if capabilities.encoded_rows and settings == TextSettings(settings.time_zone):
+            encoder = None
+        else:
+            types = [column.type.name for column in compiled.columns]
+            encoder = RowEncoder(types, result_formats, settings)
+
+        async def run(seen: KeepBatch | None) -> RowSource:
+            if encoder is None:
+                return await self._relayed(compiled, parameters, result_formats, caller)
+            return WarehouseSource(await self._execute(compiled, parameters, caller), encoder, seen)
+
+        columns = Columns(compiled, parameters, result_formats, settings, encoder, run)
+        return await self.cached.open(columns, caller)
+
+    async def _relayed(
+        self,
+        compiled: CompiledStatement,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        caller: Caller,
+    ) -> RowSource:
+        """Rows that the warehouse itself writes as they go to the client."""
+        with self._observed(compiled.data_source):
+            stream = await self.connectors[compiled.data_source].stream_rows(
+                compiled.sql,
+                parameters,
+                result_formats,
+                time_zone=caller.semantic.time_zone,
+                timeout=caller.statement_timeout,
+            )
+        source = EncodedSource(stream)
+        if stream.type_oids != tuple(TYPES[item.type.name].oid for item in compiled.columns):
+            await source.close()
+            raise SessionError("XX000", "the warehouse returned other types than announced")
+        return source
 
     async def open_batches(
         self, query: CubeQuery, values: Sequence[object], caller: Caller
     ) -> BatchSource:
         """Start a compiled query on its warehouse, its rows as Arrow batches."""
         refuse_whole_rows(query, "COPY or a new table")
-        return BatchSource(await self._execute(query, values, caller))
+        parameters = await self._parameters(query, values, caller)
+        return BatchSource(await self._execute(query.compiled, parameters, caller))
 
     async def _execute(
-        self, query: CubeQuery, values: Sequence[object], caller: Caller
+        self, compiled: CompiledStatement, parameters: Sequence[Parameter], caller: Caller
     ) -> BatchStream:
-        compiled = query.compiled
         with self._observed(compiled.data_source):
             return await self.connectors[compiled.data_source].execute(
                 compiled.sql,
-                await self._parameters(query, values, caller),
+                parameters,
                 time_zone=caller.semantic.time_zone,
                 timeout=caller.statement_timeout,
             )

@@ -15,11 +15,13 @@ class Measurement:
         rows: that the statement returned.
         first: milliseconds until the warehouse had an answer.
         total: milliseconds until the last row.
+        cache: where the rows came from (``proxy.cache.results.Outcome``).
     """
 
     rows: int
     first: float
     total: float
+    cache: str = "bypass"
 
 
 def explain_text(compiled: CompiledStatement, measured: Measurement | None = None) -> list[str]:
@@ -39,6 +41,7 @@ def explain_text(compiled: CompiledStatement, measured: Measurement | None = Non
         "SQL": compiled.sql,
     }
     if measured is not None:
+        facts["Cache"] = measured.cache
         facts["Execution Time"] = f"{measured.total:.3f} ms"
     return [*lines, *(f"{name}: {value}" for name, value in facts.items())]
 
@@ -64,6 +67,7 @@ def explain_document(
         "SQL": compiled.sql,
     }
     if measured is not None:
+        document["Cache"] = measured.cache
         document["Execution Time"] = round(measured.total, 3)
     return document
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from proxy.cache.results import Mode
 from proxy.catalog.private import PrivateResult
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
 from proxy.rows.records import Record
@@ -24,6 +25,10 @@ from semantic.compiler.positions import EditedText
 from semantic.errors import UnsupportedError
 from semantic.model.types import TEXT, PostgresType
 from semantic.security.context import SecurityContext
+
+CACHE = "cubewire.cache"
+_NO_MATTER = frozenset(("application_name", CACHE))
+"""Settings that change neither what a statement means nor how its rows are written."""
 
 
 class OwnBackend(Protocol):
@@ -73,6 +78,7 @@ class Caller:
         security: who asks, for access policies.
         scope: what exists for them; ``semantic.access`` is its access.
         statement_timeout: seconds, None for no limit.
+        cache: how the session wants results to be cached.
         own: the backend that holds the session's temporary tables, where it has any.
     """
 
@@ -83,6 +89,7 @@ class Caller:
     security: SecurityContext
     scope: Scope
     statement_timeout: float | None = None
+    cache: Mode = "on"
     own: OwnBackend | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +98,7 @@ class Caller:
 
     def fingerprint(self) -> tuple[object, ...]:
         """What an analysed or compiled statement depends on besides its text."""
-        relevant = sorted(item for item in self.overlay.items() if item[0] != "application_name")
+        relevant = sorted(item for item in self.overlay.items() if item[0] not in _NO_MATTER)
         return (self.scope.generation.version, self.semantic, tuple(relevant))
 
 

@@ -367,6 +367,7 @@ class Server:
             bytes=timer.bytes,
             sqlstate=timer.sqlstate,
             stages=timer.stages,
+            cache=timer.cache,
             sql=timer.text,
         )
         self._parts.metrics.statement(record)

@@ -110,17 +110,29 @@ class BatchSource:
 
 
 class WarehouseSource(BatchSource):
-    """Arrow batches of a warehouse, encoded off the event loop when they are large."""
+    """Arrow batches of a warehouse, encoded off the event loop when they are large.
 
-    def __init__(self, stream: BatchStream, encoder: RowEncoder) -> None:
+    Args:
+        seen: given each batch before it is encoded.
+    """
+
+    def __init__(
+        self,
+        stream: BatchStream,
+        encoder: RowEncoder,
+        seen: Callable[[pa.RecordBatch], None] | None = None,
+    ) -> None:
         super().__init__(stream)
         self._encoder = encoder
+        self._seen = seen
 
     async def next_rows(self) -> EncodedRows | None:
         """See RowSource."""
         batch = await self.next_batch()
         if batch is None:
             return None
+        if self._seen is not None:
+            self._seen(batch)
         if batch.num_rows <= ENCODE_INLINE_ROWS:
             return self._encoder.encode(batch)
         self.fetch_ahead()

@@ -19,6 +19,7 @@ from proxy.auth.certificate import self_signed
 from proxy.auth.opening import open_authenticator
 from proxy.auth.secret import login_secret
 from proxy.auth.tls import TlsContext, load_tls
+from proxy.caching import open_cache
 from proxy.catalog import Catalog, CatalogOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.catalog.quota import PrivateQuota
@@ -192,6 +193,8 @@ async def open_engine(
         stack.push_async_callback(profiles.close)
         generation = Generation.of(model, published, compiler)
         check_catalog(config, generation)
+        observer = observer or Metrics(VERSION)
+        cached = open_cache(config.cache, model, connectors, observer.result_cache, stack)
         yield Engine(
             Scopes(generation, catalog, profiles, decision),
             catalog,
@@ -199,7 +202,8 @@ async def open_engine(
             worker,
             limits,
             parser.cached_statements * STATEMENT_BYTES,
-            observer or Metrics(VERSION),
+            observer,
+            cached,
         )
 
 

@@ -16,6 +16,7 @@ from proxy.auth.certificate import CertificateError
 from proxy.auth.sealing import sealed
 from proxy.auth.secret import login_secret
 from proxy.auth.users_file import UsersFileError
+from proxy.cache.schedule import ScheduleError
 from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
 from proxy.cli.shown import shown_login, with_login
@@ -29,6 +30,7 @@ FAILURES = (
     CatalogError,
     CertificateError,
     UsersFileError,
+    ScheduleError,
     OSError,
 )
 """What can keep a server from starting, with a message for the operator."""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
+from proxy.config.caching import CacheConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
 from proxy.config.units import Bytes, Seconds
@@ -29,6 +30,9 @@ class ServerConfig(Section):
     admin_host: str = Field(default="127.0.0.1", description="Address of the admin port.")
     admin_port: Port = Field(
         default=0, description="Port of `/metrics`, `/healthz` and `/readyz`; 0 turns them off."
+    )
+    admin_token: SecretStr | None = Field(
+        default=None, description="What `POST /cache/invalidate` needs as bearer; without, refused."
     )
     workers: int = Field(default=1, ge=1, le=256, description="Processes that share the port.")
     max_connections: int = Field(
@@ -294,6 +298,7 @@ class Config(Section):
     temporary_tables: TemporaryTablesConfig = Field(
         default_factory=TemporaryTablesConfig, description=""
     )
+    cache: CacheConfig = Field(default_factory=CacheConfig, description="")
     parser: ParserConfig = Field(default_factory=ParserConfig, description="")
     log: LogConfig = Field(default_factory=LogConfig, description="")
     audit: AuditConfig = Field(default_factory=AuditConfig, description="")

@@ -75,6 +75,7 @@ class ServerLog:
             "application": record.application or None,
             "statement": record.statement,
             "kind": record.kind,
+            "cache": record.cache,
             "sqlstate": record.sqlstate,
             "ms": round(record.milliseconds, 3),
         }

@@ -39,6 +39,7 @@ HELP = {
     "cubewire_rows_total": "Rows sent to clients.",
     "cubewire_bytes_total": "Bytes sent to clients before encryption.",
     "cubewire_statement_cache_total": "Look-ups of compiled statements by result (hit, miss).",
+    "cubewire_result_cache_total": "Statements on cubes by where their rows came from.",
     "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
     "cubewire_audit_lines_total": "Lines of the audit trail that were written.",
     "cubewire_audit_events_missed_total": "Events that are missing from the audit trail.",
@@ -94,6 +95,7 @@ class Metrics(Collector):
         self._logins: dict[Labels, int] = {}
         self._statements: dict[Labels, int] = {}
         self._cache: dict[Labels, int] = {}
+        self._results: dict[Labels, int] = {}
         self._errors: dict[Labels, int] = {}
         self._durations: dict[Labels, Histogram] = {}
         self._stages: dict[Labels, Histogram] = {}
@@ -133,6 +135,10 @@ class Metrics(Collector):
         """A compiled statement was looked up."""
         _count(self._cache, ("hit" if hit else "miss",))
 
+    def result_cache(self, outcome: str) -> None:
+        """A statement's rows came from memory, Redis, the warehouse ..."""
+        _count(self._results, (outcome,))
+
     def warehouse_error(self, data_source: str, sqlstate: str) -> None:
         """A warehouse refused or failed."""
         _count(self._errors, (data_source, sqlstate[:2]))
@@ -156,6 +162,7 @@ class Metrics(Collector):
         yield _counter("cubewire_rows_total", [((), self._rows)])
         yield _counter("cubewire_bytes_total", [((), self._bytes)])
         yield _counter("cubewire_statement_cache_total", self._cache.items(), ("result",))
+        yield _counter("cubewire_result_cache_total", self._results.items(), ("outcome",))
         yield _counter(
             "cubewire_warehouse_errors_total",
             self._errors.items(),

@@ -17,6 +17,7 @@ class StatementRecord:
         stages: milliseconds per stage, in the order they ended.
         bytes: sent to the client, before encryption.
         sqlstate: ``00000`` for success.
+        cache: of a query over cubes, where its rows came from (``proxy.cache.results.Outcome``).
         sql: the text; written only where the configuration asks for it.
     """
 
@@ -30,4 +31,5 @@ class StatementRecord:
     bytes: int = 0
     sqlstate: str = "00000"
     stages: Mapping[str, float] = field(default_factory=dict)
+    cache: str | None = None
     sql: str | None = None

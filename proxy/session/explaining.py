@@ -8,9 +8,8 @@ import time
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.explained import Measurement, explain_document, explain_text
-from proxy.queries import CubeQuery, field_of
+from proxy.queries import Caller, CubeQuery, field_of
 from proxy.session.portal import Portal
-from proxy.session.state import SessionState
 from proxy.wire.backend import FieldDescription
 from semantic.compiler import statements as sql
 from semantic.model.types import JSON, TEXT
@@ -23,7 +22,7 @@ def explain_fields(statement: sql.Explain) -> tuple[FieldDescription, ...]:
 
 async def explain_lines(
     engine: Engine,
-    state: SessionState,
+    caller: Caller,
     portal: Portal,
     statement: sql.Explain,
     query: CubeQuery,
@@ -38,18 +37,17 @@ async def explain_lines(
             f"EXPLAIN (FORMAT {statement.format.upper()}) is not supported over cubes",
             hint="Use FORMAT TEXT or FORMAT JSON.",
         )
-    measured = await _run(engine, state, portal, query) if statement.analyze else None
+    measured = await _run(engine, caller, portal, query) if statement.analyze else None
     if statement.format == "json":
         return [json.dumps([explain_document(query.compiled, measured)], indent=2)]
     return explain_text(query.compiled, measured)
 
 
-async def _run(
-    engine: Engine, state: SessionState, portal: Portal, query: CubeQuery
-) -> Measurement:
+async def _run(engine: Engine, caller: Caller, portal: Portal, query: CubeQuery) -> Measurement:
     started = time.perf_counter()
     formats = (0,) * len(query.fields)
-    source = await engine.open_cube(query, portal.values, formats, state.caller())
+    found = await engine.open_cube(query, portal.values, formats, caller)
+    source = found.source
     opened = time.perf_counter()
     rows = 0
     try:
@@ -58,4 +56,4 @@ async def _run(
     finally:
         await source.close()
     ended = time.perf_counter()
-    return Measurement(rows, (opened - started) * 1000, (ended - started) * 1000)
+    return Measurement(rows, (opened - started) * 1000, (ended - started) * 1000, found.outcome)

@@ -48,6 +48,7 @@ class OutcomeWriter:
         """
         try:
             if isinstance(outcome, Rows):
+                record.cache = None if outcome.found is None else outcome.found.outcome
                 await self._rows(outcome, record, limit)
             elif isinstance(outcome, CopyRows):
                 await self._copy(outcome, record)

@@ -43,6 +43,7 @@ class StatementTimer:
         stages: milliseconds per stage, in the order they ended.
         relations: cubes and views that it reads.
         decision: what access policies made of it.
+        cache: of a query over cubes, where its rows came from.
     """
 
     statement_id: str
@@ -57,6 +58,7 @@ class StatementTimer:
     sqlstate: str = "00000"
     relations: tuple[str, ...] = ()
     decision: Decision = field(default=Decision())
+    cache: str | None = None
     _mark: float = 0.0
 
     def __post_init__(self) -> None:

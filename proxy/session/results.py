@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.cache.results import Found
 from proxy.session.reader import RowReader
 from proxy.wire.backend import FieldDescription
 
@@ -16,6 +17,7 @@ class Rows:
     Attributes:
         command: the first words of the command tag; the number of rows follows where ``counted``.
         notices: fields of NoticeResponses that come with the rows; complete once they are read.
+        found: of a query over cubes, where its rows come from.
     """
 
     reader: RowReader
@@ -23,6 +25,7 @@ class Rows:
     command: str = "SELECT"
     counted: bool = True
     notices: list[dict[str, str]] | None = None
+    found: Found | None = None
 
     async def anticipate(self) -> None:
         """For FETCH, wait for the first rows: PostgreSQL describes them only once it has them."""

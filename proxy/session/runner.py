@@ -7,6 +7,7 @@ when, and writes what comes out.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
@@ -285,8 +286,8 @@ class Runner:
         if isinstance(query, CubeQuery):
             query, caller = await self._current(query, portal, caller)
             formats = expand_formats(portal.result_formats, len(query.fields))
-            source = await self._engine.open_cube(query, portal.values, formats, caller)
-            return Rows(RowReader(source), query.fields)
+            found = await self._engine.open_cube(query, portal.values, formats, caller)
+            return Rows(RowReader(found.source), query.fields, found=found)
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
         return await self._open_catalog(portal, query)
@@ -296,6 +297,9 @@ class Runner:
     ) -> tuple[CubeQuery, Caller]:
         """A query as it is to be run now: under these settings and values."""
         caller = await self._engine.informed(caller, query.sql)
+        if self._state.transaction.has_snapshot:
+            # Its reads are to be of one moment, which results of others are not.
+            caller = replace(caller, cache="off")
         if query.fingerprint != caller.fingerprint():
             again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
             fills = isinstance(portal.prepared.statement, sql.TableChange)
@@ -338,8 +342,8 @@ class Runner:
             return rows
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
-        query, _ = await self._current(query, portal, self._state.caller())
-        lines = await explain_lines(self._engine, self._state, portal, statement, query)
+        query, caller = await self._current(query, portal, self._state.caller())
+        lines = await explain_lines(self._engine, caller, portal, statement, query)
         source = StaticSource([(line,) for line in lines])
         return Rows(RowReader(source), explain_fields(statement), "EXPLAIN", counted=False)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
-from proxy.queries import CatalogQuery, text_field
+from proxy.queries import CACHE, CatalogQuery, text_field
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
@@ -87,6 +87,8 @@ class SettingsCommands:
         """
         if name == MEASURE_AGGREGATES:
             return self._state.caller().semantic.measure_aggregates
+        if name == CACHE:
+            return self._state.caller().cache
         if name in _TRANSACTION_SETTINGS:
             return self._state.transaction.modes.get(name)
         return self._state.settings.get(name) if "." in name else None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.errors import SessionError, Severity
+from proxy.queries import CACHE
 
 MEASURE_AGGREGATES = "cubewire.measure_aggregates"
 
+_OWN = {MEASURE_AGGREGATES: ("strict", "defined"), CACHE: ("on", "off", "refresh", "only")}
 _ENCODINGS = frozenset(("utf8", "unicode", "sqlascii"))
 _PLANNER = "enable_"
 _FIXED = {"standard_conforming_strings": "on", "transform_null_equals": "off"}
@@ -41,11 +43,12 @@ def check_settings(settings: Mapping[str, str], severity: Severity = "ERROR") ->
             raise SessionError(
                 "42501", f'permission denied to set parameter "{name}"', severity=severity
             )
-        if lowered == MEASURE_AGGREGATES and value not in ("strict", "defined"):
+        known = _OWN.get(lowered)
+        if known is not None and value not in known:
             raise SessionError(
                 "22023",
                 f'invalid value for parameter "{name}": "{value}"',
-                hint="Available values: strict, defined.",
+                hint=f"Available values: {', '.join(known)}.",
                 severity=severity,
             )
 

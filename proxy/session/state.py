@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from proxy.cache.results import Mode
 from proxy.errors import SessionError, error_fields
-from proxy.queries import Caller
+from proxy.queries import CACHE, Caller
 from proxy.scopes import Scope, ScopeSource
 from proxy.session.cursor import Cursor, KeptRows
 from proxy.session.portal import Portal
@@ -166,6 +167,7 @@ class SessionState:
             security=self.security,
             scope=self.scope,
             statement_timeout=self.seconds("statement_timeout") or None,
+            cache=cast("Mode", settings.get(CACHE) or "on"),
             own=self.temporary if self.temporary.exist else None,
         )
 

@@ -13,6 +13,7 @@ from proxy.errors import SessionError
 from proxy.session.settings import Settings
 
 Status = Literal["I", "T", "E"]
+_SNAPSHOTS = ("repeatable read", "serializable")
 
 
 @dataclass(slots=True)
@@ -43,6 +44,14 @@ class Transaction:
     def in_block(self) -> bool:
         """Whether BEGIN has opened a block that has not ended."""
         return self.status != "I"
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether all of its queries are to see the data of one moment."""
+        isolation = self.modes.get("transaction_isolation") or (
+            self.settings.get("default_transaction_isolation") if self.in_block else None
+        )
+        return isolation in _SNAPSHOTS
 
     def start_implicit(self) -> None:
         """Open the scope of one message (or pipeline) outside a block."""

@@ -151,6 +151,7 @@ class CompiledStatement:
         temporary: the columns of temporary tables that it reads: parameters behind the client's.
         rollups: names of the pre-aggregations it reads.
         rollups_built_at: Unix seconds at which the oldest data of those was read.
+        cubes: names of the cubes whose tables the SQL reads, those behind joins and views too.
     """
 
     sql: str
@@ -163,3 +164,4 @@ class CompiledStatement:
     rows: tuple[WholeRow, ...] = ()
     rollups: tuple[str, ...] = ()
     rollups_built_at: float | None = None
+    cubes: tuple[str, ...] = ()

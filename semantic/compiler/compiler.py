@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.bind import Binder, BoundStatement
-from semantic.compiler.emit import emit
+from semantic.compiler.emit import Emitted, emit
 from semantic.compiler.explained import explained
 from semantic.compiler.lower import lower
 from semantic.compiler.members import Members
@@ -119,7 +119,14 @@ class Compiler:
             relations=bound.relations,
             temporary=bound.temporary,
             rows=bound.rows,
+            cubes=self._cubes(bound, emitted),
         )
+
+    def _cubes(self, bound: BoundStatement, emitted: Emitted) -> tuple[str, ...]:
+        """The cubes whose rows are read, also where a pre-aggregation stands in their place."""
+        relations = (self._sql.model.relation(name) for name in bound.relations)
+        roots = (self._sql.root_of(each).name for each in relations if each is not None)
+        return tuple(dict.fromkeys((*roots, *emitted.cubes)))
 
     def plan(self, bound: BoundStatement) -> Query:
         """The rewritten plan of a bound statement.

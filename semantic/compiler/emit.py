@@ -9,6 +9,7 @@ from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
 from semantic.compiler.aggregate_trees import filtered
 from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
+from semantic.compiler.base_tables import cubes_in
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_functions import function_call, unnested
 from semantic.compiler.emit_keys import KEY_TABLE, KEY_TEXT_TABLE, key_text, with_named_keys
@@ -72,10 +73,11 @@ Types = tuple[PostgresType, ...]
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """The statement's text and what to bind to its placeholders."""
+    """The statement's text, what to bind to its placeholders, the cubes whose tables it reads."""
 
     sql: str
     parameters: tuple[ParameterUse, ...]
+    cubes: tuple[str, ...]
 
 
 def emit(
@@ -100,7 +102,7 @@ def emit(
             f"the warehouse has no exact form of this statement: {error}",
             hint="Write the expression in another way.",
         ) from error
-    return Emitted(text, uses)
+    return Emitted(text, uses, cubes_in(tree))
 
 
 class _Emitter:
@@ -390,8 +392,7 @@ class _Emitter:
             return
         first, joins = self._flat(source, uses)
         select.set("from_", exp.From(this=first))
-        if joins:
-            select.set("joins", joins)
+        select.set("joins", joins or None)
 
     def _flat(
         self, source: Relation, uses: dict[str, MeasureUse]
@@ -429,9 +430,8 @@ class _Emitter:
         raise TypeError(type(relation).__name__)
 
     def _function_table(self, table: FunctionTable) -> exp.Expr:
-        lists = set_lists(
-            table.function, table.arguments, self._dialect, self._types, self._settings
-        )
+        where = self._dialect, self._types, self._settings
+        lists = set_lists(table.function, table.arguments, *where)
         if lists is None:
             arguments = [self._expression(item, {}) for item in table.arguments]
             return function_call(table, arguments)

@@ -15,6 +15,7 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from semantic.compiler.base_tables import marked
 from semantic.compiler.dialect import (
     at_zone,
     cast_to,
@@ -161,7 +162,7 @@ class ModelSql:
             parsed = self.parse(cube.name, template, into_query=True)
             if parsed.rows or parsed.references:
                 raise UnsupportedError(f"the SQL of cube {cube.name} refers to members")
-            tree = self._tables[cube.name] = parsed.tree
+            tree = self._tables[cube.name] = marked(parsed.tree, cube.name)
         return tree
 
     def dimension(self, cube: Cube, dimension: Dimension) -> exp.Expr:

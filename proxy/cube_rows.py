@@ -1,0 +1,143 @@
+"""Rows of compiled queries: whether they may be cached, and under what key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from connectors.base import Parameter
+from proxy.cache.freshness import FOREVER, TimesToLive
+from proxy.cache.generations import Generations
+from proxy.cache.keys import (
+    UncacheableValueError,
+    digest,
+    form_of,
+    is_volatile,
+    statement_key,
+)
+from proxy.cache.results import Found, NotCachedError, Request, ResultCache, Run
+from proxy.cache.versions import DataVersion, DataVersions
+from proxy.errors import SessionError
+from proxy.queries import Caller
+from proxy.rows.encoder import RowEncoder
+from proxy.rows.settings import TextSettings
+from semantic.compiler.api import CompiledStatement
+
+_volatile = lru_cache(maxsize=4096)(is_volatile)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """A compiled statement with its values, about to run.
+
+    Attributes:
+        formats: of its columns.
+        settings: how values are written.
+        encoder: writes its batches; None where the warehouse sends rows that are written already.
+        run: runs it.
+    """
+
+    compiled: CompiledStatement
+    parameters: Sequence[Parameter]
+    formats: Sequence[int]
+    settings: TextSettings
+    encoder: RowEncoder | None
+    run: Run
+
+
+@dataclass(slots=True, eq=False)
+class CachedRows:
+    """The result cache in front of the warehouses.
+
+    Attributes:
+        results: None where the cache is off.
+        observe: told where the rows of each statement came from.
+    """
+
+    results: ResultCache | None
+    versions: DataVersions
+    generations: Generations
+    times: TimesToLive
+    observe: Callable[[str], None]
+
+    async def open(self, columns: Columns, caller: Caller) -> Found:
+        """The rows of a statement.
+
+        Raises 55000 where the session takes cached results only, and whatever running it raises.
+        """
+        found = await self._open(columns, caller)
+        self.observe(found.outcome)
+        return found
+
+    async def _open(self, columns: Columns, caller: Caller) -> Found:
+        results, mode = self.results, caller.cache
+        if results is None or mode == "off":
+            return await self._bypass(columns, caller)
+        request = await self._request(columns, caller)
+        if request is None:
+            return await self._bypass(columns, caller)
+        try:
+            return await results.open(request, mode)
+        except NotCachedError:
+            raise _not_cached("no result of this statement is cached") from None
+
+    async def _bypass(self, columns: Columns, caller: Caller) -> Found:
+        if caller.cache == "only":
+            raise _not_cached("results of this statement are not cached")
+        return Found(await columns.run(None), "bypass")
+
+    async def version(self, compiled: CompiledStatement, caller: Caller) -> DataVersion | None:
+        """The state of the data that a statement reads; None where it is not to be cached."""
+        if compiled.temporary or not compiled.cubes or _volatile(compiled.sql):
+            return None
+        limit = FOREVER
+        if self.times.by_role:
+            limit = self.times.of_caller(caller.security.roles)
+            if limit <= 0:
+                return None
+        version = await self.versions.of(compiled.cubes)
+        if version is None:
+            return None
+        # A pre-aggregation that was built again may have kept its name.
+        stored = repr((compiled.rollups, compiled.rollups_built_at)).encode()
+        token = version.token + stored if compiled.rollups else version.token
+        return DataVersion(token, min(version.lifetime, limit), version.until)
+
+    async def _request(self, columns: Columns, caller: Caller) -> Request | None:
+        compiled = columns.compiled
+        version = await self.version(compiled, caller)
+        if version is None:
+            return None
+        try:
+            statement = statement_key(
+                compiled.data_source,
+                compiled.sql,
+                columns.parameters,
+                columns.settings.time_zone,
+                "",
+                version.token,
+            )
+        except UncacheableValueError:
+            return None
+        types = [column.type.name for column in compiled.columns]
+        form = form_of(types, columns.formats, columns.settings)
+        generations = self.generations
+        # Rows that the warehouse has written itself are shared in the form in which it did.
+        shared = (statement, generations.shared_token(compiled.cubes))
+        return Request(
+            key=digest((statement, generations.token(compiled.cubes))),
+            shared_key=digest(shared if columns.encoder is not None else (*shared, form)),
+            form=form,
+            cubes=compiled.cubes,
+            lifetime=version.lifetime,
+            run=columns.run,
+            encoder=columns.encoder,
+            timeout=caller.statement_timeout,
+        )
+
+
+def _not_cached(message: str) -> SessionError:
+    return SessionError(
+        "55000", message, hint="SET cubewire.cache = 'on' lets the warehouse be asked."
+    )
