@@ -26,6 +26,7 @@ from semantic.compiler.dialect import (
 from semantic.compiler.granularities import local_period, period_of
 from semantic.compiler.nulls import is_null_of_nulls
 from semantic.compiler.trees import enclose, identifier, rebuild, table_of
+from semantic.compiler.typed_literals import cast_intervals
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Case, Dimension, Measure, Member, Segment
 from semantic.model.model import MemberTarget, Model, ResolutionError, RowTarget
@@ -109,7 +110,9 @@ def _parsed(dialect: str, text: str, into_query: bool) -> exp.Expr | None:
     is_query = into_query and len(text.split(None, 1)) > 1
     if into_query and not is_query:
         text = f"SELECT * FROM {text}"
-    found = [tree for tree in dialect_of(dialect).parse(text) if tree is not None]
+    reader = dialect_of(dialect)
+    tokens = cast_intervals(list(reader.tokenize(text)))
+    found = [tree for tree in reader.parser().parse(tokens, text) if tree is not None]
     if len(found) != 1:
         return None
     tree = found[0]

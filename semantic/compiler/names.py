@@ -6,6 +6,8 @@ import string
 
 from sqlglot import exp
 
+from semantic.compiler.root_operators import is_root_operator
+
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 MAX_IDENTIFIER_BYTES = 63
@@ -115,6 +117,8 @@ def _is_call(node: exp.Expr) -> bool:
     """Whether a node is spelled as a function; some functions share a class with an operator."""
     if isinstance(node, exp.Binary):
         return bool(node._meta and "start" in node._meta)
+    if is_root_operator(node):
+        return False
     return isinstance(node, exp.Func) or type(node) in _SPECIAL_NAMES
 
 

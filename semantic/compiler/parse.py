@@ -15,6 +15,12 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from semantic.compiler.positions import position_of
+from semantic.compiler.root_operators import normalise_roots
+from semantic.compiler.typed_literals import (
+    cast_intervals,
+    enclosed_literals,
+    refuse_cut_intervals,
+)
 from semantic.compiler.unicode_text import UnparsableStatement, decoded, with_unicode_names
 from semantic.errors import UnsupportedError
 
@@ -35,13 +41,8 @@ _PARAMETER = re.compile(
 )
 """Parameters, and whatever a dollar sign may stand in that is none."""
 
+_INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
 _ROW = re.compile(r"\brow\s*\(", re.IGNORECASE)
-_TEXTS = frozenset({TokenType.STRING, TokenType.BYTE_STRING, TokenType.HEREDOC_STRING})
-_LITERAL_TYPES = frozenset(POSTGRES.parser_class.TYPE_TOKENS) - {TokenType.INTERVAL, TokenType.NULL}
-_TYPE_ARGUMENTS = frozenset({TokenType.R_PAREN, TokenType.NUMBER, TokenType.COMMA})
-
-# Prefix operators that the parser turns into functions or parameters of another precedence.
-_MISREAD_OPERATORS = {"|/": "sqrt()", "||/": "cbrt()"}
 
 # PostgreSQL gives all of these one precedence, left to right; the parser has several levels.
 _OTHER_OPERATORS = (
@@ -82,8 +83,8 @@ def parse(sql: str) -> ParsedStatement:
     """
     try:
         tokens = with_unicode_names(_tokenize(sql), sql)
-        enclosed = _with_enclosed_literals(tokens)
-        trees = [tree for tree in POSTGRES.parser().parse(enclosed, sql) if tree is not None]
+        readable = enclosed_literals(_with_cast_intervals(sql, tokens))
+        trees = [tree for tree in POSTGRES.parser().parse(readable, sql) if tree is not None]
     except ParseError as error:
         raise UnparsableStatement(
             "42601", "syntax error or unsupported syntax", position=_error_position(sql, error)
@@ -116,6 +117,8 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
             escape = coded.args.get("escape")
             mark = escape.name if isinstance(escape, exp.Expr) else "\\"
             coded.replace(exp.Literal.string(decoded(str(coded.this), mark)))
+    if "|/" in sql:
+        normalise_roots(tree, _OTHER_OPERATORS)
     if "?" in sql:
         question = tree.find(exp.Placeholder)
         if question is not None:
@@ -180,41 +183,11 @@ def _tokenize(sql: str) -> list[Token]:
     return tokens
 
 
-def _with_enclosed_literals(tokens: list[Token]) -> list[Token]:
-    """The tokens with parentheses around ``DATE '...'`` where ``::`` follows.
-
-    The parser would cast the bare text first and make a date of that.
-    """
-    found: list[Token] | None = None
-    for index, token in enumerate(tokens):
-        is_cast = token.token_type is TokenType.DCOLON and index > 1
-        if is_cast and tokens[index - 1].token_type in _TEXTS:
-            start = _type_before(tokens, index - 1)
-            if start is not None:
-                found = list(tokens) if found is None else found
-                # What was inserted so far stands before this literal.
-                shift = len(found) - len(tokens)
-                found.insert(index + shift, _beside(TokenType.R_PAREN, ")", tokens[index - 1]))
-                found.insert(start + shift, _beside(TokenType.L_PAREN, "(", tokens[start]))
-    return tokens if found is None else found
-
-
-def _beside(kind: TokenType, text: str, token: Token) -> Token:
-    return Token(kind, text, token.line, token.col, token.start, token.end)
-
-
-def _type_before(tokens: list[Token], index: int) -> int | None:
-    """Where the type's name begins that stands before a literal; None where none does."""
-    start = index - 1
-    if tokens[start].text.lower() == "zone" and start >= 3:
-        start -= 3
-    if tokens[start].token_type is TokenType.R_PAREN:
-        while start > 0 and tokens[start].token_type is not TokenType.L_PAREN:
-            if tokens[start].token_type not in _TYPE_ARGUMENTS:
-                return None
-            start -= 1
-        start -= 1
-    return start if start >= 0 and tokens[start].token_type in _LITERAL_TYPES else None
+def _with_cast_intervals(sql: str, tokens: list[Token]) -> list[Token]:
+    if not _INTERVAL.search(sql):
+        return tokens
+    refuse_cut_intervals(tokens)
+    return cast_intervals(tokens)
 
 
 def _refuse_misread_tokens(sql: str, tokens: list[Token]) -> None:
@@ -223,13 +196,6 @@ def _refuse_misread_tokens(sql: str, tokens: list[Token]) -> None:
             raise UnsupportedError(
                 f"the prefix operator {sql[token.start]} is not supported",
                 hint="Write abs() instead.",
-                position=token.start + 1,
-            )
-        if token.token_type in {TokenType.PIPE_SLASH, TokenType.DPIPE_SLASH}:
-            instead = _MISREAD_OPERATORS.get(token.text, "a function")
-            raise UnsupportedError(
-                f"the prefix operator {token.text} is not supported",
-                hint=f"Write {instead} instead.",
                 position=token.start + 1,
             )
 

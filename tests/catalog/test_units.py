@@ -103,6 +103,7 @@ def test_preamble() -> None:
 def test_settings_by_purpose() -> None:
     assert relevant_to_types({"TimeZone": "UTC", "application_name": "x"}) == {"timezone": "UTC"}
     assert custom_names("SET Cubewire.Note = 'a.b'") == {"cubewire.note", "a.b"}
+    assert custom_names("SET a.b$1.c = x, 1.5, 'd.e' || f") == {"a.b$1.c", "d.e"}
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=20))

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import duckdb
 import psycopg
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from connectors.duckdb_errors import warehouse_error
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions import check_functions, infer, translate_result
 from semantic.compiler.expressions.duckdb import casts
 from semantic.compiler.expressions.duckdb.value import Value
+from semantic.compiler.parse import parse
 from semantic.model.types import PostgresType
 
 TESTDATA = Path(__file__).parent / "testdata"
@@ -73,6 +74,13 @@ class Environment:
         raise AssertionError(node)
 
 
+def expression(text: str) -> exp.Expr:
+    """The tree of an expression, as the compiler reads it."""
+    tree: exp.Expr = parse(f"SELECT {text}").tree.expressions[0]
+    tree.pop()
+    return tree
+
+
 @dataclass(slots=True)
 class Bench:
     """Both engines."""
@@ -113,7 +121,7 @@ class Bench:
 
     def emitted(self, text: str, kind: str) -> tuple[str, str]:
         """DuckDB's SQL for an expression whose value is wanted as text, and the inferred type."""
-        tree = parse_one(text, read="postgres")
+        tree = expression(text)
         check_functions(tree, "duckdb")
         before = tree.sql()
         source = infer(tree, Environment())
@@ -131,13 +139,13 @@ class Bench:
 
     def in_postgres(self, text: str, kind: str) -> str:
         """The expression as it is sent to a warehouse that is PostgreSQL."""
-        tree = parse_one(text, read="postgres")
+        tree = expression(text)
         result = translate_result(tree, "postgres", Environment(), SETTINGS, PostgresType(kind))
         return result.sql("postgres")
 
     def failing(self, text: str, rest: str = "FROM t") -> None:
         """Run an expression that must fail, whatever its type."""
-        tree = parse_one(text, read="postgres")
+        tree = expression(text)
         check_functions(tree, "duckdb")
         source = infer(tree, Environment())
         emitted = translate_result(tree, "duckdb", Environment(), SETTINGS, source).sql("duckdb")
