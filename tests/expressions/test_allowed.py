@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import duckdb
 import psycopg
 import pytest
 from sqlglot import parse_one
+from sqlglot.errors import ParseError
 
-from semantic.compiler.expressions import check_functions
+from semantic.compiler.expressions import FROM_FUNCTIONS, FROM_SPLITS, check_functions
 from semantic.compiler.expressions.duckdb.dialect import SUPPORTED_FUNCTIONS
-from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS
+from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS, MARKERS
 from semantic.compiler.expressions.signatures.registry import Signature
-from semantic.compiler.expressions.syntax import SPELLINGS, call_of
+from semantic.compiler.expressions.syntax import QUANTIFIERS, SPELLINGS, call_of
 from semantic.errors import SemanticError
 from tests.support.oracle import OraclePostgres
 
@@ -76,6 +78,44 @@ def test_forbidden(sql: str) -> None:
     with pytest.raises(SemanticError) as caught:
         check_functions(parse_one(sql, read="postgres"), "duckdb")
     assert caught.value.sqlstate == "42501"
+
+
+READ_AS_SYNTAX = {
+    *("apply", "overlaps", "show"),  # in FROM, a relation and its column
+    *("greatest", "least", "nullif", "current_schema", "current_user"),
+    *("array_has_all", "if", "interval", "json_extract", "like", "uuid"),  # operators and casts
+}
+"""Names that the parser makes other nodes of, each of which is on the list by itself."""
+
+
+def known_to_engines(oracle: OraclePostgres) -> set[str]:
+    """The names of all functions that DuckDB and PostgreSQL have."""
+    found = duckdb.sql("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
+    with psycopg.connect(oracle.dsn) as connection:
+        found += connection.execute("SELECT DISTINCT proname FROM pg_proc").fetchall()
+    return {name.lower() for (name,) in found if name.isidentifier()}
+
+
+def test_whatever_the_engines_have_besides_the_list_is_forbidden(oracle: OraclePostgres) -> None:
+    listed = {*FUNCTIONS, *MARKERS, *QUANTIFIERS, *FROM_FUNCTIONS, *FROM_SPLITS}
+    names = known_to_engines(oracle) - listed
+    assert len(names) > 2_000
+    got_through = []
+    for name in sorted(names):
+        for sql in (f"select {name}(a)", f"select * from {name}(a)", f'select "{name}"(a, 1)'):
+            try:
+                tree = parse_one(sql, read="postgres")
+            except ParseError:
+                continue
+            calls = [call.name for node in tree.walk() if (call := call_of(node)) is not None]
+            try:
+                check_functions(tree, "duckdb")
+            except SemanticError as error:
+                assert error.sqlstate == "42501"
+            else:
+                if not calls or not listed.issuperset(calls):
+                    got_through.append((sql, calls))
+    assert not got_through, "\n".join(map(str, got_through))
 
 
 def test_the_position_is_that_of_the_function() -> None:
