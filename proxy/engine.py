@@ -388,7 +388,7 @@ class Engine(CatalogQueries):
     async def _parameters(
         self, query: CubeQuery, values: Sequence[object], caller: Caller
     ) -> list[Parameter]:
-        """What to bind: the client's values, and the rows of temporary tables."""
+        """What to bind: the client's values, rows of temporary tables, and what policies say."""
         compiled = query.compiled
         if compiled.temporary:
             if caller.own is None:
@@ -397,7 +397,7 @@ class Engine(CatalogQueries):
             arrays = await caller.own.arrays(compiled.temporary, text=text)
             kinds = [item.type.name for item in compiled.temporary]
             values = (*values, *await asyncio.to_thread(array_values, arrays, kinds, text=text))
-        return [Parameter(use.type.name, values[use.index]) for use in compiled.parameters]
+        return [Parameter(use.type.name, use.of(values)) for use in compiled.parameters]
 
     @contextmanager
     def _observed(self, data_source: str) -> Iterator[None]:

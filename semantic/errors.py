@@ -61,3 +61,10 @@ class ForbiddenError(SemanticError):
     ) -> None:
         super().__init__("42501", message, hint=hint, position=position)
         self.certain = certain
+
+
+class DeniedError(SemanticError):
+    """Something that no access policy gives to the caller (42501)."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__("42501", message, hint=hint)

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from proxy.cli.statement import run_statement
-from semantic.compiler.api import CompiledStatement
+from semantic.compiler.api import CompiledStatement, ParameterUse
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,7 +23,10 @@ def _as_json(compiled: CompiledStatement) -> dict[str, Any]:
         "data_source": compiled.data_source,
         "sql": compiled.sql,
         "parameters": [
-            {"index": use.index + 1, "type": use.type.name} for use in compiled.parameters
+            {"index": use.index + 1, "type": use.type.name}
+            if isinstance(use, ParameterUse)
+            else {"policy": True, "type": use.type.name}
+            for use in compiled.parameters
         ],
         "columns": [{"name": column.name, "type": column.type.name} for column in compiled.columns],
         "relations": list(compiled.relations),

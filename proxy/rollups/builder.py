@@ -232,7 +232,7 @@ PROBLEMS = (WarehouseError, SemanticError, ScheduleError, TooManyPartitionsError
 
 def _bounds(compiled: CompiledStatement, key: PartKey) -> tuple[Parameter, ...]:
     values = key.bounds
-    return tuple(Parameter(use.type.name, values[use.index]) for use in compiled.parameters)
+    return tuple(Parameter(use.type.name, use.of(values)) for use in compiled.parameters)
 
 
 def _moment(value: object) -> datetime:

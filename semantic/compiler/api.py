@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from semantic.model.types import PostgresType
@@ -91,6 +91,31 @@ class ParameterUse:
     index: int
     type: PostgresType
 
+    def of(self, values: Sequence[object]) -> object:
+        """What is bound, of the client's values."""
+        return values[self.index]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundValue:
+    """A placeholder of the emitted SQL for a value of a policy or of the caller's own.
+
+    Attributes:
+        type: the type it is bound as; of ``unknown`` the warehouse works out the type.
+        value: in the forms that ``connectors.base.Parameter`` lists; a tuple for an array.
+    """
+
+    type: PostgresType
+    value: object = field(repr=False)
+
+    def of(self, values: Sequence[object]) -> object:
+        """What is bound, whatever the client sends."""
+        return list(self.value) if isinstance(self.value, tuple) else self.value
+
+
+Placeholder = ParameterUse | BoundValue
+"""What is bound to a placeholder of the emitted SQL."""
+
 
 @dataclass(frozen=True, slots=True)
 class TemporaryColumn:
@@ -111,6 +136,7 @@ class PlanStep:
         relation: the cube or view that a scan reads.
         alias: of what stands in FROM.
         joins: of a scan, as ``airlines`` or ``origin -> airports``.
+        policies: that rule a scan: their names, and why there is none of a cube.
         members: of the model that it resolves, as ``flights.carrier``.
     """
 
@@ -120,6 +146,7 @@ class PlanStep:
     alias: str = ""
     joins: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     steps: tuple[PlanStep, ...] = ()
 
     def lines(self, depth: int = 0) -> Iterator[str]:
@@ -155,13 +182,14 @@ class CompiledStatement:
     """
 
     sql: str
-    parameters: tuple[ParameterUse, ...]
+    parameters: tuple[Placeholder, ...]
     data_source: str
     columns: tuple[ResultColumn, ...]
     steps: PlanStep
     relations: tuple[str, ...]
     temporary: tuple[TemporaryColumn, ...] = ()
     rows: tuple[WholeRow, ...] = ()
+    governed: bool = False
     rollups: tuple[str, ...] = ()
     rollups_built_at: float | None = None
     cubes: tuple[str, ...] = ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from semantic.compiler.api import SessionSettings, TemporaryColumn, WholeRow
+from semantic.compiler.api import BoundValue, SessionSettings, TemporaryColumn, WholeRow
+from semantic.compiler.callers import Callers
 from semantic.compiler.expressions import check_functions
-from semantic.compiler.members import Members
 from semantic.compiler.names import fold
 from semantic.compiler.parse import parse
 from semantic.compiler.plan import Query
@@ -38,6 +38,7 @@ class BoundStatement:
         deferred: what to raise should PostgreSQL accept the text all the same.
         temporary: the columns of temporary tables that it reads.
         rows: whole rows among the output columns.
+        values: of policies, that placeholders in the plan may stand for, by their names.
     """
 
     sql: str
@@ -49,6 +50,7 @@ class BoundStatement:
     deferred: SemanticError | None = None
     temporary: tuple[TemporaryColumn, ...] = ()
     rows: tuple[WholeRow, ...] = ()
+    values: Mapping[str, BoundValue] = field(default_factory=dict, repr=False)
 
     @property
     def analysis_sql(self) -> str:
@@ -63,8 +65,8 @@ class BoundStatement:
 class Binder:
     """Binds statements against one model."""
 
-    def __init__(self, members: Members, published: PublishedModel) -> None:
-        self._members = members
+    def __init__(self, callers: Callers, published: PublishedModel) -> None:
+        self._callers = callers
         self._relations: Mapping[str, PublishedRelation] = {r.name: r for r in published.relations}
         self._folded = {fold(name): name for name in self._relations if fold(name) != name}
         self._words = {fold(name) for name in self._relations}
@@ -78,9 +80,8 @@ class Binder:
         parsed = parse(sql)
         if constants:
             _put_constants(parsed.tree, constants)
-        statement = Statement(
-            sql, parsed.tokens, settings, self._members, self._relations, self._folded
-        )
+        members = self._callers.members(settings.access)
+        statement = Statement(sql, parsed.tokens, settings, members, self._relations, self._folded)
         binder = QueryBinder(statement)
         if not any(self._touches(binder, table) for table in parsed.tree.find_all(exp.Table)):
             return None
@@ -88,7 +89,7 @@ class Binder:
             raise not_a_query(parsed.tree)
         query = binder.bind(parsed.tree, None)
         use_all(query)
-        check_functions(parsed.tree, self._members.sql.dialect(statement.data_source), sql)
+        check_functions(parsed.tree, members.sql.dialect(statement.data_source), sql)
         rows = query.demand_rows()
         plan = None if statement.deferred is not None else query.build()
         return BoundStatement(
@@ -101,6 +102,7 @@ class Binder:
             statement.deferred,
             statement.temporary.columns(),
             rows,
+            members.tables.values,
         )
 
     def _may_touch(self, sql: str) -> bool:

@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
 from semantic.compiler.bind import Binder, BoundStatement
-from semantic.compiler.emit import Emitted, emit
+from semantic.compiler.callers import Callers
+from semantic.compiler.emit import emit
+from semantic.compiler.emit_parts import Emitted
 from semantic.compiler.explained import explained
 from semantic.compiler.lower import lower
-from semantic.compiler.members import Members
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
-from semantic.compiler.plan import Query
+from semantic.compiler.plan import Query, Scan, walk
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.whole_rows import apart
 from semantic.errors import SemanticError, UnsupportedError
@@ -44,8 +45,8 @@ class Compiler:
     ) -> None:
         self._sql = ModelSql(model, dialects)
         types = {(relation, name): kind for relation, name, kind in published.types}
-        self._members = Members(self._sql, types)
-        self._binder = Binder(self._members, published)
+        self._callers = Callers(self._sql, types)
+        self._binder = Binder(self._callers, published)
         self._rules = rules
 
     def restricted(self, published: PublishedModel) -> Compiler:
@@ -54,8 +55,8 @@ class Compiler:
         What has been learned of the model's SQL is shared.
         """
         compiler = copy(self)
-        compiler._members = self._members.for_other_columns()
-        compiler._binder = Binder(compiler._members, published)
+        compiler._callers = self._callers.restricted()
+        compiler._binder = Binder(compiler._callers, published)
         return compiler
 
     def bind(
@@ -107,7 +108,7 @@ class Compiler:
         try:
             arrays = tuple(item.type for item in bound.temporary)
             returned = replace(analysis, columns=apart(analysis, bound.rows))
-            emitted = emit(plan, returned, dialect, settings, arrays)
+            emitted = emit(plan, returned, dialect, settings, arrays, bound.values)
         except RecursionError as error:
             raise _too_deep() from error
         return CompiledStatement(
@@ -119,6 +120,7 @@ class Compiler:
             relations=bound.relations,
             temporary=bound.temporary,
             rows=bound.rows,
+            governed=any(isinstance(node, Scan) and node.policies for node in walk(plan)),
             cubes=self._cubes(bound, emitted),
         )
 

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from semantic.compiler.event_scans import with_event_scans
 from semantic.compiler.formulas import at_inputs
+from semantic.compiler.grants import ItemUse
 from semantic.compiler.granularities import column_name, period_column, zoned_as_date_trunc
 from semantic.compiler.measures import MeasureDefinition, MeasureRows
 from semantic.compiler.members import Members
@@ -44,9 +45,11 @@ class CubeSource(Source):
         members: Members,
         names: Names,
         column_names: Sequence[str] = (),
+        use: ItemUse | None = None,
     ) -> None:
         super().__init__(name, alias)
         self._column_names = column_names
+        self._use = use or members.use_of(relation)
         self.relation_name = relation.name
         self.model_relation = relation
         self.members = members
@@ -55,7 +58,7 @@ class CubeSource(Source):
         self._indexes = members.column_indexes(published)
         self._made: dict[int, VisibleColumn] = {}
         self.is_named = False
-        self.builder = ScanBuilder(members, relation, alias, names)
+        self.builder = ScanBuilder(members, relation, alias, names, use=self._use)
         self._has_more_rows = False
         self._multiplied_by: str | None = None
 
@@ -104,9 +107,15 @@ class CubeSource(Source):
     def use(self, visible: VisibleColumn) -> None:
         """See ``Source.use``."""
         self.is_named = True
+        self.name_member(visible)
         for path in self._to_many(visible):
             self._has_more_rows = True
             self.builder.join(path)
+
+    def name_member(self, visible: VisibleColumn) -> None:
+        """A column is named, which policies have a say in (G2). Raises DeniedError 42501."""
+        if visible.published is not None:
+            self._use.name(self.model_relation, _member_of(visible.published))
 
     def evaluate(self, visible: VisibleColumn, *, shared: bool = False) -> None:
         """See ``Source.evaluate``."""
@@ -126,6 +135,9 @@ class CubeSource(Source):
 
     def filter_by(self, columns: Sequence[VisibleColumn] | None) -> None:
         """See ``Source.filter_by``."""
+        own = [item.published for item in columns or () if item.source is self]
+        names = (_member_of(item) for item in own if item is not None)
+        self.builder.filters_on |= frozenset(names)
         if columns is None or any(
             item.source is not self or item.is_measure or self._to_many(item) for item in columns
         ):
@@ -150,8 +162,7 @@ class CubeSource(Source):
         published = visible.published
         if published is None:
             return ()
-        name = published.granularity[0] if published.granularity else published.name
-        return self.members.to_many(self.model_relation, name)
+        return self.members.to_many(self.model_relation, _member_of(published))
 
     def measure(self, visible: VisibleColumn) -> MeasureColumn | None:
         """See ``Source.measure``."""
@@ -213,7 +224,7 @@ class CubeSource(Source):
 
     def formula(self, visible: VisibleColumn) -> exp.Expr:
         """See ``Source.formula``."""
-        definition = self._definition(visible)
+        definition = self._evaluated(visible)
         formula = at_inputs(definition.formula, self._inputs(visible))
         return with_event_scans(formula, self.members, self._names, self.builder.data_source)
 
@@ -222,10 +233,18 @@ class CubeSource(Source):
             raise TypeError(visible.name)
         return self.members.measure(self.model_relation, visible.published.name)
 
+    def _evaluated(self, visible: VisibleColumn) -> MeasureDefinition:
+        """What is evaluated for a measure, its mask where the caller must not see it."""
+        if visible.published is None:
+            raise TypeError(visible.name)
+        name = visible.published.name
+        masked = self._use.is_masked(self.model_relation, name)
+        return self.members.measure(self.model_relation, name, masked=masked)
+
     def _inputs(self, visible: VisibleColumn) -> Mapping[str, exp.Column]:
         if visible.published is None:
             raise TypeError(visible.name)
-        definition = self._definition(visible)
+        definition = self._evaluated(visible)
         return self.builder.inputs(definition, visible.published.type)
 
     def _rows(self, visible: VisibleColumn) -> tuple[MeasureRows, ...]:
@@ -242,7 +261,7 @@ class CubeSource(Source):
         """See ``Source.row_keys``."""
         found = [
             rows
-            for rows in self._rows(visible)
+            for rows in self._evaluated(visible).rows
             if rows.duplicates_matter and (repeated or self.builder.repeats(rows))
         ]
         if not found:
@@ -272,5 +291,12 @@ class CubeSource(Source):
 
     def unique_keys(self) -> Iterator[frozenset[int]]:
         """See ``Source.unique_keys``."""
-        if self._published.primary_key and not self.builder.multiplies:
-            yield frozenset(self._indexes[name] for name in self._published.primary_key)
+        key = self._published.primary_key
+        masked = any(self._use.may_be_masked(self.model_relation, name) for name in key)
+        if key and not masked and not self.builder.multiplies:
+            yield frozenset(self._indexes[name] for name in key)
+
+
+def _member_of(published: PublishedColumn) -> str:
+    """The member that a column is, or a granularity of."""
+    return published.granularity[0] if published.granularity else published.name

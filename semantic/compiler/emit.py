@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
 from semantic.compiler.aggregate_trees import filtered
-from semantic.compiler.api import Analysis, ParameterUse, ResultColumn, SessionSettings
+from semantic.compiler.api import Analysis, BoundValue, ResultColumn, SessionSettings
 from semantic.compiler.base_tables import cubes_in
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_functions import function_call, unnested
 from semantic.compiler.emit_keys import KEY_TABLE, KEY_TEXT_TABLE, key_text, with_named_keys
 from semantic.compiler.emit_parts import (
+    Emitted,
     add_scan_tables,
     aggregates_in,
     aliased,
@@ -71,30 +72,23 @@ from semantic.model.types import PostgresType
 Types = tuple[PostgresType, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """The statement's text, what to bind to its placeholders, the cubes whose tables it reads."""
-
-    sql: str
-    parameters: tuple[ParameterUse, ...]
-    cubes: tuple[str, ...]
-
-
 def emit(
     plan: Query,
     analysis: Analysis,
     dialect: str,
     settings: SessionSettings,
-    arrays: tuple[PostgresType, ...] = (),
+    arrays: tuple[PostgresType, ...],
+    values: Mapping[str, BoundValue],
 ) -> Emitted:
     """Write a plan in a dialect, every result column cast to the type announced for it.
 
     Args:
         arrays: types of the parameters behind the client's.
+        values: of policies, by the names of their placeholders.
     """
     emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings, len(analysis.parameters))
     tree = emitter.statement(plan, analysis.columns)
-    uses = number_parameters(tree, (*analysis.parameters, *arrays))
+    uses = number_parameters(tree, (*analysis.parameters, *arrays), values)
     try:
         text = dialect_of(dialect).generate(tree, copy=False, unsupported_level=ErrorLevel.RAISE)
     except UnsupportedDialectError as error:

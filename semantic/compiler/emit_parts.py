@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.aggregates import contains_aggregate
-from semantic.compiler.api import ParameterUse, ResultColumn
+from semantic.compiler.api import BoundValue, ParameterUse, Placeholder, ResultColumn
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import infer
 from semantic.compiler.names import Names
-from semantic.compiler.plan import MEASURE_TABLE, Cte, Join, OrderKey, Scan, Select, query_columns
+from semantic.compiler.plan import (
+    MEASURE_TABLE,
+    Cte,
+    Join,
+    OrderKey,
+    Scan,
+    ScanJoin,
+    Select,
+    query_columns,
+)
 from semantic.compiler.trees import (
     all_of,
     column,
@@ -28,30 +38,50 @@ from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import PostgresType
 
 
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The statement's text, what to bind to its placeholders, the cubes whose tables it reads."""
+
+    sql: str
+    parameters: tuple[Placeholder, ...]
+    cubes: tuple[str, ...]
+
+
 def scan_select(scan: Scan) -> exp.Select:
     """The query that a scan is."""
     columns = [aliased(copied(item.expression), item.name) for item in scan.columns]
     select = exp.Select(expressions=columns or [aliased(exp.Literal.number(1), "one")])
     add_scan_tables(select, scan)
+    return fenced(select) if scan.fenced else select
+
+
+def fenced(select: exp.Select) -> exp.Select:
+    """A query that nothing is evaluated inside of but what stands in it."""
+    select.set("offset", exp.Offset(expression=exp.Literal.number(0)))
     return select
 
 
 def add_scan_tables(select: exp.Select, scan: Scan) -> None:
     """Put a scan's tables and filters into a SELECT's FROM and WHERE."""
     select.set("from_", exp.From(this=aliased_table(scan.table, scan.base)))
-    joins = [
+    add_scan_joins(select, scan.joins)
+    for condition in scan.filters:
+        select.where(copied(condition), copy=False)
+
+
+def add_scan_joins(select: exp.Select, joins: Iterable[ScanJoin]) -> None:
+    """Put joins behind the first table of a SELECT's FROM."""
+    made = [
         exp.Join(
             this=aliased_table(join.table, join.alias),
             side="LEFT" if join.kind == "LEFT" else None,
             kind="INNER" if join.kind == "INNER" else None,
             on=copied(join.condition),
         )
-        for join in scan.joins
+        for join in joins
     ]
-    if joins:
-        select.set("joins", joins)
-    for condition in scan.filters:
-        select.where(copied(condition), copy=False)
+    if made:
+        select.set("joins", made)
 
 
 def aliased_table(table: exp.Expr, alias: str) -> exp.Expr:
@@ -275,20 +305,31 @@ def final_names(columns: tuple[ResultColumn, ...]) -> list[str]:
 
 
 def number_parameters(
-    tree: exp.Expr, parameters: Sequence[PostgresType]
-) -> tuple[ParameterUse, ...]:
-    """Number a tree's placeholders anew, without gaps, in the order of the text."""
-    uses: dict[int, int] = {}
-    if not parameters:
+    tree: exp.Expr, parameters: Sequence[PostgresType], values: Mapping[str, BoundValue]
+) -> tuple[Placeholder, ...]:
+    """Number a tree's placeholders anew, without gaps, in the order of the text.
+
+    Args:
+        tree: the statement.
+        parameters: types of those that go by number: the client's, then arrays.
+        values: those that go by name, which are bound whatever the client sends.
+    """
+    places: dict[str, int] = {}
+    if not parameters and not values:
         return ()
     for node in list(tree.find_all(exp.Parameter, bfs=False)):
-        number = int(node.this.name)
-        place = uses.setdefault(number - 1, len(uses) + 1)
+        place = places.setdefault(node.this.name, len(places) + 1)
         node.set("this", exp.Literal.number(place))
-    for index in uses:
+    uses: list[Placeholder] = []
+    for name in places:
+        if name in values:
+            uses.append(values[name])
+            continue
+        index = int(name) - 1
         if index >= len(parameters):
             raise SemanticError("42P02", f"there is no parameter ${index + 1}")
-    return tuple(ParameterUse(index, parameters[index]) for index in uses)
+        uses.append(ParameterUse(index, parameters[index]))
+    return tuple(uses)
 
 
 _SPELLED = {

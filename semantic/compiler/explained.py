@@ -18,6 +18,7 @@ def explained(node: PlanNode) -> PlanStep:
         alias=str(getattr(node, "alias", "")),
         joins=() if scan is None else tuple(join.name for join in scan.joins),
         members=tuple(dict.fromkeys(_members(node))),
+        policies=() if scan is None else scan.policies,
         steps=tuple(explained(child) for child in node.children()),
     )
 

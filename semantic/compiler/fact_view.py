@@ -45,6 +45,8 @@ class FactView(Source):
         self._published = published
         self._indexes = members.column_indexes(published)
         facts = members.fact_views(view)
+        # The policies of the view are about all of its columns, whichever root has them.
+        use = members.use_of(view)
         self._homes = facts.homes
         self.parts = {
             root: CubeSource(
@@ -55,6 +57,7 @@ class FactView(Source):
                 members,
                 names,
                 column_names,
+                use,
             )
             for root, part in facts.views.items()
         }
@@ -148,6 +151,10 @@ class SharedColumn(Source):
     def use(self, visible: VisibleColumn) -> None:
         """See ``Source.use``."""
         self.is_named = True
+        for part in self._view.parts.values():
+            own = self.of(part)
+            if own is not None:
+                part.name_member(own)
 
     def of(self, part: Source) -> VisibleColumn | None:
         """The column of a root, if it has it."""

@@ -17,6 +17,7 @@ from semantic.compiler.aggregate_trees import (
 )
 from semantic.compiler.calculations import CalculationBuilder
 from semantic.compiler.formulas import INPUT, Formula, at_inputs, input_type
+from semantic.compiler.masks import literal_mask
 from semantic.compiler.measure_stages import (
     NO_ROW_VALUE,
     StageBuilder,
@@ -38,7 +39,7 @@ from semantic.model.members import Measure, MeasureType
 from semantic.model.model import MemberTarget
 from semantic.model.relations import View
 from semantic.model.template import SqlTemplate
-from semantic.model.types import TEXT, UNKNOWN, PostgresType
+from semantic.model.types import BOOL, TEXT, UNKNOWN, PostgresType
 
 # Types of the members of cubes and views, by relation and name.
 MemberTypes = Mapping[tuple[str, str], PostgresType]
@@ -115,14 +116,24 @@ class Measures:
         self._made: dict[tuple[str, str], Formula] = {}
 
     def define(
-        self, relation: str, name: str, home: str, measure: Measure, path: tuple[str, ...] = ()
+        self,
+        relation: str,
+        name: str,
+        home: str,
+        measure: Measure,
+        path: tuple[str, ...] = (),
+        *,
+        masked: bool = False,
     ) -> MeasureDefinition:
         """The measure ``measure`` of ``home``, reached over ``path``, as ``relation.name``.
+
+        Masked, it is its mask. Measures that it refers to are masked where any policy says so.
 
         Raises:
             UnsupportedError: its definition needs what the compiler cannot do yet.
         """
-        made = self._below(home, self._make(home, measure, ()), path)
+        own = self._mask(home, measure) if masked else self._own(home, measure, ())
+        made = self._below(home, own, path)
         row = made.row
         if row is None:
             row = NO_ROW_VALUE if made.is_staged else _one_row_query(made)
@@ -135,7 +146,7 @@ class Measures:
             row,
             not measure.is_calculated and not made.is_staged,
             tuple(self._rows(f"{relation}.{name}", made)),
-            made.types if made.is_staged else {},
+            made.types if made.is_staged or masked else {},
         )
 
     def _rows(self, name: str, made: Formula) -> Iterator[MeasureRows]:
@@ -195,6 +206,23 @@ class Measures:
         return relation.root if isinstance(relation, View) else home
 
     def _make(self, home: str, measure: Measure, above: tuple[str, ...]) -> Formula:
+        """A measure as the definition of another one sees it."""
+        if self._sql.is_masked(home, measure.name):
+            return self._mask(home, measure)
+        return self._own(home, measure, above)
+
+    def _mask(self, home: str, measure: Measure) -> Formula:
+        """The mask of a measure: the same for all rows, and so for every group of them."""
+        name, kind = measure.name, self.type_of(home, measure)
+        cube = self._sql.model.cubes_by_name.get(home)
+        mask = literal_mask(measure.mask, kind) if cube is None else self._sql.mask(cube, measure)
+        value = column(INPUT, name)
+        formula = exp.LogicalAnd(this=value) if kind == BOOL else exp.Max(this=value)
+        homes = {name: ((), self.root(home))}
+        leaf = self._leaf(home, measure)
+        return Formula(((name, mask),), formula, value, homes, leaf, {name: kind})
+
+    def _own(self, home: str, measure: Measure, above: tuple[str, ...]) -> Formula:
         key = (home, measure.name)
         made = self._made.get(key)
         if made is None:

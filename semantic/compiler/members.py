@@ -8,6 +8,9 @@ from sqlglot import exp
 
 from semantic.compiler.conformed import FactViews, check_own, fact_views
 from semantic.compiler.formulas import at_inputs
+from semantic.compiler.governed_rows import GovernedRows
+from semantic.compiler.grants import ItemUse
+from semantic.compiler.masks import typed_null
 from semantic.compiler.measures import MeasureDefinition, Measures, MemberTypes
 from semantic.compiler.model_sql import (
     ModelSql,
@@ -18,19 +21,27 @@ from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension, Measure, Segment
 from semantic.model.published import PublishedRelation
 from semantic.model.relations import Cube, View, ViewMember
+from semantic.model.types import PostgresType
 
 Path = tuple[str, ...]
 
 
 class Members:
-    """The members of the model's relations as compiled definitions."""
+    """The members of the model's relations as compiled definitions.
 
-    def __init__(self, sql: ModelSql, types: MemberTypes) -> None:
+    Attributes:
+        sql: trees of the members, in which some may be masked.
+        types: of the members.
+        tables: makes the tables that rows are read from, for one caller.
+    """
+
+    def __init__(self, sql: ModelSql, types: MemberTypes, tables: GovernedRows) -> None:
         self.sql = sql
         self.types = types
+        self.tables = tables
         self._fact_views: dict[str, FactViews] = {}
         self._measures = Measures(sql, types)
-        self._definitions: dict[tuple[str, str], MeasureDefinition] = {}
+        self._definitions: dict[tuple[str, str, bool], MeasureDefinition] = {}
         self._indexes: dict[str, dict[str, int]] = {}
         self._to_many: dict[tuple[str, str, str], tuple[Path, ...]] = {}
         self._inside: dict[tuple[str, str], tuple[Path, ...]] = {}
@@ -40,6 +51,10 @@ class Members:
         members = copy(self)
         members._indexes = {}
         return members
+
+    def use_of(self, relation: Cube | View) -> ItemUse:
+        """A use of a cube or view, of which nothing is named yet."""
+        return ItemUse(self.tables.access, relation, self.sql.model.cubes_by_name)
 
     def fact_views(self, view: View) -> FactViews:
         """A view over several root cubes as one for each of them."""
@@ -56,31 +71,68 @@ class Members:
             self._indexes[relation.name] = found
         return found
 
-    def measure(self, relation: Cube | View, name: str) -> MeasureDefinition:
-        """The definition of a measure, seen from the relation's root."""
-        key = (relation.name, name)
+    def for_caller(self, tables: GovernedRows, shown: Members) -> Members:
+        """The same members over the rows that another caller may see.
+
+        Args:
+            tables: makes the tables that those are read from.
+            shown: members whose published columns these share.
+        """
+        members = copy(self)
+        members.tables = tables
+        members._indexes = shown._indexes
+        return members
+
+    def measure(
+        self, relation: Cube | View, name: str, *, masked: bool = False
+    ) -> MeasureDefinition:
+        """The definition of a measure, seen from the relation's root.
+
+        Args:
+            relation: whose column it is.
+            name: of the column.
+            masked: its mask is meant, which stands for its value.
+        """
+        masked = masked or (isinstance(relation, View) and self.sql.is_masked(relation.name, name))
+        key = (relation.name, name, masked)
         found = self._definitions.get(key)
         if found is None:
-            found = self._definitions[key] = self._define(relation, name)
+            found = self._definitions[key] = self._define(relation, name, masked=masked)
         return found
 
-    def _define(self, relation: Cube | View, name: str) -> MeasureDefinition:
+    def _define(self, relation: Cube | View, name: str, *, masked: bool) -> MeasureDefinition:
+        home, path = relation.name, Path()
+        found: object = None
         if isinstance(relation, Cube):
-            member = relation.members[name]
-            if not isinstance(member, Measure):
-                raise TypeError(name)
-            return self._measures.define(relation.name, name, relation.name, member)
-        found = relation.columns[name]
-        if isinstance(found, Measure):
-            check_own(self.sql.model.views_by_name[relation.name], found)
-            return self._measures.define(relation.name, name, relation.name, found)
-        if not isinstance(found, ViewMember):
+            found = relation.members[name]
+        else:
+            found = relation.columns[name]
+            if isinstance(found, Measure):
+                check_own(self.sql.model.views_by_name[relation.name], found)
+            elif isinstance(found, ViewMember):
+                self._check_root(relation, found)
+                home, path = found.cube, found.join_path
+                found = self.sql.model.cubes_by_name[home].members[found.member]
+        if not isinstance(found, Measure):
             raise TypeError(name)
-        self._check_root(relation, found)
-        target = self.sql.model.cubes_by_name[found.cube].members[found.member]
-        if not isinstance(target, Measure):
-            raise TypeError(name)
-        return self._measures.define(relation.name, name, found.cube, target, found.join_path)
+        return self._measures.define(relation.name, name, home, found, path, masked=masked)
+
+    def mask(self, relation: Cube | View, name: str, kind: PostgresType) -> exp.Expr:
+        """What stands for a column's values where they are masked, paths seen from the root."""
+        cube, path = relation, Path()
+        if isinstance(relation, View):
+            found = relation.columns.get(name)
+            if not isinstance(found, ViewMember):
+                return typed_null(kind)
+            cube, path, name = (
+                self.sql.model.cubes_by_name[found.cube],
+                found.join_path,
+                found.member,
+            )
+        member = cube.members.get(name) if isinstance(cube, Cube) else None
+        if not isinstance(cube, Cube) or not isinstance(member, Dimension | Measure):
+            return typed_null(kind)
+        return self.sql.reached(cube.name, self.sql.mask(cube, member), path)
 
     def to_many(self, relation: Cube | View, name: str) -> tuple[Path, ...]:
         """The ways to many rows that a view's column goes, so that the view has those rows (R2)."""
@@ -125,10 +177,10 @@ class Members:
         steps = self.sql.model.walk(home, path) if path else ()
         return any(not step.join.is_to_one for step in steps)
 
-    def row_reading(self, relation: Cube | View, name: str) -> exp.Expr:
+    def row_reading(self, relation: Cube | View, name: str, *, masked: bool = False) -> exp.Expr:
         """A measure's value for a row (M5) over base columns, paths seen from the root."""
-        if not self.to_many_inside(relation, name):
-            definition = self.measure(relation, name)
+        if masked or not self.to_many_inside(relation, name):
+            definition = self.measure(relation, name, masked=masked)
             return at_inputs(definition.row, dict(definition.inputs))
         found = relation.columns[name] if isinstance(relation, View) else None
         if isinstance(found, ViewMember):
@@ -157,12 +209,12 @@ class Members:
             if isinstance(member, Dimension):
                 return self.sql.dimension(relation, member)
             if isinstance(member, Segment):
-                return self.sql.condition(relation.name, member.sql)
+                return self.sql.segment(relation.name, member)
             raise TypeError(name)
         found = relation.columns[name]
         if isinstance(found, Segment):
             check_own(self.sql.model.views_by_name[relation.name], found)
-            return self.sql.condition(relation.name, found.sql)
+            return self.sql.segment(relation.name, found)
         if not isinstance(found, ViewMember):
             raise TypeError(name)
         self._check_root(relation, found)
@@ -188,7 +240,7 @@ class Members:
         item = None if found is None else found[1].granularity(granularity)
         if found is None or item is None or item.sql is None:
             raise TypeError(f"{name}.{granularity}")
-        tree = self.sql.condition(found[0].name, item.sql)
+        tree = self.sql.period(*found, item)
         if isinstance(relation, View):
             member = relation.columns[name]
             if isinstance(member, ViewMember):

@@ -8,14 +8,13 @@ A tree speaks of base rows as ``path.column``, where ``path`` is the joined name
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from semantic.compiler.base_tables import marked
 from semantic.compiler.dialect import (
     at_zone,
     cast_to,
@@ -28,15 +27,23 @@ from semantic.compiler.nulls import is_null_of_nulls
 from semantic.compiler.trees import enclose, identifier, rebuild, table_of
 from semantic.compiler.typed_literals import cast_intervals
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.members import Case, Dimension, Measure, Member, Segment
+from semantic.model.members import Case, Dimension, Granularity, Measure, Member, Segment
 from semantic.model.model import MemberTarget, Model, ResolutionError, RowTarget
 from semantic.model.relations import Cube, Join, View
-from semantic.model.template import CubeSql, Reference, SqlTemplate
+from semantic.model.template import (
+    CubeSql,
+    FilterGroup,
+    FilterParameter,
+    Reference,
+    SecurityContextReference,
+    SqlTemplate,
+)
 
 PATH = "path:"
 _ROW = "cubewire_row_"
 _REFERENCE = "cubewire_reference_"
 _CUBE_SQL = "cubewire_sql_"
+_CONTEXT = "cubewire_context_"
 
 
 def path_name(path: tuple[str, ...]) -> str:
@@ -93,11 +100,19 @@ def joins_in(path: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ParsedTemplate:
-    """A template's tree with what its placeholders stand for."""
+    """A template's tree with what its placeholders stand for.
+
+    Attributes:
+        cubes: names of tables that stand for the rows of cubes.
+        context: names of columns that stand for attributes of the caller; of a ``filter``, for
+            an array of its values.
+    """
 
     tree: exp.Expr
     rows: Mapping[str, RowTarget]
     references: Mapping[str, MemberTarget]
+    cubes: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, SecurityContextReference] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=8192)
@@ -137,7 +152,6 @@ class ModelSql:
         self.dialects = dialects
         self._dimensions: dict[tuple[str, str], exp.Expr] = {}
         self._joins: dict[tuple[str, str], exp.Expr] = {}
-        self._tables: dict[str, exp.Expr] = {}
         self._sub_queries: dict[tuple[str, str], ParsedTemplate] = {}
 
     def dialect(self, data_source: str) -> str:
@@ -149,24 +163,6 @@ class ModelSql:
         if isinstance(relation, Cube):
             return relation
         return self.model.cubes_by_name[relation.root]
-
-    def table(self, cube: Cube) -> exp.Expr:
-        """Where a cube's base rows come from: a table or a parenthesised query, without alias."""
-        tree = self._tables.get(cube.name)
-        if tree is None:
-            template = cube.sql_table or cube.sql
-            if template is None:
-                raise UnsupportedError(f"cube {cube.name} has no table")
-            if any(not isinstance(part, str | Reference | CubeSql) for part in template.parts):
-                raise UnsupportedError(
-                    f"cube {cube.name} cannot be used: FILTER_PARAMS and SECURITY_CONTEXT in its "
-                    "SQL are not supported yet"
-                )
-            parsed = self.parse(cube.name, template, into_query=True)
-            if parsed.rows or parsed.references:
-                raise UnsupportedError(f"the SQL of cube {cube.name} refers to members")
-            tree = self._tables[cube.name] = marked(parsed.tree, cube.name)
-        return tree
 
     def dimension(self, cube: Cube, dimension: Dimension) -> exp.Expr:
         """A dimension as an expression over base rows."""
@@ -230,6 +226,24 @@ class ModelSql:
         """A segment's or filter's condition, or any other expression over a row."""
         return self.fill_in(home, self.parse(home, template))
 
+    def segment(self, home: str, segment: Segment) -> exp.Expr:
+        """A segment of a cube or view as a condition over a row."""
+        return self.condition(home, segment.sql)
+
+    def period(self, cube: Cube, dimension: Dimension, granularity: Granularity) -> exp.Expr:
+        """A custom granularity that truncates by itself, as an expression over a row."""
+        if granularity.sql is None:
+            raise TypeError(granularity.name)
+        return self.condition(cube.name, granularity.sql)
+
+    def is_masked(self, relation: str, name: str) -> bool:
+        """Whether some policy of the caller masks a member; without a caller, none does."""
+        return False
+
+    def mask(self, cube: Cube, member: Dimension | Measure) -> exp.Expr:
+        """What stands for a masked member's values."""
+        raise TypeError(member.name)
+
     def join_condition(self, cube: Cube, join: Join) -> exp.Expr:
         """A join's condition over the paths () and (join.name,)."""
         key = (cube.name, join.name)
@@ -257,20 +271,17 @@ class ModelSql:
                 hint="A dimension over a measure needs sub_query: true.",
             )
         if isinstance(member, Segment):
-            return self.reached(target.cube, self.condition(target.cube, member.sql), target.path)
-        tree = self.dimension(self.model.cubes_by_name[target.cube], member)
+            return self.reached(target.cube, self.segment(target.cube, member), target.path)
+        cube = self.model.cubes_by_name[target.cube]
+        tree = self.dimension(cube, member)
         tree = self.reached(target.cube, tree, target.path)
         if target.granularity is None:
             return tree
         custom = member.granularity(target.granularity)
         if custom is not None and custom.sql is not None:
-            own = self.condition(target.cube, custom.sql)
-            return self.reached(target.cube, own, target.path)
+            return self.reached(target.cube, self.period(cube, member, custom), target.path)
         if custom is not None:
-            home_cube = self.model.cubes_by_name[target.cube]
-            return local_period(
-                period_of(member, custom), tree, self.dialect(home_cube.data_source)
-            )
+            return local_period(period_of(member, custom), tree, self.dialect(cube.data_source))
         return exp.TimestampTrunc(this=tree, unit=exp.Var(this=target.granularity.upper()))
 
     def substitute(
@@ -292,7 +303,8 @@ class ModelSql:
         """Parse a template's text with names in place of its references."""
         rows: dict[str, RowTarget] = {}
         references: dict[str, MemberTarget] = {}
-        tables: dict[str, exp.Expr] = {}
+        cubes: dict[str, str] = {}
+        context: dict[str, SecurityContextReference] = {}
         pieces: list[str] = []
         for number, part in enumerate(template.parts):
             if isinstance(part, str):
@@ -308,14 +320,19 @@ class ModelSql:
                 pieces.append(name)
             elif isinstance(part, CubeSql):
                 name = f"{_CUBE_SQL}{number}"
-                tables[name] = self.table(self.model.cubes_by_name[part.cube])
+                cubes[name] = part.cube
                 pieces.append(name)
-            else:
+            elif not into_query:
                 raise unsupported(home, template.text, "FILTER_PARAMS and SECURITY_CONTEXT")
+            elif isinstance(part, FilterParameter | FilterGroup):
+                # A hook may keep out rows that the query's filters keep out anyway; it need not.
+                pieces.append("(1 = 1)")
+            else:
+                name = f"{_CONTEXT}{number}"
+                context[name] = part
+                pieces.append(name if part.column is None else f"({part.column} = ANY({name}))")
         tree = self._parse_text(home, "".join(pieces), into_query=into_query)
-        if tables:
-            tree = rebuild(tree, lambda node: _fill_table(node, tables))
-        return ParsedTemplate(tree, rows, references)
+        return ParsedTemplate(tree, rows, references, cubes, context)
 
     def _resolve(self, home: str, reference: Reference) -> RowTarget | MemberTarget:
         try:
@@ -459,26 +476,17 @@ def _fill_column(
             return None
         return exp.Column(this=node.this, table=identifier(path_name(())))
     first = parts[0].name
-    fields = [*parts[1:], node.this]
+    rest = [*parts[1:], node.this]
     row = parsed.rows.get(first)
     if row is not None:
-        tree: exp.Expr = exp.Column(this=fields[0], table=identifier(path_name(row.path)))
-        fields = fields[1:]
+        tree: exp.Expr = exp.Column(this=rest[0], table=identifier(path_name(row.path)))
+        rest = rest[1:]
     elif first in parsed.references:
         tree = reference(parsed.references[first])
     elif node.find_ancestor(exp.Select) is not None or first in bound:
         return None
     else:
         tree = exp.Column(this=parts[0], table=identifier(path_name(())))
-    for field in fields:
-        tree = exp.Dot(this=tree, expression=field)
+    for each in rest:
+        tree = exp.Dot(this=tree, expression=each)
     return tree
-
-
-def _fill_table(node: exp.Expr, tables: Mapping[str, exp.Expr]) -> exp.Expr | None:
-    if isinstance(node, exp.Table) and node.name in tables:
-        table = tables[node.name].copy()
-        if alias := node.args.get("alias"):
-            table.set("alias", alias.copy())
-        return table
-    return None

@@ -24,9 +24,12 @@ from semantic.compiler.dialect import dialect_of
 from semantic.model.types import PostgresType
 
 MEASURE_TABLE = "measure:"
+BOUND = "bound:"
+"""How the names of placeholders start that stand for values of policies. Nobody is shown them."""
 SUBQUERY_TABLE = "subquery:"
 # Shows expressions; made once, since EXPLAIN's text belongs to every compiled statement.
 _GENERATOR = dialect_of("postgres").generator()
+_BOUND = re.compile(rf'\$"{BOUND}\w+"')
 _SUBQUERY = re.compile(f'SELECT "{SUBQUERY_TABLE}"\\."(\\w+)"')
 
 
@@ -64,7 +67,8 @@ def sql_text(node: exp.Expr | None) -> str:
     """A plan expression as one line of text."""
     if node is None:
         return ""
-    return _SUBQUERY.sub(r"subquery \1", _GENERATOR.generate(node, copy=False))
+    text = _SUBQUERY.sub(r"subquery \1", _GENERATOR.generate(node, copy=False))
+    return _BOUND.sub("$policy", text) if BOUND in text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Scan(Relation):
         base: alias of the root table inside the scan.
         table: the root table or subquery, without alias.
         filters: conditions that belong to the relation itself, over the base tables.
+        policies: names of the access policies that rule its rows, inside its tables or as filters.
+        fenced: nothing of the client's may be evaluated on rows that the filters keep out.
         inline: the SELECT around it reads the tables and computes the columns where it uses them.
     """
 
@@ -118,6 +124,8 @@ class Scan(Relation):
     joins: tuple[ScanJoin, ...]
     columns: tuple[ScanColumn, ...]
     filters: tuple[exp.Expr, ...] = ()
+    policies: tuple[str, ...] = ()
+    fenced: bool = False
     inline: bool = False
 
     def describe(self) -> str:
@@ -128,7 +136,8 @@ class Scan(Relation):
         joins = "".join(f" join {join.name}" for join in self.joins)
         filters = "".join(f" where {sql_text(item)}" for item in self.filters)
         inline = " inline" if self.inline else ""
-        return f"scan{inline} {self.relation} as {self.alias}{joins}{filters} [{columns}]"
+        policies = f" policies ({', '.join(self.policies)})" if self.policies else ""
+        return f"scan{inline} {self.relation} as {self.alias}{joins}{filters}{policies} [{columns}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.cube_tables import CubeTables
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.emit_parts import add_scan_tables, aliased
 from semantic.compiler.formulas import at_inputs
+from semantic.compiler.governed_rows import GovernedRows
 from semantic.compiler.granularities import column_name
 from semantic.compiler.measures import MeasureDefinition
 from semantic.compiler.members import Members
@@ -26,6 +28,7 @@ from semantic.model.members import CALCULATED_TYPES, Dimension, Measure
 from semantic.model.model import Model
 from semantic.model.relations import Cube, View
 from semantic.model.types import UNKNOWN
+from semantic.security.access import UNGOVERNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ def probe_statements(model: Model, dialects: Mapping[str, str]) -> dict[str, Pro
 
     Members that the compiler cannot serve yet are left out.
     """
-    members = Members(ModelSql(model, dialects), {})
+    sql = ModelSql(model, dialects)
+    members = Members(sql, {}, GovernedRows(CubeTables(sql), UNGOVERNED, {}, probing=True))
     probes: dict[str, Probe] = {}
     relations: list[Cube | View] = [*model.cubes, *model.views]
     for relation in relations:
@@ -59,7 +63,7 @@ def probe_statements(model: Model, dialects: Mapping[str, str]) -> dict[str, Pro
 
 def _probe(members: Members, relation: Cube | View) -> Probe | None:
     data_source = members.sql.root_of(relation).data_source
-    builder = ScanBuilder(members, relation, relation.name, Names(), governed=False)
+    builder = ScanBuilder(members, relation, relation.name, Names())
     projections: list[exp.Expr] = []
     own = relation.members if isinstance(relation, Cube) else relation.columns
     for name, member in own.items():
@@ -112,7 +116,7 @@ def _value(
 
 def _aggregated(members: Members, relation: Cube | View, definition: MeasureDefinition) -> exp.Expr:
     """A calculated measure as a scalar subquery over the relation's rows."""
-    builder = ScanBuilder(members, relation, relation.name, Names(), governed=False)
+    builder = ScanBuilder(members, relation, relation.name, Names())
     formula = at_inputs(definition.formula, builder.inputs(definition, UNKNOWN))
     scan = builder.make()
     columns = {item.name: item.expression for item in scan.columns}

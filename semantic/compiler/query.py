@@ -329,6 +329,12 @@ class QueryBinder:
         relation = statement.members.sql.model.relation(found)
         if relation is None:
             raise SemanticError("XX000", f"{found} is published but not in the model")
+        access = statement.settings.access.governing(relation)
+        if access is not None and not access.grants:
+            # What nothing of may be seen is not there; a catalog of all relations would know it.
+            raise SemanticError(
+                "42P01", f'relation "{name}" does not exist', position=position_of(node)
+            )
         if found != name:
             # Other names in the text may go by the name as it is written here.
             renamed = "" if node.args.get("alias") is not None else f" AS {quoted(name)}"

@@ -35,7 +35,7 @@ from semantic.compiler.scope import (
 )
 from semantic.compiler.statement import Statement, unsupported
 from semantic.compiler.whole_rows import WHOLE_ROW_HINT, counted_row
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.errors import DeniedError, SemanticError, UnsupportedError
 
 BindSubquery = Callable[[exp.Expr, Scope], BoundQuery]
 
@@ -241,7 +241,7 @@ class Resolver:
     def _use(self, visible: VisibleColumn, node: exp.Expr) -> None:
         try:
             visible.source.use(visible)
-        except UnsupportedError as error:
+        except (UnsupportedError, DeniedError) as error:
             error.position = error.position or position_of(node)
             raise
 

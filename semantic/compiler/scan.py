@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
+from semantic.compiler.grants import ItemUse, rows_of
+from semantic.compiler.masks import typed_null
 from semantic.compiler.measures import MeasureDefinition, MeasureRows
 from semantic.compiler.members import Members
 from semantic.compiler.model_sql import (
     UnservedMemberError,
     below,
     no_primary_key,
-    path_of,
     row_measure_of,
 )
 from semantic.compiler.names import Names
 from semantic.compiler.plan import Scan, ScanColumn, ScanJoin
-from semantic.compiler.restriction import partner_exists, restricted_table
+from semantic.compiler.restriction import partner_exists
 from semantic.compiler.row_measures import key_name, row_measure_query
+from semantic.compiler.scan_joins import ScanJoins
 from semantic.compiler.stages import is_staged
-from semantic.compiler.trees import all_of, column, enclose, rebuild
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.compiler.trees import all_of, column, enclose
+from semantic.errors import UnsupportedError
 from semantic.model.members import Dimension
-from semantic.model.model import JoinStep, ResolutionError
 from semantic.model.published import PublishedColumn
 from semantic.model.relations import Cube, View
 from semantic.model.types import NUMERIC, TEXT, UNKNOWN, PostgresType
+from semantic.security.conditions import ALL_ROWS, NO_ROWS, RowCondition
 
 
 class ScanBuilder:
@@ -42,31 +44,33 @@ class ScanBuilder:
         alias: str,
         names: Names,
         *,
-        governed: bool = True,
+        use: ItemUse | None = None,
     ) -> None:
-        self._governed = governed
         self._members = members
         self._relation = relation
         self._root = members.sql.root_of(relation)
-        self._names = names
         self.alias = alias
         self.data_source = self._root.data_source
+        self._names = names
         self._column_names = Names()
         self._columns: dict[tuple[object, ...], ScanColumn] = {}
-        self._joins: dict[tuple[str, ...], ScanJoin] = {}
+        self._places = ScanJoins(members.tables.sql, self._root, alias, names, self._row_measure)
+        self._use = use or members.use_of(relation)
+        self._policies: dict[str, None] = {}
         # Paths that end with a join to many rows.
         self._to_many: set[tuple[str, ...]] = set()
-        if governed:
-            _refuse_governed(relation)
-            _refuse_governed(self._root)
         self._filters: list[exp.Expr] = []
         # What WHERE is over: columns of the root's rows, or anything.
         self.filtered: Literal["", "root", "beyond"] = ""
+        # Columns of a view that WHERE is over.
+        self.filters_on: frozenset[str] = frozenset()
         for join in self._root.joins:
             if join.type == "inner" and join.is_to_one:
-                self._alias((join.name,))
+                self._places.alias((join.name,))
             elif join.type == "inner":
-                exists = partner_exists(members.sql, self._root, join, alias, Names())
+                exists = partner_exists(
+                    members.tables, self._root, join, alias, self._policies, Names()
+                )
                 self._filters.append(exists)
 
     def value(self, published: PublishedColumn) -> exp.Column:
@@ -74,19 +78,44 @@ class ScanBuilder:
         key: tuple[object, ...] = (published.kind, published.name)
         found = self._columns.get(key)
         if found is None:
+            member = published.granularity[0] if published.granularity else published.name
             if published.kind == "measure":
                 tree = self._row_of_measure(published)
                 wanted = f"{published.name}:row"
             elif published.granularity is not None:
-                tree = self.place(
-                    self._members.period_value(self._relation, *published.granularity)
-                )
+                tree = self._members.period_value(self._relation, *published.granularity)
+                tree = self._masked(member, tree, lambda: typed_null(published.type))
                 wanted = published.name
             else:
-                tree = self.place(self._members.row_value(self._relation, published.name))
+                tree = self._members.row_value(self._relation, member)
+                tree = self._masked(member, tree, lambda: self._mask(published))
                 wanted = published.name
             found = self._columns[key] = self._column(wanted, tree, published.type)
         return column(self.alias, found.name)
+
+    def _mask(self, published: PublishedColumn) -> exp.Expr:
+        return self._members.mask(self._relation, published.name, published.type)
+
+    def _masked(self, name: str, tree: exp.Expr, mask: Callable[[], exp.Expr]) -> exp.Expr:
+        """A value where the policies of the view show it, its mask in all other rows.
+
+        Those of cubes have masked it already, in the trees of members.
+        """
+        self._use.check_named(self._relation, name)
+        rows = self._use.view_unmasked(name)
+        if rows == ALL_ROWS:
+            return self.place(tree)
+        if rows == NO_ROWS:
+            return self.place(mask())
+        shown = exp.If(this=self._view_rule(rows), true=self.place(tree))
+        return exp.Case(ifs=[shown], default=self.place(mask()))
+
+    def _view_rule(self, condition: RowCondition) -> exp.Expr:
+        if not isinstance(self._relation, View):
+            raise TypeError(self._relation.name)
+        tables = self._members.tables
+        tree = tables.rule(self._root, condition, tables.view_member(self._relation))
+        return self.place(tree)
 
     def inputs(
         self, definition: MeasureDefinition, published: PostgresType
@@ -137,7 +166,7 @@ class ScanBuilder:
 
     def repeats(self, rows: MeasureRows) -> bool:
         """Whether a row that a measure is aggregated over may stand in several rows of the scan."""
-        steps = self._steps(rows.path)
+        steps = self._places.steps(rows.path)
         if any(step.join.relationship == "many_to_one" for step in steps):
             return True
         return self._is_spread(rows)
@@ -153,17 +182,11 @@ class ScanBuilder:
 
     def join(self, path: tuple[str, ...]) -> None:
         """Make the joins of a path, which may multiply the rows."""
-        steps = self._steps(path)
-        self._alias(path)
+        steps = self._places.steps(path)
+        self._places.alias(path)
         for number, step in enumerate(steps):
             if not step.join.is_to_one:
                 self._to_many.add(path[: number + 1])
-
-    def _steps(self, path: tuple[str, ...]) -> tuple[JoinStep, ...]:
-        try:
-            return self._members.sql.model.walk(self._root.name, path)
-        except ResolutionError as error:
-            raise SemanticError("XX000", error.message) from error
 
     def base_column(self, tree: exp.Column) -> exp.Column:
         """A column of the base tables as it is, for conditions in the warehouse's dialect."""
@@ -177,29 +200,51 @@ class ScanBuilder:
         return column(self.alias, found.name)
 
     def make(self) -> Scan:
-        """The scan with everything collected so far."""
+        """The scan with everything collected so far, over rows that the caller may see."""
+        tables, policies = self._members.tables, self._policies
+        filters = [*self._filters, *self._view_filters()]
+        paths = [(), *(path for path, _ in self._places.planned())]
+        contributing = {path: self._use.cube_grants(self._root.name, path) for path in paths}
+        table = tables.table(self._root, policies, contributing[()], self._places.flags.get((), ()))
         return Scan(
             alias=self.alias,
             relation=self._relation.name,
             data_source=self.data_source,
             base=self.alias,
-            table=self._members.sql.table(self._root),
-            joins=tuple(self._joins.values()),
+            table=table,
+            joins=tables.joined(self._places, policies, contributing),
             columns=tuple(dict.fromkeys(self._columns.values())),
-            filters=tuple(self._filters),
+            filters=tuple(filters),
+            policies=tuple(policies),
+            fenced=self._use.view_grants is not None,
         )
+
+    def _view_filters(self) -> Iterator[exp.Expr]:
+        """What keeps rows of a view out: its policies, and its default filters."""
+        grants = self._use.view_grants
+        if grants is not None:
+            self._policies.update(dict.fromkeys(grant.name for grant in grants))
+            rows = rows_of(grants)
+            if rows != ALL_ROWS:
+                yield enclose(self._view_rule(rows))
+        if isinstance(self._relation, View):
+            for item in self._members.tables.default_filters(self._relation):
+                if self.filters_on.isdisjoint(item.unless):
+                    yield enclose(self._view_rule(item.condition))
 
     def _column(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> ScanColumn:
         return ScanColumn(self._column_names.take(wanted), tree, kind)
 
     def _row_of_measure(self, published: PublishedColumn) -> exp.Expr:
-        definition = self._members.measure(self._relation, published.name)
+        masked = self._use.is_masked(self._relation, published.name)
+        definition = self._members.measure(self._relation, published.name, masked=masked)
         if is_staged(definition.row):
             raise UnsupportedError(
                 f"{self._relation.name}.{published.name} has no value for a single row",
                 hint="Group the query, or leave the column out and list those that you need.",
             )
-        tree = self.place(self._members.row_reading(self._relation, published.name))
+        reading = self._members.row_reading(self._relation, published.name, masked=masked)
+        tree = self.place(reading)
         if published.type == NUMERIC and self._members.sql.dialect(self.data_source) == "postgres":
             # The sum and the average of integers are numeric, so one row's are too.
             return exp.Cast(this=tree, to=exp.DataType(this=exp.DType.DECIMAL, nested=False))
@@ -207,67 +252,13 @@ class ScanBuilder:
 
     def place(self, tree: exp.Expr) -> exp.Expr:
         """Put this scan's aliases in place of paths, and join what they need."""
-
-        def replace(node: exp.Expr) -> exp.Expr | None:
-            if isinstance(node, exp.Column):
-                path = path_of(node)
-                if path is not None:
-                    table = exp.Identifier(this=self._alias(path), quoted=True)
-                    return exp.Column(this=node.this, table=table)
-            return None
-
-        return rebuild(tree, replace)
-
-    def _alias(self, path: tuple[str, ...]) -> str:
-        """The alias of the table that a path leads to; joins it when it is not joined yet."""
-        if not path:
-            return self.alias
-        found = self._joins.get(path)
-        if found is None:
-            self._alias(path[:-1])
-            is_join = row_measure_of(path[-1]) is None
-            found = self._join(path) if is_join else self._row_measure(path)
-            self._joins[path] = found
-        return found.alias
-
-    def _join(self, path: tuple[str, ...]) -> ScanJoin:
-        sql = self._members.sql
-        step = self._steps(path)[-1]
-        join, source = step.join, sql.model.cubes_by_name[step.source]
-        target = sql.model.cubes_by_name[step.target]
-        shown = ".".join(path)
-        if target.data_source != self.data_source:
-            raise UnsupportedError(
-                f"{self._root.name} and {target.name} are in different data sources",
-                hint="A query reads one data source.",
-            )
-        if self._governed:
-            _refuse_governed(target)
-        alias = self._names.take("_".join(path))
-
-        def replace(node: exp.Expr) -> exp.Expr | None:
-            if isinstance(node, exp.Column):
-                relative = path_of(node)
-                if relative is not None:
-                    place = alias if relative == (join.name,) else self._alias(path[:-1] + relative)
-                    return exp.Column(this=node.this, table=exp.Identifier(this=place, quoted=True))
-            return None
-
-        condition = rebuild(sql.join_condition(source, join), replace)
-        # Behind another join, the joined cube has only rows with a partner: see restricted_table.
-        is_inner = join.type == "inner" and len(path) == 1 and join.is_to_one
-        name = shown if join.name == target.name else f"{shown}({target.name})"
-        table = restricted_table(sql, target, Names())
-        kind: Literal["INNER", "LEFT"] = "INNER" if is_inner else "LEFT"
-        # A join to many rows adds rows, used or not.
-        structural = is_inner or not join.is_to_one
-        return ScanJoin(alias, table, condition, kind, name, structural)
+        return self._places.place(tree)
 
     def _row_measure(self, path: tuple[str, ...]) -> ScanJoin:
         """The join of a measure as a value of each row of the cube before it."""
         sql = self._members.sql
         found = row_measure_of(path[-1])
-        steps = self._steps(path[:-1])
+        steps = self._places.steps(path[:-1])
         cube = sql.model.cubes_by_name[steps[-1].target] if steps else self._root
         if found is None or not cube.primary_key:
             raise no_primary_key(cube.name)
@@ -280,8 +271,9 @@ class ScanBuilder:
                 found[1],
                 "propagated filters over anything but the columns of a cube's own rows",
             )
-        inner = ScanBuilder(self._members, cube, cube.name, Names(), governed=self._governed)
+        inner = ScanBuilder(self._members, cube, cube.name, Names())
         table = inner.by_primary_key(definition)
+        self._policies.update(inner._policies)
         alias = self._names.take("_".join((*path[:-1], found[1])))
         conditions: list[exp.Expr] = []
         for number, tree in enumerate(sql.primary_key(cube.name)):
@@ -312,14 +304,3 @@ class ScanBuilder:
         }
         names = {name: made.name for name, made in inputs.items()}
         return row_measure_query(self.make(), definition, names, keys, repeated)
-
-
-def _refuse_governed(relation: Cube | View) -> None:
-    """Access policies are not enforced yet, so what has them is closed (G1)."""
-    if relation.access_policies:
-        raise UnsupportedError(
-            f"{relation.name} has access policies, which are not supported yet",
-            hint="Remove access_policy from the model, or query other relations.",
-        )
-    if isinstance(relation, View) and relation.default_filters:
-        raise UnsupportedError(f"{relation.name} has default filters, which are not supported yet")

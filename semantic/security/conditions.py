@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from semantic.model.policy import FilterOperator
 from semantic.model.template import Reference
 from semantic.model.types import UNKNOWN, PostgresType
 
+Comparison = Literal[
+    "=", "<>", "<", "<=", ">", ">=", "ilike", "not ilike", "in", "not in", "is null", "is not null"
+]
+
 
 @dataclass(frozen=True, slots=True)
-class MemberCondition:
-    """A condition on one member, whose values are those that will be bound.
+class RowComparison:
+    """A comparison of one member with a value, which is bound and never part of a text.
 
     Attributes:
         member: as the policy names it, seen from the policy's cube or view.
-        operator: of the policy; what it means stands in ``semantic.compiler.row_rules``.
-        values: in the forms that ``connectors.base.Parameter`` lists, all of ``type``; None is
-            NULL. For ranges of dates, the bounds.
-        type: that the values are bound as.
+        operator: as in SQL, NULL and all: a comparison with a member that is NULL is unknown.
+            Patterns are escaped by backslashes.
+        value: in the forms that ``connectors.base.Parameter`` lists; of ``in``, a tuple of them.
+        type: of the value, of each one for ``in``.
     """
 
     member: Reference
-    operator: FilterOperator
-    values: tuple[object, ...] = ()
+    operator: Comparison
+    value: object = None
     type: PostgresType = UNKNOWN
 
 
@@ -36,23 +39,23 @@ class Combination:
     conditions: tuple[RowCondition, ...] = ()
 
 
-RowCondition = MemberCondition | Combination
+RowCondition = RowComparison | Combination
 
 ALL_ROWS = Combination("and")
 NO_ROWS = Combination("or")
 
 
-def all_hold(conditions: tuple[RowCondition, ...]) -> RowCondition:
+def all_hold(*conditions: RowCondition) -> RowCondition:
     """The conjunction, in its shortest form."""
     if NO_ROWS in conditions:
         return NO_ROWS
-    rest = tuple(item for item in conditions if item != ALL_ROWS)
+    rest = tuple(item for item in dict.fromkeys(conditions) if item != ALL_ROWS)
     return rest[0] if len(rest) == 1 else Combination("and", rest)
 
 
-def one_holds(conditions: tuple[RowCondition, ...]) -> RowCondition:
+def one_holds(*conditions: RowCondition) -> RowCondition:
     """The disjunction, in its shortest form."""
     if ALL_ROWS in conditions:
         return ALL_ROWS
-    rest = tuple(item for item in conditions if item != NO_ROWS)
+    rest = tuple(item for item in dict.fromkeys(conditions) if item != NO_ROWS)
     return rest[0] if len(rest) == 1 else Combination("or", rest)

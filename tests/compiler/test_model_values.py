@@ -12,7 +12,6 @@ from semantic.compiler.dialect import coordinates, dialect_of
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.probe import probe_statements
 from semantic.compiler.publish import publish
-from semantic.errors import UnsupportedError
 from semantic.model.loader import load_model
 from semantic.model.members import Dimension
 from semantic.model.model import Model
@@ -112,11 +111,9 @@ def test_published_types(model: Model) -> None:
     assert types["plain"] == types["clock"] == "timestamp"
 
 
-def test_a_cube_whose_rows_cannot_be_had_is_not_probed_and_refused(model: Model) -> None:
-    assert set(probe_statements(model, {"default": "duckdb"})) == {"moments"}
-    sql = ModelSql(model, {"default": "duckdb"})
-    with pytest.raises(UnsupportedError, match="cube hooked cannot be used: FILTER_PARAMS"):
-        sql.table(model.cubes_by_name["hooked"])
+def test_a_hook_for_filters_lets_all_rows_pass(model: Model) -> None:
+    probe = probe_statements(model, {"default": "duckdb"})["hooked"]
+    assert "WHERE (1 = 1)" in probe.sql
 
 
 @pytest.mark.parametrize(
