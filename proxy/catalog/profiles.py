@@ -39,15 +39,20 @@ class ProfileCatalogs:
         options: as of the catalog for everybody.
         limit: most catalogs that live at one time.
         quota: of private backends, shared with the catalog for everybody.
+        spare: keep one more, empty, so that a new profile need not wait for a start.
     """
 
-    def __init__(self, options: CatalogOptions, limit: int, quota: PrivateQuota) -> None:
+    def __init__(
+        self, options: CatalogOptions, limit: int, quota: PrivateQuota, *, spare: bool = True
+    ) -> None:
         self._options = replace(options, idle_timeout=min(IDLE_SECONDS, options.idle_timeout))
         self._limit = limit
         self._quota = quota
         self._known: WeakValueDictionary[str, ProfileCatalog] = WeakValueDictionary()
         self._live: list[ProfileCatalog] = []  # longest unused first
         self._places = asyncio.Lock()
+        self._keeps_spare = spare
+        self._spare: asyncio.Task[Catalog] | None = None
         self._closed = False
 
     @property
@@ -70,7 +75,7 @@ class ProfileCatalogs:
     async def close(self) -> None:
         """Stop all of them."""
         self._closed = True
-        await asyncio.gather(*(profile.stop() for profile in self._live))
+        await asyncio.gather(*(profile.stop() for profile in self._live), self._drop_spare())
         self._live.clear()
 
     def used(self, profile: ProfileCatalog) -> None:
@@ -87,13 +92,15 @@ class ProfileCatalogs:
         async with self._places:
             await self._make_room()
             self._live.append(profile)
-        catalog = Catalog(self._options, self._quota)
         try:
-            await catalog.start()
-            await catalog.deploy(profile.published)
+            catalog = await self._take()
+            try:
+                await catalog.deploy(profile.published)
+            except BaseException:
+                await catalog.close()
+                raise
         except BaseException as error:
             self._live.remove(profile)
-            await catalog.close()
             if not isinstance(error, CatalogError | OSError):
                 raise
             logger.error("a profile's catalog could not be started: %s", error)  # noqa: TRY400
@@ -102,7 +109,39 @@ class ProfileCatalogs:
                 "the catalog could not be started",
                 hint="Run the statement again; the server's log tells the reason.",
             ) from error
+        if self._keeps_spare and self._spare is None and not self._closed:
+            self._spare = asyncio.create_task(self._start(), name="spare catalog")
         return catalog
+
+    async def _take(self) -> Catalog:
+        """An empty catalog: the spare one, or one that is started now."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            try:
+                return await asyncio.shield(spare)
+            except (CatalogError, OSError) as error:
+                logger.debug("the spare catalog had not started: %s", error)
+            except asyncio.CancelledError:
+                self._spare = spare
+                raise
+        return await self._start()
+
+    async def _start(self) -> Catalog:
+        catalog = Catalog(self._options, self._quota)
+        try:
+            await catalog.start()
+        except BaseException:
+            await catalog.close()
+            raise
+        return catalog
+
+    async def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            await asyncio.wait([spare])
+            if not spare.cancelled() and spare.exception() is None:
+                await spare.result().close()
 
     async def _make_room(self) -> None:
         loop = asyncio.get_running_loop()
