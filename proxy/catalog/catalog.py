@@ -268,6 +268,8 @@ class Catalog:
                 finally:
                     if self._admin.outstanding:
                         self._admin.abort()
+                    elif not self.options.keep_owner:
+                        self._admin.close()
             raise ConnectionLostError
 
     def _died(self) -> None:

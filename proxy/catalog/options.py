@@ -28,6 +28,7 @@ class CatalogOptions:
         deadline: how long one introspection statement may run, whatever its statement_timeout.
         analysis_deadline: the same for the analysis of one statement.
         restart_timeout: how long a statement waits for a child that is being restarted.
+        keep_owner: keep the owner's connection, which a deployment makes several MiB large.
         memory_limit_mb: most address space of one child process; 0 for no limit.
     """
 
@@ -45,4 +46,5 @@ class CatalogOptions:
     deadline: float = 60.0
     analysis_deadline: float = 10.0
     restart_timeout: float = 15.0
+    keep_owner: bool = True
     memory_limit_mb: int = 1024

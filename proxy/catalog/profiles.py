@@ -45,7 +45,8 @@ class ProfileCatalogs:
     def __init__(
         self, options: CatalogOptions, limit: int, quota: PrivateQuota, *, spare: bool = True
     ) -> None:
-        self._options = replace(options, idle_timeout=min(IDLE_SECONDS, options.idle_timeout))
+        idle = min(IDLE_SECONDS, options.idle_timeout)
+        self._options = replace(options, idle_timeout=idle, keep_owner=False)
         self._limit = limit
         self._quota = quota
         self._known: WeakValueDictionary[str, ProfileCatalog] = WeakValueDictionary()
@@ -53,6 +54,7 @@ class ProfileCatalogs:
         self._places = asyncio.Lock()
         self._keeps_spare = spare
         self._spare: asyncio.Task[Catalog] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -75,7 +77,8 @@ class ProfileCatalogs:
     async def close(self) -> None:
         """Stop all of them."""
         self._closed = True
-        await asyncio.gather(*(profile.stop() for profile in self._live), self._drop_spare())
+        ends = [profile.stop() for profile in self._live]
+        await asyncio.gather(*ends, self._drop_spare(), *self._stopping)
         self._live.clear()
 
     def used(self, profile: ProfileCatalog) -> None:
@@ -138,10 +141,15 @@ class ProfileCatalogs:
     async def _drop_spare(self) -> None:
         spare, self._spare = self._spare, None
         if spare is not None:
-            spare.cancel()
-            await asyncio.wait([spare])
+            await asyncio.wait([spare])  # a copy that is being made cannot be stopped half way
             if not spare.cancelled() and spare.exception() is None:
                 await spare.result().close()
+
+    def _end(self, profile: ProfileCatalog) -> None:
+        """Stop one without waiting for it, which whoever wants its place would feel."""
+        stopping = asyncio.create_task(profile.detach().close(), name="end of a profile's catalog")
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
 
     async def _make_room(self) -> None:
         loop = asyncio.get_running_loop()
@@ -150,7 +158,7 @@ class ProfileCatalogs:
             unused = next((profile for profile in self._live if profile.may_stop), None)
             if unused is not None:
                 self._live.remove(unused)
-                await unused.stop()
+                self._end(unused)
             elif loop.time() > until:
                 raise CatalogError(
                     "53300",
@@ -183,15 +191,18 @@ class ProfileCatalog:
         catalog = self._catalog
         return catalog is not None and not self._uses and not catalog.has_private
 
+    def detach(self) -> Catalog:
+        """Its catalog, which it no longer uses, to be stopped."""
+        catalog, self._catalog = self._catalog, None
+        assert catalog is not None
+        return catalog
+
     async def stop(self) -> None:
         """End it, with its data."""
-        starting, self._starting = self._starting, None
-        if starting is not None:
-            starting.cancel()
-            await asyncio.wait([starting])
-        catalog, self._catalog = self._catalog, None
-        if catalog is not None:
-            await catalog.close()
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+        if self._catalog is not None:
+            await self.detach().close()
 
     async def analyse(
         self,

@@ -200,7 +200,7 @@ class CatalogConfig(Section):
         default=32,
         ge=1,
         description="Catalogs of users who see different parts of the model, running at once per "
-        "worker; each takes about 13 MiB.",
+        "worker; each takes 5 to 15 MiB.",
     )
 
 
