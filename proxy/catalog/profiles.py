@@ -154,7 +154,7 @@ class ProfileCatalogs:
     async def _make_room(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._options.lease_timeout
-        while len(self._live) >= self._limit:
+        while len(self._live) >= self._limit and not self._closed:
             unused = next((profile for profile in self._live if profile.may_stop), None)
             if unused is not None:
                 self._live.remove(unused)

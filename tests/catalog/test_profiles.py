@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +33,14 @@ def only(*names: str) -> PublishedModel:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place() -> Iterator[Path]:
     """Where the clusters are made: a path that is short enough for a socket."""
-    folder = Path("/tmp") / f"cw-{tmp_path.name[-12:]}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="cw-", dir="/tmp"))
     folder.chmod(0o755)
-    return folder
+    yield folder
+    left = list(folder.iterdir())
+    shutil.rmtree(folder)
+    assert not left
 
 
 @pytest.fixture
@@ -48,9 +51,6 @@ async def profiles(templates: Path, place: Path) -> AsyncIterator[ProfileCatalog
         yield running
     finally:
         await running.close()
-        left = list(place.iterdir())
-        shutil.rmtree(place)
-        assert not left
 
 
 async def tables(catalog: CatalogFace, user: str = "demo") -> list[str | None]:
@@ -190,5 +190,3 @@ async def test_a_spare_one_waits_for_the_next_profile(templates: Path, place: Pa
     assert await settled(place, 3)
     assert waiting < set(place.iterdir())  # the second profile has made no cluster of its own
     await profiles.close()
-    assert not list(place.iterdir())
-    place.rmdir()
