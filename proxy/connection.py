@@ -17,6 +17,7 @@ from proxy.auth.tls import TlsError, TlsSession
 from proxy.errors import SessionError, error_fields, flatten
 from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginDone
+from proxy.session.replaying import LONGEST_ANSWER, may_be_remembered
 from proxy.session.session import Session
 from proxy.wire.backend import ErrorResponse
 from proxy.wire.connection import Phase, ServerConnection
@@ -77,12 +78,14 @@ class ClientConnection(asyncio.Protocol):
         "__weakref__",
         "_closing",
         "_flush_scheduled",
+        "_heard",
         "_host",
         "_login",
         "_loop",
         "_out",
         "_reading_paused",
         "_resumed",
+        "_said",
         "_task",
         "_tls",
         "_transport",
@@ -103,6 +106,8 @@ class ClientConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._login: Login | None = None
         self._out: list[bytes | memoryview] = []
+        self._heard: bytes | None = None
+        self._said = bytearray()
         self._flush_scheduled = False
         self._resumed: asyncio.Future[None] | None = None
         self._reading_paused = False
@@ -151,6 +156,9 @@ class ClientConnection(asyncio.Protocol):
             self.start_tls(direct=True)
             self.data_received(data)
             return
+        if self._task is None and self.session is not None and self._answered_at_once(data):
+            return
+        self._heard = None if self._task is not None else self._heard
         if data:
             self._wire.feed(data)
         if self._task is None:
@@ -159,6 +167,29 @@ class ClientConnection(asyncio.Protocol):
             self._reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        """Answer what came from what is remembered; else begin to listen for the answer to it."""
+        session, wire = self.session, self._wire
+        self._heard = None
+        if not data or not wire.idle or not may_be_remembered(data) or self._is_held_up():
+            return False
+        assert session is not None
+        now = time.monotonic()
+        answer = session.recall(data, now)
+        if answer is not None:
+            self.last_activity = now
+            self._out.append(answer)
+            self.flush()
+            return True
+        if session.listen():
+            self._heard, self._said = data, bytearray()
+        return False
+
+    def _is_held_up(self) -> bool:
+        """Whether the client does not read what it is sent, or is about to be told to go."""
+        waits = self._resumed is not None and not self._resumed.done()
+        return waits or self._closing or self._host.stopping
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. A client that closes its half has gone."""
@@ -211,6 +242,11 @@ class ClientConnection(asyncio.Protocol):
     def send(self, data: bytes | memoryview) -> None:
         """Queue whole messages; they leave with the next flush, or when the task next waits."""
         self._out.append(data)
+        if self._heard is not None:
+            if len(self._said) + len(data) > LONGEST_ANSWER:
+                self._heard = None
+            else:
+                self._said += data
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self.flush)
@@ -301,10 +337,17 @@ class ClientConnection(asyncio.Protocol):
             self.fail(error_fields("XX000", "internal error", severity="FATAL"))
         finally:
             self._task = None
+            self._remember()
             self._resume_reading()
             if self._closing:
                 self._free()
             self.last_activity = time.monotonic()
+
+    def _remember(self) -> None:
+        heard, self._heard = self._heard, None
+        said, self._said = self._said, bytearray()
+        if heard is not None and self.session is not None and self._wire.idle:
+            self.session.remember(heard, bytes(said))
 
     async def _next_message(self) -> FrontendMessage | None:
         """The next message that can be read; a malformed one is answered on the way."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from connectors.base import Parameter
@@ -53,6 +53,7 @@ class CachedRows:
     Attributes:
         results: None where the cache is off.
         observe: told where the rows of each statement came from.
+        epoch: replaced by another object whenever results have become invalid before their time.
     """
 
     results: ResultCache | None
@@ -60,6 +61,7 @@ class CachedRows:
     generations: Generations
     times: TimesToLive
     observe: Callable[[str], None]
+    epoch: object = field(default_factory=object)
 
     async def open(self, columns: Columns, caller: Caller) -> Found:
         """The rows of a statement.
@@ -131,6 +133,7 @@ class CachedRows:
             form=form,
             cubes=compiled.cubes,
             lifetime=version.lifetime,
+            until=version.until,
             run=columns.run,
             encoder=columns.encoder,
             timeout=caller.statement_timeout,

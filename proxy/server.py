@@ -33,6 +33,7 @@ from proxy.observability.record import StatementRecord
 from proxy.session.backends import BackendFunctions
 from proxy.session.opening import Identity, starting_settings
 from proxy.session.records import StatementRecorder, StatementTimer
+from proxy.session.replaying import Answers, Replayer
 from proxy.session.runner import Runner
 from proxy.session.session import Session
 from proxy.session.state import SessionLimits, SessionState
@@ -91,6 +92,7 @@ class Server:
         self._connections: dict[ClientConnection, float] = {}
         self._process_ids: dict[ClientConnection, int] = {}
         self._cancels = CancelRegistry(parts.worker, parts.run_directory)
+        self._answers = Answers(parts.engine.cached, parts.config.cache.memory_bytes // 8)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._keepalive = KeepAlive(config)
@@ -312,7 +314,8 @@ class Server:
             version=self._engine.catalog.version,
         )
         runner = Runner(self._engine, state, BackendFunctions(self))
-        session = Session(connection, connection.wire, state, runner)
+        replayer = Replayer(state, self._answers)
+        session = Session(connection, connection.wire, state, runner, replayer)
         self._standings[connection] = identity.standing
         return session, dict(state.changed_settings())
 
@@ -378,6 +381,8 @@ class Server:
         self._audit(timer)
 
     def _audit(self, timer: StatementTimer) -> None:
+        if not self._parts.trail.is_kept:
+            return
         speaker = timer.speaker
         self._parts.trail.statement(
             AuditedStatement(

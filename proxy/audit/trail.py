@@ -101,6 +101,11 @@ class AuditTrail:
     # ------------------------------------------------------------------------- the trail itself
 
     @property
+    def is_kept(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._writer is not None
+
+    @property
     def missed(self) -> int:
         """Events that were lost because the sink took none for too long."""
         return 0 if self._writer is None else self._writer.missed

@@ -43,6 +43,7 @@ class Request:
         form: how rows are written.
         cubes: whose data it reads.
         lifetime: seconds for which rows may be served.
+        until: monotonic seconds at which the state of the data has to be looked at again.
         encoder: writes the warehouse's batches; None where it sends rows already written.
         timeout: seconds that this caller waits at most, None for no limit.
     """
@@ -52,6 +53,7 @@ class Request:
     form: bytes
     cubes: tuple[str, ...]
     lifetime: float
+    until: float
     run: Run
     encoder: RowEncoder | None
     timeout: float | None = None
@@ -59,11 +61,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Rows and where they come from; ``entry`` where they are whole in this process' memory."""
+    """Rows and where they come from.
+
+    Attributes:
+        entry: the whole result, where it is in this process' memory.
+        until: monotonic seconds up to which that may be served.
+    """
 
     source: RowSource
     outcome: Outcome
     entry: Entry | None = None
+    until: float = 0.0
 
 
 class NotCachedError(Exception):
@@ -176,7 +184,7 @@ class ResultCache:
             try:
                 async with asyncio.timeout(request.timeout):
                     entry = await flight.whole()
-                return Found(EntrySource(entry), "joined", entry)
+                return _found(entry, "joined", request)
             except TimeoutError:
                 raise stop_error("timeout") from None
             except LandedAloneError:
@@ -188,10 +196,10 @@ class ResultCache:
             return None
         age = self.clock() - entry.stored
         if age < request.lifetime:
-            return Found(EntrySource(entry), "memory", entry)
+            return _found(entry, "memory", request)
         if age < request.lifetime + self.stale:
             self._renew(request, key)
-            return Found(EntrySource(entry), "stale", entry)
+            return _found(entry, "stale", request)
         return None
 
     async def _only(self, request: Request) -> Found:
@@ -256,3 +264,8 @@ class ResultCache:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _found(entry: Entry, outcome: Outcome, request: Request) -> Found:
+    until = min(entry.stored + request.lifetime, request.until)
+    return Found(EntrySource(entry), outcome, entry, until)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -42,10 +42,20 @@ def render(fields: Mapping[str, Value], style: Format) -> str:
     >>> render({"user": "a b", "rows": 3, "hint": None}, "text")
     'user="a b" rows=3'
     """
+    return joined([part(fields, style)], style)
+
+
+def part(fields: Mapping[str, Value], style: Format) -> str:
+    """Some fields of a line, to be ``joined`` with others: for those that many lines have alike."""
     present = {name: value for name, value in fields.items() if value is not None}
     if style == "json":
-        return _to_json(present)
+        return _to_json(present)[1:-1]
     return " ".join(f"{name}={_logfmt(value)}" for name, value in present.items())
+
+
+def joined(parts: Sequence[str], style: Format) -> str:
+    """A line of its parts, none of them empty."""
+    return "{" + ",".join(parts) + "}" if style == "json" else " ".join(parts)
 
 
 def _logfmt(value: Value) -> str:

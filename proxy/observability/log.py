@@ -10,10 +10,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.config.models import LogConfig
-from proxy.observability.lines import Format, Value, render, timestamp
+from proxy.observability.lines import Format, Value, joined, part, render, timestamp
 from proxy.observability.record import StatementRecord
 from proxy.observability.writer import LineWriter
 
@@ -23,6 +23,8 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+_MOST_KNOWN = 2048
 
 
 class LineHandler(logging.Handler):
@@ -61,31 +63,59 @@ class ServerLog:
     with_sql: bool
     statements: bool
     clock: Callable[[], float] = time.time
+    _known: dict[tuple[object, ...], tuple[str, str, str]] = field(default_factory=dict)
 
     def statement(self, record: StatementRecord) -> None:
         """Write a statement's line (level info)."""
         if not self.statements:
             return
-        fields: dict[str, Value] = {
-            "time": timestamp(self.clock()),
+        style = self.style
+        speaker, outcome, size = self._alike(record)
+        moment: dict[str, Value] = {"time": timestamp(self.clock())}
+        times: dict[str, Value] = {"ms": round(record.milliseconds, 3)}
+        for name, milliseconds in record.stages.items():
+            times[f"{name}_ms"] = round(milliseconds, 3)
+        statement = part({"statement": record.statement}, style)
+        parts = (part(moment, style), speaker, statement, outcome, part(times, style), size)
+        self.writer.write(joined(parts, style))
+
+    def _alike(self, record: StatementRecord) -> tuple[str, str, str]:
+        """The parts of a line that are alike for every run of a statement in a session."""
+        sql = record.sql if self.with_sql else None
+        key = (
+            record.user,
+            record.database,
+            record.application,
+            record.kind,
+            record.cache,
+            record.sqlstate,
+            record.rows,
+            record.bytes,
+            sql,
+        )
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = self._rendered(record, sql)
+        return found
+
+    def _rendered(self, record: StatementRecord, sql: str | None) -> tuple[str, str, str]:
+        speaker: dict[str, Value] = {
             "level": "info",
             "logger": "cubewire.statement",
             "user": record.user,
             "database": record.database,
             "application": record.application or None,
-            "statement": record.statement,
+        }
+        outcome: dict[str, Value] = {
             "kind": record.kind,
             "cache": record.cache,
             "sqlstate": record.sqlstate,
-            "ms": round(record.milliseconds, 3),
         }
-        for name, milliseconds in record.stages.items():
-            fields[f"{name}_ms"] = round(milliseconds, 3)
-        fields["rows"] = record.rows
-        fields["bytes"] = record.bytes
-        if self.with_sql:
-            fields["sql"] = record.sql
-        self.writer.write(render(fields, self.style))
+        size: dict[str, Value] = {"rows": record.rows, "bytes": record.bytes, "sql": sql}
+        style = self.style
+        return part(speaker, style), part(outcome, style), part(size, style)
 
     def close(self) -> None:
         """Flush and stop. Later lines of the ``logging`` module are dropped."""

@@ -115,9 +115,11 @@ class StatementRecorder:
         self._sink = sink
         self._check = check
 
-    def start(self, text: str, speaker: Speaker) -> StatementTimer:
-        """A statement begins now. Raises what speaks against it."""
+    def start(self, text: str, speaker: Speaker, *, skipped: int = 0) -> StatementTimer:
+        """A statement begins now, after others that took numbers. Raises what speaks against it."""
         self._check()
+        for _ in range(skipped):
+            next(self._numbers)
         return StatementTimer(
             f"{self._process_id}-{next(self._numbers)}", text, speaker, self._sink
         )

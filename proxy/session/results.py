@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.cache.results import Found
+from proxy.queries import Caller
 from proxy.session.reader import RowReader
 from proxy.wire.backend import FieldDescription
 
@@ -17,7 +18,7 @@ class Rows:
     Attributes:
         command: the first words of the command tag; the number of rows follows where ``counted``.
         notices: fields of NoticeResponses that come with the rows; complete once they are read.
-        found: of a query over cubes, where its rows come from.
+        found: of a query over cubes, where its rows come from; ``caller``: for whom.
     """
 
     reader: RowReader
@@ -26,6 +27,7 @@ class Rows:
     counted: bool = True
     notices: list[dict[str, str]] | None = None
     found: Found | None = None
+    caller: Caller | None = None
 
     async def anticipate(self) -> None:
         """For FETCH, wait for the first rows: PostgreSQL describes them only once it has them."""

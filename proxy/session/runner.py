@@ -287,7 +287,7 @@ class Runner:
             query, caller = await self._current(query, portal, caller)
             formats = expand_formats(portal.result_formats, len(query.fields))
             found = await self._engine.open_cube(query, portal.values, formats, caller)
-            return Rows(RowReader(found.source), query.fields, found=found)
+            return Rows(RowReader(found.source), query.fields, found=found, caller=caller)
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
         return await self._open_catalog(portal, query)

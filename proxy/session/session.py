@@ -16,7 +16,9 @@ from proxy.session.client import Client
 from proxy.session.outcomes import OutcomeWriter
 from proxy.session.portal import Portal, expand_formats
 from proxy.session.prepared import PreparedStatement
-from proxy.session.results import Rows
+from proxy.session.records import StatementTimer
+from proxy.session.replaying import Replayer, Turn
+from proxy.session.results import Outcome, Rows
 from proxy.session.runner import Runner
 from proxy.session.state import SessionState
 from proxy.wire.backend import (
@@ -65,21 +67,49 @@ class Session:
     """
 
     def __init__(
-        self, client: Client, wire: ServerConnection, state: SessionState, runner: Runner
+        self,
+        client: Client,
+        wire: ServerConnection,
+        state: SessionState,
+        runner: Runner,
+        replayer: Replayer,
     ) -> None:
         self._client = client
         self._wire = wire
         self.state = state
         self._runner = runner
         self._writer = OutcomeWriter(client, state)
+        self._replayer = replayer
+        self._turn: Turn | None = None
         self._pipeline_failed = False
         self.busy = False
+
+    # ------------------------------------------------------------------------- replaying
+
+    def recall(self, data: bytes, now: float) -> bytes | None:
+        """The answer to bytes that came while nothing went on, where it is known already."""
+        return None if self._pipeline_failed else self._replayer.recall(data, now)
+
+    def listen(self) -> bool:
+        """Whether the answer to the bytes that are handled next may be remembered."""
+        self._turn = self._replayer.listen()
+        return self._turn is not None
+
+    def remember(self, heard: bytes, said: bytes) -> None:
+        """All that was sent for ``heard``, the bytes since ``listen``, is ``said``."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            self._replayer.remember(turn, heard, said)
+
+    # ------------------------------------------------------------------------- messages
 
     async def handle(self, message: FrontendMessage) -> None:
         """Carry out one message. Errors of the client's making are answered, not raised.
 
         Raises ConnectionError when the client has gone, and SessionError of severity FATAL.
         """
+        if self._turn is not None:
+            self._turn.messages.append(message)
         if isinstance(message, Query):
             await self._query(message.sql)
         elif isinstance(message, Sync):
@@ -149,10 +179,15 @@ class Session:
             self._runner.check_no_parameters(prepared)
             portal = Portal("", prepared)
             outcome = await self._runner.open(portal)
+            self._note(prepared, outcome, record)
             if isinstance(outcome, Rows):
                 await outcome.anticipate()
                 self._client.send(RowDescription(outcome.fields).encode())
             await self._writer.write(outcome, record)
+
+    def _note(self, prepared: PreparedStatement, outcome: Outcome, record: StatementTimer) -> None:
+        if self._turn is not None:
+            self._turn.runs(prepared, outcome, record)
 
     # ------------------------------------------------------------------------- extended query
 
@@ -252,6 +287,7 @@ class Session:
             self._runner.check_not_aborted(portal.prepared.statement)
             limit = message.max_rows if message.max_rows > 0 else None
             outcome = await self._runner.resume(portal, limit)
+            self._note(portal.prepared, outcome, record)
             await self._writer.write(outcome, record, limit=limit, portal=portal)
 
     async def _close_named(self, message: Close) -> None:

@@ -72,6 +72,7 @@ class SessionState:
     running: StatementTimer | None = None
     _reported: dict[str, str] = field(default_factory=dict)
     _reported_version: int = -1
+    _application: tuple[int, str] = (-1, "")
     _caller: Caller | None = None
     _caller_version: tuple[int, int] = (-1, -1)
 
@@ -137,7 +138,11 @@ class SessionState:
     @property
     def application(self) -> str:
         """The application's name as the client gave it."""
-        return self.settings.get("application_name") or ""
+        version, name = self._application
+        if version != self.settings.version:
+            name = self.settings.get("application_name") or ""
+            self._application = (self.settings.version, name)
+        return name
 
     def caller(self) -> Caller:
         """The caller as the engine wants it, rebuilt when a setting has changed."""
@@ -185,6 +190,10 @@ class SessionState:
         changed = [item for item in current.items() if self._reported.get(item[0]) != item[1]]
         self._reported = current
         return changed
+
+    def all_reported(self) -> bool:
+        """Whether the client has heard of every change of a setting."""
+        return self._reported_version == self.settings.version
 
     # ------------------------------------------------------------------------- statements
 

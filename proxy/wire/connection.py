@@ -131,6 +131,11 @@ class ServerConnection:
         if self.phase is not Phase.CLOSED:
             self._buffer.append(data)
 
+    @property
+    def idle(self) -> bool:
+        """Whether the client owes us the next move, and no byte of it has come."""
+        return self.phase is Phase.READY and not len(self._buffer)
+
     def next_event(self) -> FrontendMessage | None:
         """The next message; None while it is incomplete or our side has to move first.
 

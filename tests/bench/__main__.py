@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.bench.client import ReplyError
 from tests.bench.machine import OthersShare, description, many_files
 from tests.bench.measures import (
+    caching,
     compiling,
     compiling_lists,
     connections,
@@ -35,6 +36,7 @@ MEASURES: dict[str, Measure] = {
     "compile": compiling.measure,
     "compile-list": compiling_lists.measure,
     "throughput": throughput.measure,
+    "cache": caching.hits,
     "stream": streams.rates,
     "first-byte": streams.first_bytes,
     "connect": connections.rates,
@@ -44,7 +46,7 @@ MEASURES: dict[str, Measure] = {
     "start": starting.measure,
 }
 PEERS = (PGBOUNCER, BUENAVISTA, RIFFQ)
-WITH_PEERS = frozenset({"throughput", "stream", "connect", "neighbours", "idle"})
+WITH_PEERS = frozenset({"throughput", "cache", "stream", "connect", "neighbours", "idle"})
 
 
 def main() -> int:

@@ -13,6 +13,8 @@ BIG = 10
 SLOW_DUCKDB, SLOW_POSTGRES = 600, 12
 """``orders_slow`` likewise, so often that adding them up takes about two seconds of both cores."""
 FEW = 5
+KEPT = 4
+"""Rows of ``orders_kept``, whose results are cached."""
 
 # Everything follows from the number of the row, so that the table is the same wherever it is made.
 _SELECT = """
@@ -45,7 +47,8 @@ def make_duckdb(path: Path, rows: int = ROWS) -> Path:
             database.execute(
                 f"CREATE VIEW {name} AS SELECT o.* FROM range({times}) CROSS JOIN orders AS o"
             )
-        database.execute(f"CREATE TABLE orders_few AS FROM orders WHERE id <= {FEW}")
+        for name, few in (("orders_few", FEW), ("orders_kept", KEPT)):
+            database.execute(f"CREATE TABLE {name} AS FROM orders WHERE id <= {few}")
     return path
 
 
@@ -65,7 +68,8 @@ def make_postgres(dsn: str, source: Path) -> None:
                 f"CREATE VIEW {name} AS SELECT o.* FROM generate_series(1, {times}) "
                 "CROSS JOIN orders AS o"
             )
-        target.execute(f"CREATE TABLE orders_few AS SELECT * FROM orders WHERE id <= {FEW}")
+        for name, few in (("orders_few", FEW), ("orders_kept", KEPT)):
+            target.execute(f"CREATE TABLE {name} AS SELECT * FROM orders WHERE id <= {few}")
         target.execute("VACUUM (FREEZE, ANALYZE)")
 
 

@@ -230,6 +230,7 @@ def configuration(made: Field, oracle: OraclePostgres) -> dict[str, Any]:
             "default": {"type": "duckdb", "path": str(made.database)},
             "postgres": {"type": "postgres", "dsn": oracle.dsn},
         },
+        "cache": {"memory_bytes": "1GiB", "max_entry_bytes": "256MiB"},
         "log": {"file": str(made.directory / "cubewire.log")},
     }
 

@@ -17,8 +17,8 @@ from tests.bench.pace import Pace, compare, run
 from tests.bench.results import Figure
 from tests.bench.targets import BUENAVISTA, CUBEWIRE, PGBOUNCER, POSTGRES, RIFFQ, Field, Target
 
-_COLUMNS = "id, status, country, amount, created_at"
-_ORDERS = f"SELECT {_COLUMNS} FROM orders"
+COLUMNS = "id, status, country, amount, created_at"
+_ORDERS = f"SELECT {COLUMNS} FROM orders"
 MEGABYTE = 1_000_000
 
 
@@ -34,7 +34,7 @@ def rates(field: Field, pace: Pace) -> Iterator[Figure]:
 
             def once(target: Target) -> float:
                 table = cube if target.name == CUBEWIRE else "orders"  # noqa: B023
-                streamed = stream(target, f"SELECT {_COLUMNS} FROM {table}", ROWS, binary=binary)  # noqa: B023
+                streamed = stream(target, f"SELECT {COLUMNS} FROM {table}", ROWS, binary=binary)  # noqa: B023
                 return streamed.rows / streamed.seconds
 
             case = f"{source}, {'binary' if binary else 'text'}"
@@ -58,7 +58,7 @@ def first_bytes(field: Field, pace: Pace) -> Iterator[Figure]:
     """How much later the client has its first row than the connector has its first batch."""
     rounds = 5 if pace.quick else 15
     for source, cube in (("DuckDB", "orders"), ("PostgreSQL", "orders_pg")):
-        sql = f"SELECT {_COLUMNS} FROM {cube}"
+        sql = f"SELECT {COLUMNS} FROM {cube}"
         warehouse, ours = run(_first_bytes(field, sql, rounds))
         postgres = [
             stream(field.postgres, _ORDERS, ROWS, binary=False).first_row_seconds
@@ -126,7 +126,7 @@ def memory(field: Field, pace: Pace) -> Iterator[Figure]:
         target = field.restart_ours()
         target.connect().close()
         idle = machine.settled_memory(target.pid)
-        sql = f"SELECT {_COLUMNS} FROM {cube}"
+        sql = f"SELECT {COLUMNS} FROM {cube}"
         with machine.PeakMemory(target.pid) as watch:
             stream(target, sql, ROWS * BIG, binary=binary)
         case = f"10M rows from {source}, {'binary' if binary else 'text'}"

@@ -46,13 +46,20 @@ async def load(
     target: Target, sql: str, rows: int, clients: int, seconds: float, *, prepared: bool
 ) -> float:
     """Queries per second of so many clients, each asking again as soon as it has its answer."""
-    connected = [await target.connect_async() for _ in range(clients)]
     request = client.execute(STATEMENT) if prepared else client.simple(sql)
+    return await load_requests(target, sql if prepared else "", request, rows, clients, seconds)
+
+
+async def load_requests(
+    target: Target, prepared: str, request: bytes, rows: int, clients: int, seconds: float
+) -> float:
+    """The same of any request; ``prepared`` is what to prepare before, if anything."""
+    connected = [await target.connect_async() for _ in range(clients)]
     try:
         async with asyncio.timeout(seconds + TIMEOUT_SECONDS):
             if prepared:
                 for each in connected:
-                    await each.ask(client.parse(sql, STATEMENT))
+                    await each.ask(client.parse(prepared, STATEMENT))
             sink: list[float] = []
             began = time.perf_counter()
             until = began + seconds
