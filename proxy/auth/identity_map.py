@@ -15,9 +15,9 @@ class IdentityMap:
     """Which users somebody may log in as whom a token or certificate names.
 
     Attributes:
-        pattern: the whole of the proved name; its first group is the user. None for the name as
-            it is.
-        allowed: users by proved name, which goes before the pattern.
+        pattern: the whole of the proved name; its first group is the user.
+        allowed: users by proved name, which goes before the pattern. Without either, the name is
+            the user's; with one of them, other names are nobody's.
     """
 
     pattern: re.Pattern[str] | None = None
@@ -41,7 +41,7 @@ class IdentityMap:
             return False
         if proved in self.allowed:
             return user in self.allowed[proved]
-        if self.pattern is None:
+        if self.pattern is None and not self.allowed:
             return hmac.compare_digest(proved.encode(), user.encode())
-        found = self.pattern.fullmatch(proved)
+        found = self.pattern.fullmatch(proved) if self.pattern is not None else None
         return found is not None and bool(found[1]) and found[1] == user

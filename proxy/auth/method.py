@@ -1,4 +1,7 @@
-"""What a way of logging in is. The next one is a module with a class of one of these shapes.
+"""What a way of logging in is.
+
+The next one is a module with a class of one of these shapes, its options in ``proxy.config.rules``,
+and a function in ``proxy.auth.opening`` that makes the one of the other.
 
 Most methods look at a password that the client sends inside TLS, whatever it is: those are
 ``PasswordChecker`` and know nothing of the protocol.

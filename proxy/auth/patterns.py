@@ -116,6 +116,14 @@ def expression(text: str) -> re.Pattern[str]:
         raise PatternError(f"/{text}/ is no regular expression: {error}") from None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can connect to the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _is_expression(text: str) -> bool:
     return len(text) > 2 and text[0] == text[-1] == "/"
 

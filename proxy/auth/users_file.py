@@ -25,7 +25,9 @@ from pathlib import Path
 
 import yaml
 
+from proxy.auth.files import signature
 from proxy.auth.grants import NOTHING, Grants, GrantsError
+from proxy.auth.setup import SetupError
 from proxy.auth.verifier import Verifier, VerifierError
 from semantic.model.values import thaw
 
@@ -34,7 +36,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _HEADER = "# Logins of Cubewire, written by `cubewire users`.\n"
 
 
-class UsersFileError(ValueError):
+class UsersFileError(SetupError):
     """The users file cannot be read or written."""
 
 
@@ -71,11 +73,7 @@ class UsersFile:
 
     def signature(self) -> object:
         """A value that changes when the file does; None where there is none."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return signature(self.path)
 
     def read(self) -> dict[str, Entry]:
         """All users; none where there is no file.

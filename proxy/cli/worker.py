@@ -15,7 +15,7 @@ from connectors.options import ConnectorOptionsError
 from proxy.auth.certificate import CertificateError
 from proxy.auth.sealing import sealed
 from proxy.auth.secret import login_secret
-from proxy.auth.users_file import UsersFileError
+from proxy.auth.setup import SetupError
 from proxy.cache.schedule import ScheduleError
 from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
@@ -29,7 +29,7 @@ FAILURES = (
     WarehouseError,
     CatalogError,
     CertificateError,
-    UsersFileError,
+    SetupError,
     ScheduleError,
     OSError,
 )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from proxy.auth.grants import Grants
-from proxy.auth.patterns import AddressPattern
+from proxy.auth.patterns import AddressPattern, is_loopback
 from proxy.auth.verifier import Verifier
 from proxy.config.rules import (
     CLEARTEXT,
     LOCAL,
     WITHOUT_LOCAL_PASSWORD,
+    CertificateRule,
     NamesOrNone,
     PasswordRule,
     Rule,
@@ -200,17 +200,9 @@ def _check_rule(name: str, rule: RuleConfig, tls: TlsConfig, host: str, *, singl
         raise ValueError(f"{name} needs tls.mode require" + ("" if single else ", or tls: require"))
     if rule.tls == "require" and tls.mode == "off":
         raise ValueError(f"{name} is for TLS only, but tls.mode is off")
-    wants_certificate = rule.client_certificate != "any"
+    wants_certificate = rule.client_certificate != "any" or isinstance(rule, CertificateRule)
     if wants_certificate and (tls.client_ca is None or tls.mode == "off"):
         raise ValueError(f"{name} asks for client certificates, which needs tls.client_ca")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can connect to the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_cleartext_cost(name: str, user: UserConfig) -> None:

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import asyncpg
+import jwt
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.auth.authority import Authority
 from tests.support.server import RunningServer, start_server
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"user": "root", "method": "reject"},
     {"user": "plain", "tls": "require", "method": "password", "session_lifetime": 2},
+    {
+        "user": "/token_.*/",
+        "tls": "require",
+        "method": "jwt",
+        "jwks_file": "keys.json",
+        "issuer": "https://idp.example",
+        "audience": "cubewire",
+        "clock_skew": 0,
+        "algorithms": "ES256",
+    },
+    {"user": "machine", "method": "certificate", "user_map": {"etl.example": "machine"}},
+    {"user": "both", "method": "scram", "client_certificate": "match"},
+    {"user": "hooked", "tls": "require", "method": "python", "function": "live_hook:check"},
     {"user": ["anna", "bert", "carl"], "address": "127.0.0.0/8", "method": "scram"},
 ]
+HOOK = """
+import asyncio
+
+async def check(request, password):
+    await asyncio.sleep(0.2)
+    return {"groups": ["x"]} if password == "right" else None
+"""
+KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +54,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[RunningServer]:
+def authority(folder: Path) -> Authority:
+    return Authority(folder / "authority", "Authority")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, authority: Authority) -> Iterator[RunningServer]:
     manage(folder, "add", "anna", password="a")
+    manage(folder, "add", "both", password="b")
+    public = jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
+    (folder / "keys.json").write_text(json.dumps({"keys": [public]}))
+    (folder / "live_hook.py").write_text(HOOK)
     configuration = {
         "state_directory": "state",
+        "tls": {"client_ca": str(authority.file)},
         "auth": {
             "rules": RULES,
             "users": {"plain": {"password": "p"}, "root": {"password": "r"}},
             "users_file": "users.yml",
             "revalidate_seconds": 1,
+            "failure_delay_max": 1,
         },
     }
     path = folder / "cubewire.yml"
     path.write_text(json.dumps(configuration))
-    running = start_server(["--demo", "--port", "0", "--config", str(path)])
+    environment = {"PYTHONPATH": str(folder)}
+    running = start_server(["--demo", "--port", "0", "--config", str(path)], environment)
     yield running
     running.stop()
 
@@ -93,6 +132,11 @@ def ended(connection: psycopg.Connection[tuple[object, ...]]) -> str:
     raise AssertionError("the session goes on")
 
 
+def token(**changed: Any) -> str:
+    claims = {"iss": "https://idp.example", "aud": "cubewire", "exp": time.time() + 30, **changed}
+    return jwt.encode(claims, KEY, "ES256")
+
+
 def test_by_rule(server: RunningServer) -> None:
     assert logs_in(server, "anna", "a")
     assert logs_in(server, "anna", "a", sslmode="require", channel_binding="require")
@@ -120,6 +164,88 @@ def test_a_user_of_the_file_comes_and_goes_while_the_server_runs(
             assert "identity has been revoked" in ended(second)
         assert other.execute("SELECT 1").fetchone() == (1,)
     assert 'password authentication failed for user "bert"' in refusal(server, "bert", "c")
+
+
+def test_tokens(server: RunningServer) -> None:
+    good = token(sub="token_anna")
+    assert logs_in(server, "token_anna", good, sslmode="require")
+    assert "no entry of auth.rules" in refusal(server, "token_anna", good, sslmode="disable")
+    told = refusal(server, "token_bert", good, sslmode="require")
+    assert 'password authentication failed for user "token_bert"' in told
+    assert "somebody else" not in told
+    with connect(server, "token_anna", token(sub="token_anna", exp=time.time() + 1.5)) as short:
+        assert "identity has expired" in ended(short)
+    assert good not in "".join(server.log)
+
+
+def test_client_certificates(server: RunningServer, authority: Authority, tmp_path: Path) -> None:
+    def files(issued: tuple[Path, Path]) -> dict[str, str]:
+        return {"sslmode": "require", "sslcert": str(issued[0]), "sslkey": str(issued[1])}
+
+    machine = files(authority.issue("etl.example"))
+    assert logs_in(server, "machine", "", **machine)
+    told = refusal(server, "machine", "", **files(authority.issue("machine")))
+    assert 'certificate authentication failed for user "machine"' in told
+    assert "requires a valid client certificate" in refusal(
+        server, "machine", "", sslmode="require"
+    )
+    stranger = Authority(tmp_path, "Authority").issue("etl.example")
+    assert "alert" in refusal(server, "machine", "", **files(stranger))
+    assert logs_in(server, "both", "b", **files(authority.issue("both")))
+    assert logs_in(server, "both", "b", **files(authority.issue("both")), channel_binding="require")
+    told = refusal(server, "both", "wrong", **files(authority.issue("both")))
+    assert 'password authentication failed for user "both"' in told
+    assert "certificate authentication failed" in refusal(server, "both", "b", **machine)
+    # A certificate says nothing where no rule asks for it.
+    assert "password authentication failed" in refusal(server, "anna", "x", **machine)
+
+
+async def test_slow_hooks_keep_nobody_waiting(server: RunningServer) -> None:
+    async def hooked(password: str) -> str:
+        connection = await asyncpg.connect(
+            host=server.host,
+            port=server.port,
+            user="hooked",
+            password=password,
+            database="cubewire",
+            ssl="require",
+        )
+        user = await connection.fetchval("SELECT current_user")
+        await connection.close()
+        return str(user)
+
+    waiting = [asyncio.create_task(hooked("right")) for _ in range(12)]
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    assert await asyncio.to_thread(logs_in, server, "anna", "a")
+    assert time.monotonic() - started < 0.5
+    assert await asyncio.gather(*waiting) == ["hooked"] * 12
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await hooked("wrong")
+
+
+async def test_guesses_in_parallel_are_no_more_guesses(server: RunningServer) -> None:
+    """Test 14 for a slow method: all connections are open before the first failure counts."""
+
+    async def guess(number: int) -> str:
+        try:
+            connection = await asyncpg.connect(
+                host=server.host,
+                port=server.port,
+                user="hooked",
+                password=f"guess-{number}",
+                database="cubewire",
+                ssl="require",
+            )
+        except asyncpg.PostgresError as error:
+            return str(error.sqlstate)
+        await connection.close()
+        return "in"
+
+    outcomes = await asyncio.gather(*(guess(number) for number in range(60)))
+    assert set(outcomes) == {"28P01", "28000"}
+    assert outcomes.count("28P01") <= 24
+    assert "guess-" not in "".join(server.log)
 
 
 def test_a_session_that_is_at_work_ends_with_its_identity(server: RunningServer) -> None:
