@@ -71,7 +71,7 @@ class Caller:
     """On whose behalf a statement runs, and with which settings.
 
     Attributes:
-        user: the login.
+        user: ``session_user``, as whom the catalog is asked.
         backend_pid: the process id this connection was announced.
         overlay: settings that differ from a fresh catalog backend's.
         semantic: the settings that the compiler reads.
@@ -108,6 +108,7 @@ class CubeQuery:
 
     Attributes:
         analysed: what PostgreSQL has analysed in its place.
+        as_user: whom it runs for, where the statement itself says so (``__user``).
         plan: compiled; or why it could not be without the values of its text parameters, which
             ``Engine.settle`` then tries with.
     """
@@ -119,6 +120,7 @@ class CubeQuery:
     parameter_oids: tuple[int, ...]
     fingerprint: tuple[object, ...]
     analysed: EditedText
+    as_user: str | None = None
 
     @property
     def compiled(self) -> CompiledStatement:

@@ -17,6 +17,7 @@ from typing import Literal
 from proxy.admin import AdminServer, Readiness
 from proxy.audit.trail import AuditedStatement, AuditTrail, LoginAttempt
 from proxy.auth.authenticator import Authenticator
+from proxy.auth.contexts import UserContexts
 from proxy.auth.errors import AuthenticationFailed
 from proxy.auth.standing import Standing
 from proxy.auth.tls import TlsContext
@@ -31,6 +32,7 @@ from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
 from proxy.observability.record import StatementRecord
 from proxy.session.backends import BackendFunctions
+from proxy.session.impersonation import Impersonation
 from proxy.session.opening import Identity, starting_settings
 from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.replaying import Answers, Replayer
@@ -313,7 +315,10 @@ class Server:
             measure_aggregates=self._measure_aggregates(identity),
             version=self._engine.catalog.version,
         )
-        runner = Runner(self._engine, state, BackendFunctions(self))
+        contexts = UserContexts(self.authenticator.users)
+        impersonation = Impersonation(state, contexts, self._parts.trail)
+        await impersonation.begin()
+        runner = Runner(self._engine, state, BackendFunctions(self), impersonation)
         replayer = Replayer(state, self._answers)
         session = Session(connection, connection.wire, state, runner, replayer)
         self._standings[connection] = identity.standing
@@ -359,8 +364,10 @@ class Server:
 
     def _record(self, timer: StatementTimer) -> None:
         speaker = timer.speaker
+        acts_for = (timer.security or speaker.security).user
         record = StatementRecord(
             user=speaker.user,
+            acts_for=acts_for if acts_for != speaker.user else None,
             database=speaker.database,
             application=speaker.application,
             statement=timer.statement_id,
@@ -388,7 +395,7 @@ class Server:
             AuditedStatement(
                 statement=timer.statement_id,
                 session=speaker.process_id,
-                security=speaker.security,
+                security=timer.security or speaker.security,
                 application=speaker.application,
                 kind=timer.kind,
                 sqlstate=timer.sqlstate,

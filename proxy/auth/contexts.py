@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.auth.users import Users
 from semantic.security.context import SecurityContext
 
 
@@ -15,17 +17,35 @@ class ContextProvider(Protocol):
     def context_of(self, user: str) -> SecurityContext | None:
         """Groups, roles, attributes and tenant of a user; None where there is no such user.
 
-        Asked whenever a role is taken on, so it must be quick. What the login itself has (address,
-        application, ``act_as``) is not looked at.
+        Asked at every statement of who acts for somebody, so it must be quick. What the login
+        itself has (address, application, ``act_as``) is not looked at.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class NamedUsers:
-    """Users of whom nothing but the name is known."""
+class UserContexts:
+    """The users of the configuration and of the users file.
 
-    names: Collection[str]
+    What an identity provider says of a user is known of those alone who log in: nobody else can be
+    acted for.
+    """
+
+    users: Users
+    now: Callable[[], float] = time.time
 
     def context_of(self, user: str) -> SecurityContext | None:
         """See ContextProvider."""
-        return SecurityContext.of(user) if user in self.names else None
+        known = self.users.get(user)
+        if known is None:
+            return None
+        grants = known.grants
+        if grants.expires is not None and grants.expires <= self.now():
+            return None
+        return SecurityContext(
+            user,
+            user,
+            groups=grants.groups,
+            roles=grants.roles,
+            attributes=grants.attributes,
+            tenant=grants.tenant,
+        )

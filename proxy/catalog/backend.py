@@ -276,12 +276,17 @@ class CatalogBackend:
 
 
 class Lease:
-    """``async with`` around a backend: opens it, and gives it back."""
+    """``async with`` around a backend: opens it, ``before`` that has run, and gives it back."""
 
-    def __init__(self, backend: CatalogBackend) -> None:
+    def __init__(
+        self, backend: CatalogBackend, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._backend = backend
+        self._before = before
 
     async def __aenter__(self) -> CatalogBackend:
+        if self._before is not None:
+            await self._before()
         await self._backend.open()
         return self._backend
 

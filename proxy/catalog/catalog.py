@@ -17,6 +17,7 @@ from proxy.catalog.connection import Address, ChildConnection, connect
 from proxy.catalog.deploy import deploy
 from proxy.catalog.errors import CatalogError, ConnectionLostError
 from proxy.catalog.external import ExternalServer
+from proxy.catalog.lockdown import membership
 from proxy.catalog.options import CatalogOptions
 from proxy.catalog.pool import Pool
 from proxy.catalog.private import PrivateBackend
@@ -32,6 +33,8 @@ _STARTING = frozenset({"57P03", "53300", "57P01", "57P02", "08006"})
 _NO_ROLE = "28000"
 _ROLE_EXISTS = "42710"
 _RESERVED_NAME = "42939"
+NO_ROLE = "none"
+"""What the setting ``role`` is where there is none."""
 MAX_ROLE_BYTES = 63
 OWNER_ATTEMPTS = 4
 
@@ -92,6 +95,7 @@ class Catalog:
         self._admin: ChildConnection | None = None
         self._admin_lock = asyncio.Lock()
         self._roles: set[str] = set()
+        self._members: set[tuple[str, str]] = set()
         self._private: set[ChildConnection] = set()
         limits = self.options
         self._pool = Pool(
@@ -174,21 +178,41 @@ class Catalog:
 
         Args:
             user: the client's user; a role of that name is made if there is none.
-            settings: the session's overlay over a fresh backend's settings.
+            settings: the session's overlay over a fresh backend's settings. A ``role`` among them
+                is made one that the user may be set to.
             extra: further settings that are not the session's (``cubewire.backend_pid``).
         """
+        role = settings.get("role")
+        if role is None or role == NO_ROLE:
+            before = None
+        elif self._server.roles_on_demand:
+            before = self._membership(user, role)
+        else:
+            before = None
+            settings = {name: value for name, value in settings.items() if name != "role"}
         backend = CatalogBackend(self._pool, user, settings, extra or {}, self.options.deadline)
-        return Lease(backend)
+        return Lease(backend, before)
 
-    async def open_private(self, user: str, backend_pid: int) -> PrivateBackend:
+    async def open_private(
+        self, user: str, backend_pid: int, role: str | None = None
+    ) -> PrivateBackend:
         """A backend of ``user`` for one session alone; its user closes it.
+
+        Args:
+            user: as in ``lease``.
+            backend_pid: what pg_backend_pid() shall answer.
+            role: that the backend will be set to.
 
         Raises CatalogError 53300 where there are as many as there may be.
         """
         async with self._quota.place() as taken:
             connection = await self._connect_client(user)
             try:
-                backend = PrivateBackend(connection, self.options.deadline)
+                if role is not None and self._server.roles_on_demand:
+                    await self.ensure_member(user, role)
+                backend = PrivateBackend(
+                    connection, self.options.deadline, roles=self._server.roles_on_demand
+                )
                 await backend.start(backend_pid)
             except BaseException:
                 connection.abort()
@@ -225,6 +249,29 @@ class Catalog:
             self._roles.add(user)
 
         await self._as_owner(create)
+
+    def _membership(self, user: str, role: str) -> Callable[[], Awaitable[None]]:
+        async def ensure() -> None:
+            await self.ensure_member(user, role)
+
+        return ensure
+
+    async def ensure_member(self, user: str, role: str) -> None:
+        """Let a user be set to another's role, of which they inherit nothing.
+
+        Whether they may is for the session to know. That it stays so gives nothing: what a role may
+        do here, all may.
+        """
+        if user == role or (user, role) in self._members:
+            return
+        await self.ensure_role(user)
+        await self.ensure_role(role)
+
+        async def give(admin: ChildConnection) -> None:
+            await admin.execute(membership(user, role))
+            self._members.add((user, role))
+
+        await self._as_owner(give)
 
     async def _connect_client(self, user: str) -> ChildConnection:
         await self.ensure_role(user)
@@ -291,6 +338,7 @@ class Catalog:
     async def _rebuilt(self) -> None:
         """The server was made anew and is empty: fill it before anybody is let in."""
         self._roles.clear()
+        self._members.clear()
         if self.model is None:
             return
         server = self._server

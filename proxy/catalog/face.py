@@ -29,7 +29,9 @@ class CatalogFace(Protocol):
     ) -> AbstractAsyncContextManager[CatalogBackend]:
         """A backend of ``user`` with exactly these settings."""
 
-    async def open_private(self, user: str, backend_pid: int) -> PrivateBackend:
+    async def open_private(
+        self, user: str, backend_pid: int, role: str | None = None
+    ) -> PrivateBackend:
         """A backend of ``user`` for one session alone; its user closes it."""
 
     def temporary_bytes(self, schema: str) -> int | None:

@@ -172,12 +172,29 @@ BEGIN
         || (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
             WHERE attrelid = 'pg_stat_activity'::regclass AND attnum > 3)
         || ' FROM (' || rtrim(pg_get_viewdef('pg_stat_activity'::regclass), ';')
-        || ') activity WHERE usename = current_user';
+        || ') activity WHERE usename = session_user';
 END
 $do$;
 """
 """A client's process id is the one in its BackendKeyData, which is not the child's. In
 pg_stat_activity everybody sees only themselves."""
+
+
+def membership(user: str, role: str) -> str:
+    """Lets ``user`` SET ROLE to ``role``, and inherit nothing of it.
+
+    Not by GRANT, which refuses two users that may act for each other.
+    """
+    return f"""
+INSERT INTO pg_catalog.pg_auth_members
+    (oid, roleid, member, grantor, admin_option, inherit_option, set_option)
+SELECT pg_catalog.pg_nextoid('pg_auth_members', 'oid', 'pg_auth_members_oid_index'),
+    r.oid, u.oid, o.oid, false, false, true
+FROM pg_catalog.pg_roles r, pg_catalog.pg_roles u, pg_catalog.pg_roles o
+WHERE r.rolname = {literal(role)} AND u.rolname = {literal(user)} AND o.rolname = current_user
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid
+        AND m.member = u.oid)
+"""
 
 
 def owner_roles() -> tuple[str, ...]:

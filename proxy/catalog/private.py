@@ -30,12 +30,15 @@ SETTLE_SECONDS = 5.0
 class PrivateBackend:
     """Statements on a connection of a session's own, one at a time.
 
+    ``roles`` says whether users have roles of their own there.
+
     Attributes:
         temporary_schema: ``pg_temp_N``, which is this backend's alone.
     """
 
-    def __init__(self, connection: ChildConnection, deadline: float) -> None:
+    def __init__(self, connection: ChildConnection, deadline: float, *, roles: bool = True) -> None:
         self._connection = connection
+        self._roles = roles
         self._deadline = deadline
         self._applied: dict[str, str] | None = {}
         self._touched: set[str] = set()
@@ -73,6 +76,8 @@ class PrivateBackend:
     async def configure(self, settings: Mapping[str, str]) -> None:
         """Give the backend exactly these settings over a fresh one's."""
         wanted = normalised(settings)
+        if not self._roles:
+            wanted.pop("role", None)
         if self._applied == wanted:
             return
         applied = self._applied if self._applied is not None else {}

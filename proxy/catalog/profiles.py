@@ -225,10 +225,12 @@ class ProfileCatalog:
         async with self._use() as catalog, catalog.lease(user, settings, extra) as backend:
             yield backend
 
-    async def open_private(self, user: str, backend_pid: int) -> PrivateBackend:
+    async def open_private(
+        self, user: str, backend_pid: int, role: str | None = None
+    ) -> PrivateBackend:
         """See ``Catalog``; it is not stopped while the backend is open."""
         async with self._use() as catalog:
-            return await catalog.open_private(user, backend_pid)
+            return await catalog.open_private(user, backend_pid, role)
         raise AssertionError("unreachable")
 
     def temporary_bytes(self, schema: str) -> int | None:

@@ -105,6 +105,7 @@ class ServerLog:
             "level": "info",
             "logger": "cubewire.statement",
             "user": record.user,
+            "acts_for": record.acts_for,
             "database": record.database,
             "application": record.application or None,
         }

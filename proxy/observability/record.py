@@ -19,6 +19,7 @@ class StatementRecord:
         sqlstate: ``00000`` for success.
         cache: of a query over cubes, where its rows came from (``proxy.cache.results.Outcome``).
         sql: the text; written only where the configuration asks for it.
+        acts_for: another user, on whose behalf ``user`` ran it.
     """
 
     user: str
@@ -33,3 +34,4 @@ class StatementRecord:
     stages: Mapping[str, float] = field(default_factory=dict)
     cache: str | None = None
     sql: str | None = None
+    acts_for: str | None = None

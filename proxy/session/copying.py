@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
-from proxy.queries import CatalogQuery, CubeQuery
+from proxy.queries import Caller, CatalogQuery, CubeQuery
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.session.portal import Portal
 from proxy.session.results import CopyRows
-from proxy.session.state import SessionState
 from proxy.sources import ENCODE_INLINE_ROWS, BatchSource, in_encoder
 from semantic.compiler import statements as sql
 
@@ -49,14 +48,19 @@ class BatchChunks:
 
 
 async def open_copy(
-    engine: Engine, state: SessionState, portal: Portal, statement: sql.CopyOut
+    engine: Engine,
+    caller: Caller,
+    portal: Portal,
+    query: CubeQuery | CatalogQuery | None,
+    statement: sql.CopyOut,
 ) -> CopyRows:
     """Start a COPY TO STDOUT.
 
+    Args:
+        query: the portal's, as it is to be run now.
+
     Raises 42703 for a FORCE_QUOTE column that the query does not return.
     """
-    query = portal.prepared.query
-    caller = state.caller()
     binary = statement.options.format == "binary"
     if isinstance(query, CatalogQuery):
         source = await engine.open_catalog_copy(portal.prepared.text, caller)

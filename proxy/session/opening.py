@@ -67,11 +67,14 @@ async def starting_settings(
     check_settings(plain, "FATAL")
     plain.pop("client_encoding", None)
     application = plain.pop("application_name", None)
+    role = plain.pop("role", None)
     if plain:
         settings.startup.update(await _validated(engine, newcomer, scope, plain))
     if config.server.statement_timeout:
         timeout = str(round(config.server.statement_timeout * 1000))
         settings.startup.setdefault("statement_timeout", timeout)
+    if role is not None:
+        settings.startup["role"] = role
     if application is not None:
         settings.startup["application_name"] = _printable(application)
     return settings

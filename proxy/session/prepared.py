@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from proxy.queries import CatalogQuery, CubeQuery
 from proxy.wire.backend import FieldDescription
 from semantic.compiler.statements import Statement
+from semantic.security.context import SecurityContext
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +20,7 @@ class PreparedStatement:
         parameter_oids: types of $1, $2, ...
         fields: result columns, None where it returns no rows.
         query: what to run, None for a utility statement.
+        security: for whom it was prepared.
     """
 
     text: str
@@ -26,6 +28,7 @@ class PreparedStatement:
     parameter_oids: tuple[int, ...] = ()
     fields: tuple[FieldDescription, ...] | None = None
     query: CubeQuery | CatalogQuery | None = None
+    security: SecurityContext | None = None
 
     @property
     def kind(self) -> str:

@@ -41,6 +41,7 @@ class StatementTimer:
     Attributes:
         statement_id: ``<process id>-<number>``, unique within a server's life.
         stages: milliseconds per stage, in the order they ended.
+        security: for whom it runs, where the statement itself says so.
         relations: cubes and views that it reads.
         decision: what access policies made of it.
         cache: of a query over cubes, where its rows came from.
@@ -56,6 +57,7 @@ class StatementTimer:
     rows: int = 0
     bytes: int = 0
     sqlstate: str = "00000"
+    security: SecurityContext | None = None
     relations: tuple[str, ...] = ()
     decision: Decision = field(default=Decision())
     cache: str | None = None

@@ -236,11 +236,15 @@ class Replayer:
         self._answers.keep(self._current_context(), heard, answer)
 
     def _is_plain(self) -> bool:
-        """Whether the session is in the state in which answers are remembered and given."""
+        """Whether the session is in the state in which answers are remembered and given.
+
+        Who acts for another has what they are looked up for each statement.
+        """
         state = self._state
         transaction = state.transaction
         return (
-            transaction.status == "I"
+            state.security.user == state.security.login
+            and transaction.status == "I"
             and not transaction.implicit
             and not state.portals
             and not state.notices

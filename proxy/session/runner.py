@@ -17,6 +17,7 @@ from proxy.session.backends import BackendFunctions, backend_call
 from proxy.session.copying import open_copy
 from proxy.session.cursors import CursorCommands
 from proxy.session.explaining import explain_fields, explain_lines
+from proxy.session.impersonation import Impersonation
 from proxy.session.portal import Portal, expand_formats
 from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
@@ -31,7 +32,11 @@ from proxy.sources import StaticSource
 from proxy.wire.backend import FieldDescription
 from proxy.wire.frontend import Bind
 from semantic.compiler import statements as sql
+from semantic.compiler.acting import ActingStatement, acting_statement
+from semantic.compiler.join_field import USER_FIELD
+from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.statements import StatementText
+from semantic.errors import UnsupportedError
 
 READ_ONLY_VERBS = "cannot execute {} in a read-only transaction"
 
@@ -39,12 +44,19 @@ READ_ONLY_VERBS = "cannot execute {} in a read-only transaction"
 class Runner:
     """Runs the statements of one session."""
 
-    def __init__(self, engine: Engine, state: SessionState, backends: BackendFunctions) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        state: SessionState,
+        backends: BackendFunctions,
+        impersonation: Impersonation,
+    ) -> None:
         self._engine = engine
         self._state = state
         self._backends = backends
+        self._impersonation = impersonation
         self._cursors = CursorCommands(state, self.open_query)
-        self._settings = SettingsCommands(engine, state)
+        self._settings = SettingsCommands(engine, state, impersonation)
         self._transactions = TransactionCommands(state)
         self._named = StatementCommands(engine, state, self)
         self._tables = TableCommands(engine, state, self._current)
@@ -60,6 +72,35 @@ class Runner:
             describe: its parameters and columns must be known now (Parse); a simple Query learns
                 them when it runs.
         """
+        await self._impersonation.follow()
+        prepared = await self._prepare(text, parameter_oids, describe=describe)
+        return replace(prepared, security=self._state.security)
+
+    async def revalidated(self, name: str) -> PreparedStatement:
+        """A prepared statement as it is for whom the session now acts.
+
+        Raises 26000 for an unknown name, 0A000 where its columns are others now, and whatever
+        preparing it for them does.
+        """
+        await self._impersonation.follow()
+        prepared = self._state.find_statement(name)
+        if prepared.security == self._state.security or prepared.query is None:
+            return prepared
+        again = await self.prepare(prepared.text, prepared.parameter_oids, describe=True)
+        if _types(again) != _types(prepared) or again.parameter_oids != prepared.parameter_oids:
+            raise SessionError("0A000", "cached plan must not change result type")
+        self._state.statements[name] = again
+        return again
+
+    def check_own(self, portal: Portal) -> None:
+        """Raises 34000 for a portal of whom the session no longer acts for."""
+        security = portal.prepared.security
+        if security is not None and security != self._state.security:
+            raise SessionError("34000", f'portal "{portal.name}" does not exist')
+
+    async def _prepare(
+        self, text: str, parameter_oids: Sequence[int], *, describe: bool
+    ) -> PreparedStatement:
         statement = await self._engine.read(text)
         self.check_not_aborted(statement)
         if isinstance(statement, sql.Select):
@@ -72,13 +113,11 @@ class Runner:
             fields = None if statement.move else self._cursors.fields(statement.name)
             return PreparedStatement(text, statement, fields=fields)
         if isinstance(statement, sql.Execute):
-            named = self._state.find_statement(statement.name)
+            named = await self.revalidated(statement.name)
             return PreparedStatement(text, statement, fields=named.fields)
         if isinstance(statement, sql.CopyOut | sql.Declare):
             with self._state.shifted_by(statement.query_offset):
-                query = await self._engine.prepare(
-                    statement.query, parameter_oids, self._state.caller()
-                )
+                query = await self._analysed(statement.query, parameter_oids)
             return PreparedStatement(text, statement, query.parameter_oids, None, query)
         if isinstance(statement, sql.TableChange) and await self._tables.may_run(statement):
             return await self._tables.prepare(text, statement, parameter_oids, describe=describe)
@@ -89,13 +128,40 @@ class Runner:
     async def _prepare_query(
         self, text: str, statement: sql.Select, oids: Sequence[int], *, describe: bool
     ) -> PreparedStatement:
-        caller = self._state.caller()
-        if not describe and not caller.scope.generation.may_touch(text):
+        touches = self._state.scope.generation.may_touch(text) or USER_FIELD in text.lower()
+        if not describe and not touches:
             return PreparedStatement(text, statement, query=CatalogQuery(text, None, ()))
         call = backend_call(text)
-        described = text if call is None else call.described_by
-        query = await self._engine.prepare(described, oids, caller)
+        query = await self._analysed(text if call is None else call.described_by, oids)
         return PreparedStatement(text, statement, query.parameter_oids, query.fields, query)
+
+    async def _analysed(self, text: str, oids: Sequence[int]) -> CubeQuery | CatalogQuery:
+        """What a query is, for whom it is to run."""
+        acting = self._acting(text)
+        if acting is None:
+            return await self._engine.prepare(text, oids, self._state.caller())
+        caller = await self._impersonation.caller_for(acting.user, acting.position)
+        query = await self._engine.prepare(acting.sql, oids, caller)
+        if not isinstance(query, CubeQuery):
+            raise UnsupportedError(
+                f"{USER_FIELD} where no cube is read is not supported", position=acting.position
+            )
+        return replace(query, as_user=acting.user)
+
+    def _acting(self, text: str) -> ActingStatement | None:
+        """Whom a query over cubes, whoever may see them, asks to be run for."""
+        if USER_FIELD not in text.lower() or not self._engine.scopes.generation.may_touch(text):
+            return None
+        try:
+            found = acting_statement(text)
+        except UnparsableStatement:
+            return None  # which preparing it reports
+        temporary = self._state.temporary
+        if found is not None and temporary.exist and temporary.concerns(text):
+            raise UnsupportedError(
+                f"{USER_FIELD} beside temporary tables is not supported", position=found.position
+            )
+        return found
 
     async def _prepare_explain(
         self, text: str, statement: sql.Explain, oids: Sequence[int]
@@ -104,7 +170,7 @@ class Runner:
         inner = await self._engine.read(statement.query)
         if isinstance(inner, sql.Select) and caller.scope.generation.may_touch(statement.query):
             with self._state.shifted_by(statement.query_offset):
-                query = await self._engine.prepare(statement.query, oids, caller)
+                query = await self._analysed(statement.query, oids)
             if isinstance(query, CubeQuery):
                 fields = explain_fields(statement)
                 return PreparedStatement(text, statement, query.parameter_oids, fields, query)
@@ -245,6 +311,8 @@ class Runner:
 
         Raises 55000 for a finished statement without rows, which cannot be run again.
         """
+        await self._impersonation.follow()
+        self._state.find_portal(portal.name)
         if portal.name in self._state.cursors:
             return await self._cursors.read_on(portal, limit)
         if portal.outcome is None:
@@ -269,7 +337,7 @@ class Runner:
         if isinstance(statement, sql.Prepare | sql.Execute | sql.Deallocate):
             return await self._named.run(portal, statement)
         if isinstance(statement, sql.CopyOut):
-            return await open_copy(self._engine, self._state, portal, statement)
+            return await self._copy_out(portal, statement)
         if isinstance(statement, sql.TableChange):
             return await self._tables.run(portal, statement)
         if isinstance(statement, TransactionCommands.KINDS):
@@ -277,6 +345,12 @@ class Runner:
         if isinstance(statement, sql.Unlisten):
             return Done("UNLISTEN")
         raise _refusal(statement)
+
+    async def _copy_out(self, portal: Portal, statement: sql.CopyOut) -> Outcome:
+        query, caller = portal.prepared.query, self._state.caller()
+        if isinstance(query, CubeQuery):
+            query, caller = await self._current(query, portal, caller)
+        return await open_copy(self._engine, caller, portal, query, statement)
 
     async def open_query(self, portal: Portal) -> Rows:
         """Start a SELECT on the warehouse or the catalog."""
@@ -296,6 +370,9 @@ class Runner:
         self, query: CubeQuery, portal: Portal, caller: Caller
     ) -> tuple[CubeQuery, Caller]:
         """A query as it is to be run now: under these settings and values."""
+        if query.as_user is not None:
+            caller = await self._impersonation.caller_for(query.as_user)
+            self._impersonation.ran_for(query.as_user)
         caller = await self._engine.informed(caller, query.sql)
         if self._state.transaction.has_snapshot:
             # Its reads are to be of one moment, which results of others are not.
@@ -303,15 +380,20 @@ class Runner:
         if query.fingerprint != caller.fingerprint():
             again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
             fills = isinstance(portal.prepared.statement, sql.TableChange)
-            query = again if fills and isinstance(again, CubeQuery) else unchanged(query, again)
-        return self._engine.settle(query, portal.values, caller), caller
+            again = again if fills and isinstance(again, CubeQuery) else unchanged(query, again)
+            query = replace(again, as_user=query.as_user)
+        query = self._engine.settle(query, portal.values, caller)
+        if self._state.running is not None:
+            self._state.running.reads(query)
+            self._state.running.security = caller.security
+        return query, caller
 
     async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:
         caller = self._state.caller()
         call = backend_call(portal.prepared.text)
         if call is not None:
             argument = portal.values[0] if portal.values else None
-            done = self._backends.carry_out(call, argument, caller.user)
+            done = self._backends.carry_out(call, argument, self._state.user)
             query = CatalogQuery(call.answered_by(done), query.fields, ())
         nap = sleep_call(portal.prepared.text, portal.values)
         if nap is not None:
@@ -358,6 +440,11 @@ def unchanged(old: CubeQuery, new: CubeQuery | CatalogQuery) -> CubeQuery:
     ]:
         raise SessionError("0A000", "cached plan must not change result type")
     return new
+
+
+def _types(prepared: PreparedStatement) -> list[int] | None:
+    fields = prepared.fields
+    return None if fields is None else [field.type_oid for field in fields]
 
 
 def _refusal(statement: sql.Statement | None) -> SessionError:

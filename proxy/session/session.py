@@ -243,8 +243,8 @@ class Session:
 
     async def _bind(self, message: Bind) -> None:
         state = self.state
-        prepared = state.find_statement(message.statement)
-        self._runner.check_not_aborted(prepared.statement)
+        self._runner.check_not_aborted(state.find_statement(message.statement).statement)
+        prepared = await self._runner.revalidated(message.statement)
         if message.portal:
             state.check_new_portal(message.portal)
         else:
@@ -256,14 +256,15 @@ class Session:
     async def _describe(self, message: Describe) -> None:
         state = self.state
         if message.kind == "S":
-            prepared = state.find_statement(message.name)
-            self._check_describable(prepared)
+            self._check_describable(state.find_statement(message.name))
+            prepared = await self._runner.revalidated(message.name)
             self._client.send(ParameterDescription(prepared.parameter_oids).encode())
             formats: tuple[int, ...] = ()
         else:
             portal = state.find_portal(message.name)
             prepared = portal.prepared
             self._check_describable(prepared)
+            self._runner.check_own(portal)
             formats = portal.result_formats
         fields = self._runner.fields_of(prepared)
         if fields is None:

@@ -27,6 +27,13 @@ REPORTED = (
 )
 """The settings PostgreSQL reports with ParameterStatus (manual 55.2.7; guc_tables.c GUC_REPORT)."""
 
+IDENTITY = ("role", "session_authorization")
+"""Settings that say on whose behalf the session acts. Nothing but ``proxy.session.impersonation``
+sets them; that a transaction takes them back is as with every other."""
+
+NO_ROLE = "none"
+"""What the setting ``role`` is where there is none."""
+
 _CANONICAL = {name.lower(): name for name in REPORTED}
 
 
@@ -62,8 +69,13 @@ class Settings:
     _saved: list[_Level] = field(default_factory=list)
 
     def effective(self) -> dict[str, str]:
-        """The overlay a catalog backend must have: every value that differs from a fresh one."""
-        return {**self.startup, **self.session, **self.local}
+        """The overlay a catalog backend must have: every value that differs from a fresh one.
+
+        The session's user is who logs in there, not a setting.
+        """
+        found = {**self.startup, **self.session, **self.local}
+        found.pop("session_authorization", None)
+        return found
 
     def get(self, name: str) -> str | None:
         """The value now in force, None where the server never learned one."""
@@ -91,7 +103,14 @@ class Settings:
         self.session.pop(key, None)
 
     def reset_all(self) -> None:
-        """RESET ALL."""
+        """RESET ALL, which leaves the identity as it is."""
+        self.version += 1
+        for layer in (self.local, self.session):
+            for name in [name for name in layer if name not in IDENTITY]:
+                del layer[name]
+
+    def forget_all(self) -> None:
+        """DISCARD ALL: as the session began."""
         self.version += 1
         self.local.clear()
         self.session.clear()
@@ -120,7 +139,8 @@ class Settings:
 
     def adopt(self, after: Mapping[str, str], *, local: bool) -> None:
         """Take over the values a catalog backend has after running a SET in these settings."""
-        before = self.effective()
+        before = {name: value for name, value in self.effective().items() if name not in IDENTITY}
+        after = {name: value for name, value in after.items() if canonical(name) not in IDENTITY}
         for name, value in after.items():
             if before.get(canonical(name)) != value:
                 self.set(name, value, local=local)

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import CACHE, CatalogQuery, text_field
+from proxy.session.impersonation import Impersonation
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
 from proxy.session.results import Done, Rows
+from proxy.session.settings import IDENTITY, NO_ROLE
 from proxy.session.settings_rules import MEASURE_AGGREGATES, check_settings
 from proxy.session.state import SessionState
 from proxy.session.transaction_commands import mode_settings
@@ -29,9 +31,10 @@ _TRANSACTION_SETTINGS = frozenset(
 class SettingsCommands:
     """The statements of one session that read and change its settings."""
 
-    def __init__(self, engine: Engine, state: SessionState) -> None:
+    def __init__(self, engine: Engine, state: SessionState, impersonation: Impersonation) -> None:
         self._engine = engine
         self._state = state
+        self._impersonation = impersonation
 
     def observe(self, inside: Mapping[str, str], after: Mapping[str, str]) -> None:
         """A catalog statement has called set_config: take over what it changed.
@@ -40,6 +43,8 @@ class SettingsCommands:
         """
         check_settings(inside)
         settings = self._state.settings
+        if inside.get("role", NO_ROLE) not in (NO_ROLE, settings.get("role")):
+            raise SessionError("0A000", "set_config() cannot change the role", hint="Use SET ROLE.")
         settings.adopt(after, local=False)
         for name, value in inside.items():
             if settings.get(name) != value:
@@ -91,6 +96,10 @@ class SettingsCommands:
             return self._state.caller().cache
         if name in _TRANSACTION_SETTINGS:
             return self._state.transaction.modes.get(name)
+        if name == "role":
+            return self._state.settings.get(name) or NO_ROLE
+        if name == "session_authorization":
+            return self._state.settings.get(name)
         return self._state.settings.get(name) if "." in name else None
 
     async def _set(self, statement: sql.Set) -> None:
@@ -99,6 +108,14 @@ class SettingsCommands:
             return
         if statement.local and not self._state.transaction.in_block and not self._state.several:
             self._warn_outside("SET LOCAL")
+        if statement.name in IDENTITY:
+            if statement.value_text is None:
+                await self._impersonation.reset(statement.name)
+            else:
+                await self._impersonation.set(
+                    statement.name, statement.value_text, local=statement.local
+                )
+            return
         after = await self._engine.apply_setting(
             statement.text, self._state.caller(), local=statement.local
         )
@@ -131,6 +148,9 @@ class SettingsCommands:
         if statement.name is None:
             settings.reset_all()
             return
+        if statement.name in IDENTITY:
+            await self._impersonation.reset(statement.name)
+            return
         # An unknown name is an error; a known one goes back to what the session started with.
         await self._engine.apply_setting(
             f"RESET {_quoted(statement.name)}", self._state.caller(), local=False
@@ -148,8 +168,9 @@ class SettingsCommands:
             for name in list(state.portals):
                 await state.drop_portal(name)
             state.statements.clear()
-            state.settings.reset_all()
             state.temporary.close()
+            await self._impersonation.reset("session_authorization")
+            state.settings.forget_all()
         elif statement.what == "TEMP":
             await state.temporary.discard()
         return Done(f"DISCARD {statement.what}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from proxy.cache.results import Mode
@@ -128,6 +128,16 @@ class SessionState:
         self.temporary.move(scope.catalog)
         self._caller = None
 
+    async def caller_for(self, security: SecurityContext) -> Caller:
+        """The caller of one statement that runs for another user; temporary tables are not theirs.
+
+        Raises what ``scopes`` does.
+        """
+        caller = self.caller()
+        scope = await self.scopes.open(security)
+        semantic = replace(caller.semantic, user=security.user, access=scope.access)
+        return replace(caller, semantic=semantic, security=security, scope=scope, own=None)
+
     # ------------------------------------------------------------------------- settings
 
     @property
@@ -156,12 +166,14 @@ class SessionState:
         settings = self.settings
         aggregates = settings.get(MEASURE_AGGREGATES) or self.measure_aggregates
         path = settings.get("search_path") or '"$user", public'
+        session_user = settings.get("session_authorization") or self.user
         return Caller(
-            user=self.user,
+            user=session_user,
             backend_pid=self.process_id,
             overlay=settings.effective(),
             semantic=SessionSettings(
-                user=self.user,
+                user=self.security.user,
+                session_user="" if session_user == self.security.user else session_user,
                 database=self.database,
                 time_zone=settings.get("TimeZone") or "UTC",
                 measure_aggregates=cast("Literal['strict', 'defined']", aggregates),

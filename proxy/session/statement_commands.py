@@ -26,6 +26,9 @@ class Preparer(Protocol):
     async def open(self, portal: Portal) -> Outcome:
         """Carry out a statement."""
 
+    async def revalidated(self, name: str) -> PreparedStatement:
+        """A prepared statement as it is for whom the session now acts."""
+
 
 class StatementCommands:
     """The prepared statements of one session, as SQL reaches them."""
@@ -71,7 +74,7 @@ class StatementCommands:
         self._state.statements[statement.name] = prepared
 
     async def _execute(self, portal: Portal, statement: sql.Execute) -> Outcome:
-        prepared = self._state.find_statement(statement.name)
+        prepared = await self._preparer.revalidated(statement.name)
         wanted = len(prepared.parameter_oids)
         if len(statement.argument_texts) != wanted:
             raise SessionError(

@@ -20,7 +20,7 @@ from proxy.catalog.private import PrivateBackend, PrivateResult
 from proxy.catalog.protocol import identifier
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
 from proxy.errors import SessionError
-from proxy.session.settings import Settings
+from proxy.session.settings import NO_ROLE, Settings
 from proxy.session.temporary_catalog import (
     SIZE,
     TABLES,
@@ -55,7 +55,9 @@ _FIXED = {
 class PrivateCatalog(Protocol):
     """Who opens backends."""
 
-    async def open_private(self, user: str, backend_pid: int) -> PrivateBackend:
+    async def open_private(
+        self, user: str, backend_pid: int, role: str | None = None
+    ) -> PrivateBackend:
         """A backend for one session alone."""
 
     def temporary_bytes(self, schema: str) -> int | None:
@@ -157,7 +159,11 @@ class TemporaryTables:
         """
         backend = self._backend
         if backend is None:
-            backend = await self._catalog.open_private(self._user, self._process_id)
+            settings = self._settings
+            user = settings.get("session_authorization") or self._user
+            role = settings.get("role")
+            role = None if role == NO_ROLE else role
+            backend = await self._catalog.open_private(user, self._process_id, role)
             self._backend = backend
             self.version += 1
         if backend.closed:

@@ -18,7 +18,7 @@ from semantic.compiler.parse import parse
 from semantic.compiler.utility.lexer import Kind, Token, next_token
 from semantic.errors import UnsupportedError
 
-LONGEST = 65_536
+LONGEST = 16_384
 """Characters of a statement that is looked through for it, on the event loop."""
 
 _TRUE = "TRUE"

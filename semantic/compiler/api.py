@@ -34,6 +34,8 @@ class SessionSettings:
     """The session's settings, and its temporary tables: what may change a statement's meaning.
 
     Attributes:
+        user: what ``current_user`` is.
+        session_user: where another user acts for them, that one; else empty.
         temporary_tables: those that the statement may name.
         temporary_schema: the schema's own name, besides ``pg_temp``.
         access: what the caller may see of the model.
@@ -47,6 +49,7 @@ class SessionSettings:
     version: str = "PostgreSQL 16"
     temporary_tables: tuple[TemporaryTable, ...] = ()
     temporary_schema: str = ""
+    session_user: str = ""
     access: Access = OPEN
 
 

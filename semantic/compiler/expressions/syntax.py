@@ -110,6 +110,8 @@ def session_value(node: exp.Expr, settings: SessionSettings) -> str:
         return settings.database
     if isinstance(node, exp.CurrentSchema):
         return settings.search_path[0] if settings.search_path else "public"
+    if isinstance(node, exp.SessionUser):
+        return settings.session_user or settings.user
     return settings.user
 
 
