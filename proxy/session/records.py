@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from proxy.audit.decisions import decision_of
 from proxy.audit.trail import Decision
 from proxy.errors import flatten
-from proxy.queries import CatalogQuery, CubeQuery
+from proxy.queries import Caller, CatalogQuery, CubeQuery
 from semantic.compiler.api import CompiledStatement
 from semantic.security.context import SecurityContext
 
@@ -81,6 +82,12 @@ class StatementTimer:
         """What it will read, as it is now known; what is known later goes before."""
         if isinstance(query, CubeQuery) and isinstance(query.plan, CompiledStatement):
             self.relations = query.plan.relations
+
+    def runs(self, query: CubeQuery, caller: Caller) -> None:
+        """What is being run, and for whom."""
+        self.reads(query)
+        self.security = caller.security
+        self.decision = decision_of(query.compiled.steps, caller.scope.access)
 
     def failed(self, error: BaseException) -> None:
         """The statement ended in an error."""

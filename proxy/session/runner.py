@@ -128,12 +128,15 @@ class Runner:
     async def _prepare_query(
         self, text: str, statement: sql.Select, oids: Sequence[int], *, describe: bool
     ) -> PreparedStatement:
-        touches = self._state.scope.generation.may_touch(text) or USER_FIELD in text.lower()
-        if not describe and not touches:
+        if not describe and not self._may_touch(text):
             return PreparedStatement(text, statement, query=CatalogQuery(text, None, ()))
         call = backend_call(text)
         query = await self._analysed(text if call is None else call.described_by, oids)
         return PreparedStatement(text, statement, query.parameter_oids, query.fields, query)
+
+    def _may_touch(self, text: str) -> bool:
+        """Whether a query may read a cube, its own or that of the user it asks to run for."""
+        return self._state.scope.generation.may_touch(text) or USER_FIELD in text.lower()
 
     async def _analysed(self, text: str, oids: Sequence[int]) -> CubeQuery | CatalogQuery:
         """What a query is, for whom it is to run."""
@@ -168,7 +171,7 @@ class Runner:
     ) -> PreparedStatement:
         caller = self._state.caller()
         inner = await self._engine.read(statement.query)
-        if isinstance(inner, sql.Select) and caller.scope.generation.may_touch(statement.query):
+        if isinstance(inner, sql.Select) and self._may_touch(statement.query):
             with self._state.shifted_by(statement.query_offset):
                 query = await self._analysed(statement.query, oids)
             if isinstance(query, CubeQuery):
@@ -384,8 +387,7 @@ class Runner:
             query = replace(again, as_user=query.as_user)
         query = self._engine.settle(query, portal.values, caller)
         if self._state.running is not None:
-            self._state.running.reads(query)
-            self._state.running.security = caller.security
+            self._state.running.runs(query, caller)
         return query, caller
 
     async def _open_catalog(self, portal: Portal, query: CatalogQuery) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,36 @@ USERS: dict[str, dict[str, object]] = {
 }
 
 
+LETTERS = {
+    "name": "letters",
+    "sql_table": "tiny",
+    "dimensions": [
+        {"name": "id", "type": "number", "sql": "{CUBE}.id", "primary_key": True},
+        {"name": "letter", "type": "string", "sql": "{CUBE}.letter"},
+        {"name": "secret", "type": "string", "sql": "'secret of ' || {CUBE}.letter", "mask": "?"},
+    ],
+    "measures": [{"name": "total", "type": "count"}],
+    "access_policy": [
+        {
+            "group": "west",
+            "member_masking": {"includes": ["secret"]},
+            "row_level": {
+                "filters": [
+                    {"member": "letter", "operator": "equals", "values": ["{ user.letters }"]}
+                ]
+            },
+        }
+    ],
+}
+"""Everybody in the group has rows of their own; others have no such cube."""
+
+
 @pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("impersonation")
+    made = tmp_path_factory.mktemp("impersonation")
+    (made / "models").mkdir()
+    (made / "models" / "letters.yml").write_text(json.dumps({"cubes": [LETTERS]}))
+    return made
 
 
 @pytest.fixture(scope="package")

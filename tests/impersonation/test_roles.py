@@ -166,13 +166,17 @@ def test_two_may_act_for_each_other(server: RunningServer) -> None:
 
 def test_set_config_does_not_change_the_role(server: RunningServer) -> None:
     with psycopg.connect(dsn(server, "imp_alice"), autocommit=True) as connection:
-        connection.execute("SET ROLE imp_bob")
-        connection.execute("SELECT current_user")  # the catalog now lets alice be bob
-        connection.execute("RESET ROLE")
+        for name in ("imp_bob", "imp_carol"):
+            connection.execute(f"SET ROLE {name}")
+            connection.execute("SELECT current_user")  # the catalog now lets alice be both
         with pytest.raises(psycopg.Error) as refused:
             connection.execute("SELECT set_config('role', 'imp_bob', false)")
         assert refused.value.sqlstate == "0A000"
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        assert connection.execute("SELECT current_user").fetchone() == ("imp_carol",)
+        connection.execute("RESET ROLE")
+        with pytest.raises(psycopg.Error) as refused:
+            connection.execute("SELECT set_config('role', 'imp_bob', false)")
+        with pytest.raises(psycopg.Error):
             connection.execute("SELECT set_config('session_authorization', 'imp_bob', false)")
         assert connection.execute(WHO).fetchone() == ("imp_alice", "imp_alice", "none")
         assert connection.execute("SELECT current_user FROM tiny LIMIT 1").fetchone() == (
