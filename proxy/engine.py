@@ -20,6 +20,7 @@ from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
 from proxy.catalog_queries import CatalogQueries
 from proxy.cube_rows import CachedRows, Columns
+from proxy.discretion import DiscreetBatches, DiscreetRows, withheld
 from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.hints import add_hint
@@ -352,7 +353,7 @@ class Engine(CatalogQueries):
         caller: Caller,
     ) -> RowSource:
         """Rows that the warehouse itself writes as they go to the client."""
-        with self._observed(compiled.data_source):
+        with self._observed(compiled):
             stream = await self.connectors[compiled.data_source].stream_rows(
                 compiled.sql,
                 parameters,
@@ -360,6 +361,8 @@ class Engine(CatalogQueries):
                 time_zone=caller.semantic.time_zone,
                 timeout=caller.statement_timeout,
             )
+        if compiled.governed:
+            stream = DiscreetRows(stream)
         source = EncodedSource(stream)
         if stream.type_oids != tuple(TYPES[item.type.name].oid for item in compiled.columns):
             await source.close()
@@ -377,13 +380,14 @@ class Engine(CatalogQueries):
     async def _execute(
         self, compiled: CompiledStatement, parameters: Sequence[Parameter], caller: Caller
     ) -> BatchStream:
-        with self._observed(compiled.data_source):
-            return await self.connectors[compiled.data_source].execute(
+        with self._observed(compiled):
+            stream = await self.connectors[compiled.data_source].execute(
                 compiled.sql,
                 parameters,
                 time_zone=caller.semantic.time_zone,
                 timeout=caller.statement_timeout,
             )
+        return DiscreetBatches(stream) if compiled.governed else stream
 
     async def _parameters(
         self, query: CubeQuery, values: Sequence[object], caller: Caller
@@ -400,11 +404,13 @@ class Engine(CatalogQueries):
         return [Parameter(use.type.name, use.of(values)) for use in compiled.parameters]
 
     @contextmanager
-    def _observed(self, data_source: str) -> Iterator[None]:
+    def _observed(self, compiled: CompiledStatement) -> Iterator[None]:
         try:
             yield
         except WarehouseError as error:
-            self._observer.warehouse_error(data_source, error.sqlstate)
+            self._observer.warehouse_error(compiled.data_source, error.sqlstate)
+            if compiled.governed:
+                raise withheld(error) from None
             raise
 
     def copy_encoder(self, query: CubeQuery, options: CopyOptions, caller: Caller) -> CopyEncoder:

@@ -35,7 +35,7 @@ def explain_text(compiled: CompiledStatement, measured: Measurement | None = Non
     facts = {
         "Members": ", ".join(members(compiled)) or "none",
         "Join paths": ", ".join(join_paths(compiled)) or "none",
-        "Policies": "none",
+        "Policies": ", ".join(policies(compiled)) or "none",
         "Rollups": "none",
         "Data source": compiled.data_source,
         "SQL": compiled.sql,
@@ -61,7 +61,7 @@ def explain_document(
         "Relations": list(compiled.relations),
         "Members": members(compiled),
         "Join Paths": join_paths(compiled),
-        "Policies": [],
+        "Policies": policies(compiled),
         "Rollups": [],
         "Data Source": compiled.data_source,
         "SQL": compiled.sql,
@@ -75,6 +75,11 @@ def explain_document(
 def members(compiled: CompiledStatement) -> list[str]:
     """The members of the model that the statement resolves, in the order of the plan."""
     return list(dict.fromkeys(name for step in compiled.steps.walk() for name in step.members))
+
+
+def policies(compiled: CompiledStatement) -> list[str]:
+    """The access policies that rule what is read, and why nothing of a cube is; never values."""
+    return list(dict.fromkeys(name for step in compiled.steps.walk() for name in step.policies))
 
 
 def join_paths(compiled: CompiledStatement) -> list[str]:
@@ -91,6 +96,8 @@ def _node(step: PlanStep) -> dict[str, object]:
         node["Alias"] = step.alias
     if step.members:
         node["Members"] = list(step.members)
+    if step.policies:
+        node["Policies"] = list(step.policies)
     if step.steps:
         node["Plans"] = [{"Parent Relationship": "Outer", **_node(inner)} for inner in step.steps]
     return node

@@ -31,7 +31,7 @@ from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
 from proxy.rollups.stores import rollup_folder
-from proxy.scopes import Scopes
+from proxy.scopes import Decide, Scopes
 from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
 from proxy.version import VERSION
 from semantic.compiler.compiler import Compiler
@@ -41,7 +41,7 @@ from semantic.compiler.publish import publish
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
-from semantic.security.access import Access, decide
+from semantic.security.access import Access, RowTenancy, decide
 from semantic.security.context import SecurityContext
 
 logger = logging.getLogger("cubewire.startup")
@@ -133,12 +133,32 @@ def catalog_options(config: Config) -> CatalogOptions:
     )
 
 
-def decision(generation: Generation, context: SecurityContext) -> Access:
-    """What a caller may see of a model."""
-    return decide(generation.model, generation.types, context)
+def decider(config: Config, model: Model) -> Decide:
+    """Decides what callers may see of a model.
+
+    Raises StartupError where the configured tenancy speaks of what the model does not have.
+    """
+    tenancy = None
+    if config.tenancy.mode == "row":
+        found = config.tenancy
+        tenancy = RowTenancy(found.dimension, found.members, frozenset(found.shared))
+        problems = list(tenancy.problems(model))
+        if problems:
+            raise StartupError("\n".join(f"tenancy: {problem}" for problem in problems))
+
+    def decision(generation: Generation, context: SecurityContext) -> Access:
+        return decide(
+            generation.model,
+            generation.types,
+            context,
+            default=config.security.default,
+            tenancy=tenancy,
+        )
+
+    return decision
 
 
-def check_catalog(config: Config, generation: Generation) -> None:
+def check_catalog(config: Config, generation: Generation, decision: Decide) -> None:
     """Raises StartupError where the configured catalog cannot hide what the model hides.
 
     An external catalog is one database, which shows one set of relations to everybody; databases
@@ -192,7 +212,8 @@ async def open_engine(
         profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)
         stack.push_async_callback(profiles.close)
         generation = Generation.of(model, published, compiler)
-        check_catalog(config, generation)
+        decision = decider(config, model)
+        check_catalog(config, generation, decision)
         observer = observer or Metrics(VERSION)
         cached = open_cache(config.cache, model, connectors, observer.result_cache, stack)
         yield Engine(

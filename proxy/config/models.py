@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from proxy.config.access import SecurityConfig, TenancyConfig
 from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.caching import CacheConfig
@@ -301,6 +302,8 @@ class Config(Section):
     cache: CacheConfig = Field(default_factory=CacheConfig, description="")
     parser: ParserConfig = Field(default_factory=ParserConfig, description="")
     log: LogConfig = Field(default_factory=LogConfig, description="")
+    security: SecurityConfig = Field(default_factory=SecurityConfig, description="")
+    tenancy: TenancyConfig = Field(default_factory=TenancyConfig, description="")
     audit: AuditConfig = Field(default_factory=AuditConfig, description="")
     measure_aggregates: MeasureAggregatesConfig = Field(
         default_factory=MeasureAggregatesConfig, description=""

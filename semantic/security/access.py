@@ -10,10 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from semantic.model.model import Model, content_hash
+from semantic.model.model import MemberTarget, Model, ResolutionError, content_hash
 from semantic.model.policy import AccessPolicy, FilterCombination, FilterNode, MemberFilter
 from semantic.model.relations import Cube, View
-from semantic.model.template import Reference, SecurityContextReference, parse_name
+from semantic.model.template import (
+    Reference,
+    SecurityContextReference,
+    TemplateError,
+    parse_name,
+)
 from semantic.model.values import FrozenValue
 from semantic.security.conditions import ALL_ROWS, RowCondition, all_hold
 from semantic.security.context import SecurityContext
@@ -140,6 +145,18 @@ class RowTenancy:
     dimension: str
     members: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
+
+    def problems(self, model: Model) -> Iterator[str]:
+        """What is said of cubes or members that the model does not have."""
+        for name in sorted({*self.members, *self.shared} - set(model.cubes_by_name)):
+            yield f"there is no cube {name}"
+        for name, member in self.members.items():
+            try:
+                target = model.resolve(name, parse_name(member))
+            except (KeyError, ResolutionError, TemplateError):
+                target = None
+            if not isinstance(target, MemberTarget):
+                yield f"cube {name} has no member {member}"
 
     def member(self, cube: Cube) -> Reference | None:
         """The member that holds the tenant of a cube's rows."""

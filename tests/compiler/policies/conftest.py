@@ -37,6 +37,9 @@ INSERT INTO payments VALUES
 """
 
 
+TESTER = SecurityContext.of("tester")
+
+
 @dataclass(frozen=True)
 class Company:
     """The staff in one warehouse."""
@@ -50,7 +53,7 @@ class Company:
     def caller(
         self,
         policies: dict[str, Sequence[AccessPolicy]],
-        context: SecurityContext = SecurityContext.of("tester"),
+        context: SecurityContext = TESTER,
     ) -> Caller:
         """Somebody who asks, where the model has policies."""
         return Caller(

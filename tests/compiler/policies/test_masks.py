@@ -106,7 +106,7 @@ def test_a_measure_is_seen_where_the_policies_that_contribute_do_not_mask_it(
     assert rows(caller, "SELECT active, MEASURE(payroll) FROM staff WHERE active GROUP BY 1") == [
         (True, 0)
     ]
-    with pytest.raises(DeniedError, match="permission denied for staff.active together with"):
+    with pytest.raises(DeniedError, match=r"permission denied for staff\.active together with"):
         rows(caller, "SELECT region, active FROM staff")
 
 

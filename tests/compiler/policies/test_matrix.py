@@ -27,8 +27,8 @@ CONTEXT = SecurityContext.of(
 ORDERS = rows(condition("id", "notIn", "user.lost", 6))
 LINES = rows(condition("order_id", "notEquals", "user.order"))
 POLICIES: dict[str, list[AccessPolicy]] = {
-    **dict.fromkeys(("orders", "baskets", "bookings", "corners", "kept", "keyless"), [ORDERS]),
-    **dict.fromkeys(("lines", "goods", "parts"), [LINES]),
+    **{name: [ORDERS] for name in ("orders", "baskets", "bookings", "corners", "kept", "keyless")},
+    **{name: [LINES] for name in ("lines", "goods", "parts")},
     "days": [rows(condition("day", "notEquals", "2023-06-15"))],
     "customers": [rows(condition("id", "in", "user.customers"))],
     "guarded": [rows(condition("id", "equals", "user.customers"))],
