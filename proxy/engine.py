@@ -19,6 +19,7 @@ from proxy.catalog import Catalog
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
 from proxy.catalog_queries import CatalogQueries
+from proxy.concealment import conceal
 from proxy.cube_rows import CachedRows, Columns
 from proxy.discretion import DiscreetBatches, DiscreetRows, withheld
 from proxy.errors import SessionError
@@ -137,6 +138,8 @@ class Engine(CatalogQueries):
             return await self._prepare(generation, sql, parameter_oids, caller)
         except (CatalogError, SemanticError) as error:
             add_hint(error, sql, generation.published)
+            if isinstance(error, SemanticError):
+                conceal(error, sql, caller.scope)
             raise
 
     async def _prepare(
@@ -176,6 +179,7 @@ class Engine(CatalogQueries):
         except UnsupportedError as refusal:
             if not any(kind.name in _TEXTS for kind in analysis.parameters):
                 raise
+            conceal(refusal, sql, caller.scope)
             plan = refusal
         return cube_query(sql, bound.text, analysis, plan, answer, caller)
 
@@ -198,10 +202,14 @@ class Engine(CatalogQueries):
         if isinstance(cached, CubeQuery):
             return cached
         compiler = caller.scope.generation.compiler
-        bound = compiler.bind(query.sql, caller.semantic, constants)
-        if bound is None:
-            raise query.plan
-        compiled = compiler.compile(bound, query.analysis, caller.semantic)
+        try:
+            bound = compiler.bind(query.sql, caller.semantic, constants)
+            if bound is None:
+                raise query.plan
+            compiled = compiler.compile(bound, query.analysis, caller.semantic)
+        except SemanticError as error:
+            conceal(error, query.sql, caller.scope)
+            raise
         settled = replace(query, plan=compiled)
         self._statements.put(key, settled, len(query.sql))
         return settled

@@ -13,7 +13,12 @@ from proxy.catalog.profiles import ProfileCatalogs
 from proxy.generation import Generation
 from semantic.security.access import Access
 from semantic.security.context import SecurityContext
-from semantic.security.visibility import profile_of, restricted
+from semantic.security.visibility import (
+    hidden_names,
+    hides_nothing,
+    profile_of,
+    restricted,
+)
 
 DECISIONS = 1024
 """How many callers' access decisions are kept."""
@@ -29,11 +34,15 @@ class Scope:
         access: what of the model's rows and values may be seen.
         generation: the model as far as the caller knows it.
         catalog: the PostgreSQL that shows the same.
+        is_whole: the caller may see every member, row and value there is.
+        hidden: names in the model that are no names of anything the caller knows of.
     """
 
     access: Access
     generation: Generation
     catalog: CatalogFace
+    is_whole: bool = True
+    hidden: frozenset[str] = frozenset()
 
 
 class ScopeSource(Protocol):
@@ -91,11 +100,14 @@ class Scopes:
 
     def _scope(self, access: Access) -> Scope:
         whole = self.generation
+        is_whole = hides_nothing(whole.model, access)
         published = restricted(whole.model, whole.published, access)
         if published is whole.published:
-            return Scope(access, whole, self._catalog)
+            return Scope(access, whole, self._catalog, is_whole)
         profile = profile_of(published)
         generation = self._generations.get(profile)
         if generation is None:
             generation = self._generations[profile] = whole.restricted(published, profile)
-        return Scope(access, generation, self._profiles.of(profile, generation.published))
+        catalog = self._profiles.of(profile, generation.published)
+        hidden = hidden_names(whole.model, published)
+        return Scope(access, generation, catalog, is_whole, hidden)

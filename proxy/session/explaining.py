@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from proxy.concealment import shown_plan
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.explained import Measurement, explain_document, explain_text
@@ -38,9 +39,10 @@ async def explain_lines(
             hint="Use FORMAT TEXT or FORMAT JSON.",
         )
     measured = await _run(engine, caller, portal, query) if statement.analyze else None
+    compiled = shown_plan(query.compiled, caller.scope)
     if statement.format == "json":
-        return [json.dumps([explain_document(query.compiled, measured)], indent=2)]
-    return explain_text(query.compiled, measured)
+        return [json.dumps([explain_document(compiled, measured)], indent=2)]
+    return explain_text(compiled, measured)
 
 
 async def _run(engine: Engine, caller: Caller, portal: Portal, query: CubeQuery) -> Measurement:

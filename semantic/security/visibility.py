@@ -12,7 +12,8 @@ from semantic.model.model import MemberTarget, Model, ResolutionError
 from semantic.model.published import PublishedForeignKey, PublishedModel, PublishedRelation
 from semantic.model.relations import View, ViewMember
 from semantic.model.template import Reference
-from semantic.security.access import Access, fingerprint_of
+from semantic.security.access import Access, RelationAccess, fingerprint_of
+from semantic.security.conditions import ALL_ROWS
 
 
 def restricted(model: Model, published: PublishedModel, access: Access) -> PublishedModel:
@@ -39,9 +40,34 @@ def restricted(model: Model, published: PublishedModel, access: Access) -> Publi
     return replace(published, relations=kept)
 
 
+def hides_nothing(model: Model, access: Access) -> bool:
+    """Whether a caller may see every member, row and value there is."""
+    if access.attributes or access.filters:
+        return False
+    return all(_is_whole(model, governed) for governed in access.relations.values())
+
+
+def hidden_names(model: Model, published: PublishedModel) -> frozenset[str]:
+    """Names of the model, in lower case, that nothing has which a caller is shown."""
+    names: set[str] = set()
+    for cube in model.cubes:
+        names |= {cube.name, *cube.members, *(join.name for join in cube.joins)}
+    for view in model.views:
+        names |= {view.name, *view.columns, *(item.name for item in view.conformed)}
+    for relation in published.relations:
+        names -= {relation.name, *(column.name for column in relation.columns)}
+    return frozenset(name.lower() for name in names)
+
+
 def profile_of(published: PublishedModel) -> str:
     """The visibility profile: equal for callers who are shown the same relations and columns."""
     return fingerprint_of(published.relations)
+
+
+def _is_whole(model: Model, governed: RelationAccess) -> bool:
+    cube = model.cubes_by_name.get(governed.relation)
+    names = model.views_by_name[governed.relation].columns if cube is None else cube.members
+    return any(grant.rows == ALL_ROWS and grant.full >= names.keys() for grant in governed.grants)
 
 
 def _visible_columns(model: Model, relation: PublishedRelation, access: Access) -> frozenset[str]:

@@ -1,0 +1,67 @@
+"""What callers who may not see everything are not told by plans and by errors."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from proxy.scopes import Scope
+from semantic.compiler.api import CompiledStatement, PlanStep
+from semantic.errors import SemanticError
+
+WITHHELD = "withheld, since access policies apply"
+"""In the place of the warehouse's SQL, which holds rules and names of what is hidden."""
+
+_WORD = re.compile(r"\w+")
+
+
+def shown_plan(compiled: CompiledStatement, scope: Scope) -> CompiledStatement:
+    """A statement as EXPLAIN may show it to a caller: its SQL and expressions may tell too much."""
+    if scope.is_whole:
+        return compiled
+    members = {
+        f"{relation.name}.{column.name}"
+        for relation in scope.generation.published.relations
+        for column in relation.columns
+    }
+    relations = {relation.name for relation in scope.generation.published.relations}
+    steps = _shown_step(compiled.steps, relations, members)
+    return replace(compiled, sql=WITHHELD, steps=steps)
+
+
+def _shown_step(step: PlanStep, relations: set[str], members: set[str]) -> PlanStep:
+    known = step.relation in relations
+    policies = tuple(
+        policy for policy in step.policies if re.split("[.:]", policy, maxsplit=1)[0] in relations
+    )
+    words = [step.kind.lower()]
+    if known:
+        words.append(f"{step.relation} as {step.alias}")
+    elif step.alias and not step.relation:
+        words.append(step.alias)
+    if policies:
+        words.append(f"policies ({', '.join(policies)})")
+    return replace(
+        step,
+        text=" ".join(words),
+        relation=step.relation if known else "",
+        joins=(),
+        members=tuple(name for name in step.members if name in members),
+        policies=policies,
+        steps=tuple(_shown_step(inner, relations, members) for inner in step.steps),
+    )
+
+
+def conceal(error: SemanticError, sql: str, scope: Scope) -> None:
+    """Take out of an error, in place, what names something that the caller may not know of.
+
+    Names that stand in the statement are the caller's own.
+    """
+    if not scope.hidden:
+        return
+    said = " ".join(filter(None, (error.message, error.detail, error.hint)))
+    words = set(_WORD.findall(said.lower())) - set(_WORD.findall(sql.lower()))
+    if not scope.hidden.isdisjoint(words):
+        error.message = "this statement is not supported over these relations"
+        error.detail = None
+        error.hint = "Write it with fewer relations or columns."
