@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from semantic.compiler.rollups.api import UnusedRollup
 from semantic.model.types import PostgresType
 from semantic.security.access import OPEN, Access
 
@@ -141,6 +142,8 @@ class PlanStep:
         joins: of a scan, as ``airlines`` or ``origin -> airports``.
         policies: that rule a scan: their names, and why there is none of a cube.
         members: of the model that it resolves, as ``flights.carrier``.
+        rollup: the pre-aggregation that a scan reads.
+        unused: pre-aggregations that it does not read, and why.
     """
 
     kind: str
@@ -151,10 +154,14 @@ class PlanStep:
     members: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     steps: tuple[PlanStep, ...] = ()
+    rollup: str = ""
+    unused: tuple[UnusedRollup, ...] = ()
 
     def lines(self, depth: int = 0) -> Iterator[str]:
         """One line a node, children indented by two spaces."""
         yield "  " * depth + self.text
+        for item in self.unused:
+            yield "  " * (depth + 1) + str(item)
         for step in self.steps:
             yield from step.lines(depth + 1)
 

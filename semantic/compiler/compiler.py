@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
-from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
+from semantic.compiler.api import (
+    Analysis,
+    CompiledStatement,
+    PlanStep,
+    ResultColumn,
+    SessionSettings,
+)
 from semantic.compiler.bind import Binder, BoundStatement
 from semantic.compiler.callers import Callers
 from semantic.compiler.emit import emit
@@ -16,14 +23,20 @@ from semantic.compiler.explained import explained
 from semantic.compiler.lower import lower
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
-from semantic.compiler.plan import Query, Scan, walk
+from semantic.compiler.plan import Query, Scan, query_columns, walk
 from semantic.compiler.rewrite import RULES, Rule, rewrite
+from semantic.compiler.rewrite.context import RewriteContext
+from semantic.compiler.rollups.api import NONE, RollupCandidates, RollupDefinition
+from semantic.compiler.rollups.catalog import RollupCatalog
 from semantic.compiler.whole_rows import apart
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+from semantic.model.types import UNKNOWN, PostgresType
+from semantic.security.access import OPEN
 
 NO_CONSTANTS: Mapping[int, str] = MappingProxyType({})
+NO_SETTINGS = SessionSettings("", "")
 
 
 class Compiler:
@@ -47,6 +60,7 @@ class Compiler:
         types = {(relation, name): kind for relation, name, kind in published.types}
         self._callers = Callers(self._sql, types)
         self._binder = Binder(self._callers, published)
+        self._rollups = RollupCatalog(self._callers.members(OPEN))
         self._rules = rules
 
     def restricted(self, published: PublishedModel) -> Compiler:
@@ -85,10 +99,21 @@ class Compiler:
             raise _too_deep() from error
 
     def compile(
-        self, bound: BoundStatement, analysis: Analysis, settings: SessionSettings
+        self,
+        bound: BoundStatement,
+        analysis: Analysis,
+        settings: SessionSettings,
+        rollups: RollupCandidates = NONE,
     ) -> CompiledStatement:
-        """The warehouse's SQL for a statement that PostgreSQL has accepted."""
-        plan = self.plan(bound)
+        """The warehouse's SQL for a statement that PostgreSQL has accepted.
+
+        Args:
+            bound: the statement.
+            analysis: what PostgreSQL says of it.
+            settings: of the session.
+            rollups: what it may be answered from instead of the cubes' own rows.
+        """
+        plan = self.plan(bound, settings, rollups)
         names = [truncate(name) for name in bound.names]
         wanted = [column.name for column in analysis.columns]
         if len(names) != len(wanted):
@@ -97,6 +122,8 @@ class Compiler:
                 "the catalog and the model disagree about the columns of the result",
                 detail=f"The model says {names}, the catalog {wanted}.",
             )
+        if not wanted:
+            raise UnsupportedError("a SELECT without columns is not supported", hint="Select 1.")
         if names != wanted:
             # Our parser may have read the text otherwise than PostgreSQL reads it.
             raise UnsupportedError(
@@ -111,6 +138,7 @@ class Compiler:
             emitted = emit(plan, returned, dialect, settings, arrays, bound.values)
         except RecursionError as error:
             raise _too_deep() from error
+        stored = [node for node in walk(plan) if isinstance(node, Scan) and node.rollup]
         return CompiledStatement(
             sql=emitted.sql,
             parameters=emitted.parameters,
@@ -121,6 +149,10 @@ class Compiler:
             temporary=bound.temporary,
             rows=bound.rows,
             governed=any(isinstance(node, Scan) and node.policies for node in walk(plan)),
+            rollups=tuple(dict.fromkeys(scan.rollup for scan in stored)),
+            rollups_built_at=min(
+                (s.rollup_built_at for s in stored if s.rollup_built_at is not None), default=None
+            ),
             cubes=self._cubes(bound, emitted),
         )
 
@@ -130,7 +162,93 @@ class Compiler:
         roots = (self._sql.root_of(each).name for each in relations if each is not None)
         return tuple(dict.fromkeys((*roots, *emitted.cubes)))
 
-    def plan(self, bound: BoundStatement) -> Query:
+    def rollups(self) -> Mapping[str, RollupDefinition]:
+        """The model's pre-aggregations by name, as ``cube.name``."""
+        return self._rollups.definitions()
+
+    def build_rollup(
+        self, name: str, start: datetime | None, end: datetime | None, settings: SessionSettings
+    ) -> CompiledStatement:
+        """The SELECT of a rollup's rows, its columns in order and of the warehouse's own types.
+
+        It has to be run in the time zone UTC. The start is its parameter of index 0, the end that
+        of index 1; of the type of the time, which may be one without a zone, by the clock of UTC.
+
+        Args:
+            name: of the rollup.
+            start: only rows from a moment on; None: from the first on, and those without a time.
+            end: only rows before a moment.
+            settings: whose names do not matter; the time zone is taken to be UTC.
+
+        Raises:
+            SemanticError: 42704, there is no such rollup to be built; 22023, it has no time.
+        """
+        query, kind = self._rollups.build_query(name, start=start is not None, end=end is not None)
+        return self._own_statement(name, query, (kind, kind), settings)
+
+    def rollup_range(self, name: str, settings: SessionSettings) -> CompiledStatement | None:
+        """One row: the first and the last moment that a partitioned rollup covers.
+
+        As the model declares them, else those of the rows. None for a rollup without partitions.
+        """
+        first = self._rollups.extreme_query(name, last=False)
+        last = self._rollups.extreme_query(name, last=True)
+        if first is None or last is None:
+            return None
+        made = [self._own_statement(name, query, (), settings) for query in (first, last)]
+        texts = [
+            declared or each.sql
+            for declared, each in zip(self._rollups.declared_range(name), made, strict=True)
+        ]
+        sql = f'SELECT ({texts[0]}) AS "start", ({texts[1]}) AS "end"'
+        columns = (ResultColumn("start", UNKNOWN), ResultColumn("end", UNKNOWN))
+        return replace(made[0], sql=sql, columns=columns)
+
+    def rollup_timeless(self, name: str, settings: SessionSettings) -> CompiledStatement | None:
+        """One row: the number of rows without a time, which no closed partition holds."""
+        query = self._rollups.timeless_query(name)
+        return None if query is None else self._own_statement(name, query, (), settings)
+
+    def rollup_refresh_key(self, name: str, settings: SessionSettings) -> CompiledStatement | None:
+        """The SQL whose changed result means changed data; None where the model has none."""
+        sql = self._rollups.refresh_sql(name)
+        if sql is None:
+            return None
+        definition = self._rollups.definition(name)
+        step = PlanStep("Query", "refresh key")
+        return CompiledStatement(sql, (), definition.data_source, (), step, (definition.cube,))
+
+    def _own_statement(
+        self,
+        name: str,
+        query: Query,
+        parameters: tuple[PostgresType, ...],
+        settings: SessionSettings,
+    ) -> CompiledStatement:
+        """A statement about a rollup, in types of the warehouse's own."""
+        definition = self._rollups.definition(name)
+        utc = replace(settings, time_zone="UTC")
+        dialect = self._sql.dialect(definition.data_source)
+        emitted = emit(query, Analysis(parameters, ()), dialect, utc, (), {})
+        kinds = {item.name: item.type for item in definition.columns}
+        return CompiledStatement(
+            sql=emitted.sql,
+            parameters=emitted.parameters,
+            data_source=definition.data_source,
+            columns=tuple(
+                ResultColumn(item, kinds.get(item, UNKNOWN)) for item in query_columns(query)
+            ),
+            steps=explained(query),
+            relations=(definition.cube,),
+            cubes=emitted.cubes,
+        )
+
+    def plan(
+        self,
+        bound: BoundStatement,
+        settings: SessionSettings = NO_SETTINGS,
+        rollups: RollupCandidates = NONE,
+    ) -> Query:
         """The rewritten plan of a bound statement.
 
         Raises:
@@ -139,7 +257,8 @@ class Compiler:
         if bound.plan is None:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
         dialect = self._sql.dialect(bound.data_source)
-        return rewrite(lower(bound.plan, dialect), self._rules)
+        context = RewriteContext(dialect, settings.time_zone, self._rollups.choose(rollups))
+        return rewrite(lower(bound.plan, dialect), context, self._rules)
 
 
 def _too_deep() -> SemanticError:

@@ -80,7 +80,7 @@ def emit(
     arrays: tuple[PostgresType, ...],
     values: Mapping[str, BoundValue],
 ) -> Emitted:
-    """Write a plan in a dialect, every result column cast to the type announced for it.
+    """Write a plan in a dialect, every result column cast to the type announced (if any is).
 
     Args:
         arrays: types of the parameters behind the client's.
@@ -114,7 +114,7 @@ class _Emitter:
     def statement(self, plan: Query, columns: tuple[ResultColumn, ...]) -> exp.Expr:
         """The outermost query."""
         if not columns:
-            raise UnsupportedError("a SELECT without columns is not supported", hint="Select 1.")
+            return self.query(plan)
         if isinstance(plan, With):
             body = self.statement(plan.body, columns)
             body.set("with_", self._with(plan.ctes))

@@ -20,11 +20,13 @@ def explained(node: PlanNode) -> PlanStep:
         members=tuple(dict.fromkeys(_members(node))),
         policies=() if scan is None else scan.policies,
         steps=tuple(explained(child) for child in node.children()),
+        rollup="" if scan is None else scan.rollup,
+        unused=() if scan is None else scan.unused,
     )
 
 
 def _members(node: PlanNode) -> Iterator[str]:
-    if isinstance(node, Scan):
+    if isinstance(node, Scan) and not node.rollup:
         for column in node.columns:
             # Inputs of measures, and their values for a row, have names of our own.
             if ":" not in column.name:

@@ -13,24 +13,18 @@ warehouse's dialect. No node knows types: ``semantic.compiler.plan_types`` works
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from sqlglot import exp
 
-from semantic.compiler.dialect import dialect_of
+from semantic.compiler.plan_text import BOUND as BOUND
+from semantic.compiler.plan_text import MEASURE_TABLE as MEASURE_TABLE
+from semantic.compiler.plan_text import SUBQUERY_TABLE as SUBQUERY_TABLE
+from semantic.compiler.plan_text import sql_text
+from semantic.compiler.rollups.api import UnusedRollup
 from semantic.model.types import PostgresType
-
-MEASURE_TABLE = "measure:"
-BOUND = "bound:"
-"""How the names of placeholders start that stand for values of policies. Nobody is shown them."""
-SUBQUERY_TABLE = "subquery:"
-# Shows expressions; made once, since EXPLAIN's text belongs to every compiled statement.
-_GENERATOR = dialect_of("postgres").generator()
-_BOUND = re.compile(rf'\$"{BOUND}\w+"')
-_SUBQUERY = re.compile(f'SELECT "{SUBQUERY_TABLE}"\\."(\\w+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +55,6 @@ class Relation(PlanNode):
 @dataclass(frozen=True, slots=True)
 class Query(PlanNode):
     """Something that yields rows of a fixed list of columns."""
-
-
-def sql_text(node: exp.Expr | None) -> str:
-    """A plan expression as one line of text."""
-    if node is None:
-        return ""
-    text = _SUBQUERY.sub(r"subquery \1", _GENERATOR.generate(node, copy=False))
-    return _BOUND.sub("$policy", text) if BOUND in text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +100,9 @@ class Scan(Relation):
         policies: names of the access policies that rule its rows, inside its tables or as filters.
         fenced: nothing of the client's may be evaluated on rows that the filters keep out.
         inline: the SELECT around it reads the tables and computes the columns where it uses them.
+        rollup: the pre-aggregation whose groups are read instead of the rows; empty for none.
+        rollup_built_at: Unix seconds at which its oldest data was read.
+        unused: pre-aggregations that the rows are not read from, and why.
     """
 
     alias: str
@@ -127,6 +116,9 @@ class Scan(Relation):
     policies: tuple[str, ...] = ()
     fenced: bool = False
     inline: bool = False
+    rollup: str = ""
+    rollup_built_at: float | None = field(default=None, compare=False)
+    unused: tuple[UnusedRollup, ...] = field(default=(), compare=False)
 
     def describe(self) -> str:
         """One stable line."""
@@ -136,6 +128,7 @@ class Scan(Relation):
         joins = "".join(f" join {join.name}" for join in self.joins)
         filters = "".join(f" where {sql_text(item)}" for item in self.filters)
         inline = " inline" if self.inline else ""
+        inline += f" rollup {self.rollup} of" if self.rollup else ""
         policies = f" policies ({', '.join(self.policies)})" if self.policies else ""
         return f"scan{inline} {self.relation} as {self.alias}{joins}{filters}{policies} [{columns}]"
 

@@ -10,12 +10,14 @@ from semantic.compiler.bind import BoundStatement
 from semantic.compiler.lower import LOWERINGS, Lowering
 from semantic.compiler.plan import Query, explain
 from semantic.compiler.rewrite import RULES, Rule, rewrite
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.errors import SemanticError
 from tests.compiler.conftest import SETTINGS, Shop
 from tests.compiler.datadriven import Case, read_cases, run
 
 DATA = Path(__file__).parent / "testdata"
 LOWERING_NAMES = [lowering.__name__ for lowering in LOWERINGS]
+CONTEXT = RewriteContext("duckdb")
 RULE_NAMES = [rule.__name__ for rule in RULES]
 
 
@@ -40,7 +42,7 @@ def _plan(
     plan = bound.plan
     for lowering in lowerings:
         plan = lowering(plan)
-    return rewrite(plan, rules)
+    return rewrite(plan, CONTEXT, rules)
 
 
 def _planned(shop: Shop, sql: str) -> None:
@@ -120,7 +122,7 @@ def test_rewrite(path: Path, shop: Shop) -> None:
 
     def perform(case: Case) -> str:
         before = _plan(shop, case.text, RULES[:position])
-        after = RULES[position](before)
+        after = RULES[position](before, CONTEXT)
         fired = case.options.get("expect") == path.stem
         assert (after != before) is fired, explain(after)
         return explain(after)

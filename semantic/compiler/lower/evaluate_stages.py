@@ -35,7 +35,7 @@ from semantic.compiler.plan import (
     With,
     walk,
 )
-from semantic.compiler.rewrite.merge_subquery import merge_subquery
+from semantic.compiler.rewrite.merge_subquery import merged
 from semantic.compiler.rewrite.tools import bottom_up, is_volatile
 from semantic.compiler.stages import Conversion, Grain, Rank, SemiAdditive, is_staged
 from semantic.compiler.trees import all_of, column, conjuncts
@@ -69,12 +69,12 @@ def _lowered(node: PlanNode, names: PlanNames) -> PlanNode:
         return With(node.ctes + node.body.ctes, node.body.body)
     if not _needs_parts(node):
         return node
-    merged = merge_subquery(node)
-    if not isinstance(merged, Select):
-        raise TypeError(type(merged).__name__)
-    with _Positioned(next(use for use in merged.measures if _staged(use))):
-        merged = over_joined_rows(merged, names)
-    return _GroupedSelect(merged, names).make()
+    whole = merged(node)
+    if not isinstance(whole, Select):
+        raise TypeError(type(whole).__name__)
+    with _Positioned(next(use for use in whole.measures if _staged(use))):
+        whole = over_joined_rows(whole, names)
+    return _GroupedSelect(whole, names).make()
 
 
 class _GroupedSelect:

@@ -6,24 +6,27 @@ from collections.abc import Callable
 
 from semantic.compiler.plan import Query
 from semantic.compiler.rewrite.compute_keys import compute_keys
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.drop_tautologies import drop_tautologies
 from semantic.compiler.rewrite.drop_unused_join import drop_unused_join
 from semantic.compiler.rewrite.inline_scan import inline_scan
+from semantic.compiler.rewrite.match_rollup import match_rollup
 from semantic.compiler.rewrite.merge_subquery import merge_subquery
 
-Rule = Callable[[Query], Query]
+Rule = Callable[[Query, RewriteContext], Query]
 
 RULES: tuple[Rule, ...] = (
     drop_tautologies,
     merge_subquery,
     drop_unused_join,
+    match_rollup,
     compute_keys,
     inline_scan,
 )
 
 
-def rewrite(plan: Query, rules: tuple[Rule, ...] = RULES) -> Query:
+def rewrite(plan: Query, context: RewriteContext, rules: tuple[Rule, ...] = RULES) -> Query:
     """Apply rules in order, each once."""
     for rule in rules:
-        plan = rule(plan)
+        plan = rule(plan, context)
     return plan

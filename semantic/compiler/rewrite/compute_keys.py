@@ -18,6 +18,7 @@ from semantic.compiler.plan import (
     Relation,
     Select,
 )
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import (
     bottom_up,
     everywhere,
@@ -36,7 +37,7 @@ from semantic.compiler.trees import (
 )
 
 
-def compute_keys(plan: Query) -> Query:
+def compute_keys(plan: Query, _: RewriteContext) -> Query:
     """Put keys with a quotient into a subquery.
 
     An exact quotient is long in some dialects, and a key is written in GROUP BY, in the select list

@@ -7,11 +7,12 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.plan import Join, PlanNode, Query, Select
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import bottom_up
 from semantic.compiler.trees import all_of, conjuncts
 
 
-def drop_tautologies(plan: Query) -> Query:
+def drop_tautologies(plan: Query, _: RewriteContext) -> Query:
     """Leave out the parts of WHERE, HAVING and inner ON that hold for every row or group.
 
     A group that exists has a row, so ``COUNT(*) > 0`` says nothing there. Without GROUP BY the one

@@ -8,11 +8,12 @@ from dataclasses import fields, is_dataclass, replace
 from sqlglot import exp
 
 from semantic.compiler.plan import Join, PlanNode, Query, Relation, Scan, Select
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import bottom_up
 from semantic.compiler.trees import table_of
 
 
-def drop_unused_join(plan: Query) -> Query:
+def drop_unused_join(plan: Query, _: RewriteContext) -> Query:
     """Leave out to-one LEFT JOINs of the model whose columns nothing asks for.
 
     Such a join neither adds nor drops rows, as the model says (rule R2).

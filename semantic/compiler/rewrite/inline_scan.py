@@ -7,11 +7,12 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.plan import PlanNode, Query, Scan, Select
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import bottom_up, is_volatile
 from semantic.compiler.trees import table_of
 
 
-def inline_scan(plan: Query) -> Query:
+def inline_scan(plan: Query, _: RewriteContext) -> Query:
     """Mark scans whose columns may be computed where they are used.
 
     The scan must be all of FROM. Filters of its own keep it apart, since nothing may be evaluated

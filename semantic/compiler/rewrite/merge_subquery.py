@@ -7,15 +7,21 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.plan import Derived, MeasureUse, PlanNode, Query, Select
+from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
 from semantic.compiler.trees import all_of, copied, enclose, is_column_of, rebuild, table_of
 
 
-def merge_subquery(plan: Query) -> Query:
+def merge_subquery(plan: Query, _: RewriteContext) -> Query:
     """Put a plain subquery's expressions in place of its columns, and its WHERE beside the outer.
 
     Only where the subquery is all of FROM: on one side of a join its WHERE belongs where it is.
     """
+    return merged(plan)
+
+
+def merged(plan: Query) -> Query:
+    """See ``merge_subquery``."""
     return bottom_up(plan, _merge)
 
 

@@ -148,3 +148,7 @@ class UnusedRollup:
     name: str
     reason: str
     change: str = ""
+
+    def __str__(self) -> str:
+        change = f" ({self.change})" if self.change else ""
+        return f"rollup {self.name} not used: {self.reason}{change}"

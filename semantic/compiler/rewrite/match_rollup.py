@@ -1,0 +1,88 @@
+"""Reads groups that a pre-aggregation stores instead of a cube's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from semantic.compiler.plan import Join, PlanNode, Query, Relation, Scan, Select
+from semantic.compiler.rewrite.context import RewriteContext
+from semantic.compiler.rewrite.tools import bottom_up
+from semantic.compiler.rollups.api import UnusedRollup
+from semantic.compiler.rollups.available import Available
+from semantic.compiler.rollups.matching import Matched, match
+from semantic.compiler.rollups.regrouping import NoMatchError
+
+
+def match_rollup(plan: Query, context: RewriteContext) -> Query:
+    """Put the cheapest rollup that has all that a grouping SELECT needs in place of the rows.
+
+    Wherever a cube is scanned, each SELECT by itself. Scans that stay say why, for EXPLAIN.
+    """
+    rollups = context.rollups
+    if not rollups.available and not rollups.unavailable:
+        return plan
+    return bottom_up(plan, lambda node: _matched(node, context))
+
+
+def _matched(node: PlanNode, context: RewriteContext) -> PlanNode:
+    if not isinstance(node, Select) or node.source is None:
+        return node
+    for scan in list(_scans(node.source)):
+        if not scan.rollup:
+            node = _answered(node, scan, context)
+    return node
+
+
+def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
+    """The SELECT with a rollup in place of one scan, or with the reasons why there is none."""
+    unused: list[UnusedRollup] = []
+    found: list[tuple[Matched, Available]] = []
+    for candidate in context.rollups.available:
+        frame = candidate.blueprint.frame
+        if frame.table != scan.table or candidate.blueprint.definition.data_source != (
+            scan.data_source
+        ):
+            continue
+        try:
+            made = match(select, scan, candidate, context.time_zone, context.dialect)
+            found.append((made, candidate))
+        except NoMatchError as error:
+            unused.append(UnusedRollup(candidate.name, error.reason, error.change))
+    for cube, problem in context.rollups.unavailable:
+        if cube == scan.relation:
+            unused.append(problem)
+    if not found:
+        return _noted(select, scan, tuple(unused)) if unused else select
+    found.sort(key=lambda item: (item[0].reads_source, item[0].rows))
+    (best, chosen), *others = found
+    for _, other in others:
+        unused.append(UnusedRollup(other.name, f"{chosen.name} has fewer rows to read"))
+    return _noted_on(best.select, scan.alias, tuple(unused))
+
+
+def _scans(relation: Relation) -> Iterator[Scan]:
+    if isinstance(relation, Scan):
+        yield relation
+    elif isinstance(relation, Join):
+        yield from _scans(relation.left)
+        yield from _scans(relation.right)
+
+
+def _noted(select: Select, scan: Scan, unused: tuple[UnusedRollup, ...]) -> Select:
+    return _noted_on(select, scan.alias, unused)
+
+
+def _noted_on(select: Select, alias: str, unused: tuple[UnusedRollup, ...]) -> Select:
+    """The SELECT whose scan of that alias says which rollups it does not read."""
+    if not unused:
+        return select
+
+    def change(node: PlanNode) -> PlanNode:
+        if isinstance(node, Scan) and node.alias in (alias, f"{alias}:rollup"):
+            return replace(node, unused=unused)
+        return node
+
+    if select.source is None:
+        return select
+    return replace(select, source=bottom_up(select.source, change))

@@ -1,0 +1,159 @@
+"""A model's pre-aggregations: their definitions, and the statements that build them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from sqlglot import exp
+
+from semantic.compiler.members import Members
+from semantic.compiler.plan import Projection, Query, Select
+from semantic.compiler.rollups.api import RollupCandidates, RollupDefinition
+from semantic.compiler.rollups.available import NO_ROLLUPS, Rollups, choose_from
+from semantic.compiler.rollups.blueprint import Blueprint
+from semantic.compiler.rollups.blueprints import blueprints
+from semantic.compiler.rollups.definitions import definition_of
+from semantic.compiler.trees import all_of, column
+from semantic.errors import SemanticError, UnsupportedError
+from semantic.model.preaggregation import PreAggregation
+from semantic.model.types import TIMESTAMPTZ, PostgresType
+
+
+class RollupCatalog:
+    """The pre-aggregations of one model, worked out when they are first asked for."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._blueprints: Mapping[str, Blueprint] | None = None
+        self._definitions: Mapping[str, RollupDefinition] = {}
+
+    def definitions(self) -> Mapping[str, RollupDefinition]:
+        """All of them by name, in order of the model."""
+        self._known()
+        return MappingProxyType(dict(self._definitions))
+
+    def _known(self) -> Mapping[str, Blueprint]:
+        if self._blueprints is None:
+            made = blueprints(self._members)
+            found: dict[str, RollupDefinition] = {}
+            for cube in self._members.sql.model.cubes:
+                for item in cube.pre_aggregations:
+                    name = f"{cube.name}.{item.name}"
+                    found[name] = (
+                        made[name].definition if name in made else definition_of(cube, item)
+                    )
+            self._blueprints, self._definitions = made, found
+        return self._blueprints
+
+    def choose(self, candidates: RollupCandidates) -> Rollups:
+        """What a statement may be answered from."""
+        if not candidates.stored and not self._has_any():
+            return NO_ROLLUPS
+        made = self._known()
+        return choose_from(self._definitions, made, candidates)
+
+    def _has_any(self) -> bool:
+        return any(cube.pre_aggregations for cube in self._members.sql.model.cubes)
+
+    def definition(self, name: str) -> RollupDefinition:
+        """One of them.
+
+        Raises:
+            SemanticError: 42704, there is none of that name.
+        """
+        self._known()
+        found = self._definitions.get(name)
+        if found is None:
+            raise SemanticError("42704", f'there is no pre-aggregation "{name}"')
+        return found
+
+    def refresh_sql(self, name: str) -> str | None:
+        """The query whose changed result means changed data."""
+        key = self.definition(name).refresh_key
+        return None if key is None else key.sql
+
+    def declared_range(self, name: str) -> tuple[str | None, str | None]:
+        """The queries for the first and the last moment, as far as the model has them."""
+        item = self._declared(self.definition(name))
+        texts: list[str | None] = []
+        for template in (item.build_range_start, item.build_range_end):
+            if template is not None and not template.is_plain:
+                raise UnsupportedError(f"the build range of {name} refers to members")
+            texts.append(None if template is None else "".join(map(str, template.parts)))
+        return texts[0], texts[1]
+
+    def extreme_query(self, name: str, *, last: bool) -> Query | None:
+        """The first or last time of a partitioned rollup's rows; None without partitions."""
+        definition = self.definition(name)
+        blueprint = self._known().get(name)
+        time = None if blueprint is None else blueprint.time
+        if blueprint is None or time is None or definition.partition is None:
+            return None
+        value = column(blueprint.scan.alias, time.column.name)
+        call = exp.Max(this=value) if last else exp.Min(this=value)
+        return self._over_all(blueprint, call)
+
+    def timeless_query(self, name: str) -> Query | None:
+        """The number of rows without a time, which no partition holds."""
+        blueprint = self._known().get(name)
+        time = None if blueprint is None else blueprint.time
+        if blueprint is None or time is None:
+            return None
+        value = column(blueprint.scan.alias, time.column.name)
+        timeless = exp.Is(this=value, expression=exp.Null())
+        query = self._over_all(blueprint, exp.Count(this=exp.Star(), big_int=True))
+        return replace(query, where=timeless)
+
+    def _over_all(self, blueprint: Blueprint, call: exp.Expr) -> Select:
+        """An aggregate over all rows, as a SELECT of one row."""
+        return Select((Projection("value", call),), blueprint.scan, group=())
+
+    def _declared(self, definition: RollupDefinition) -> PreAggregation:
+        cube = self._members.sql.model.cubes_by_name[definition.cube]
+        name = definition.name.removeprefix(f"{cube.name}.")
+        return next(item for item in cube.pre_aggregations if item.name == name)
+
+    def build_query(self, name: str, *, start: bool, end: bool) -> tuple[Select, PostgresType]:
+        """The SELECT of a rollup's rows, and the type of the bounds that are its parameters.
+
+        Args:
+            name: of the rollup.
+            start: only rows from the first parameter on; otherwise those without a time, too.
+            end: only rows before the second parameter.
+
+        Raises:
+            SemanticError: 42704, there is no such rollup, or none that is built; 22023, it has no
+                time to be cut by.
+        """
+        definition = self.definition(name)
+        if not definition.is_built:
+            raise SemanticError("42704", f"{name} is nothing that is built")
+        if definition.kind != "rollup":
+            raise UnsupportedError(f"pre-aggregations of type {definition.kind} are not built")
+        blueprint = self._known()[name]
+        time = blueprint.time
+        if time is None and (start or end):
+            raise SemanticError("22023", f"rollup {name} has no time to be cut by")
+        if time is None:
+            return blueprint.query, TIMESTAMPTZ
+        value = column(blueprint.scan.alias, time.column.name)
+        return replace(blueprint.query, where=_range(value, start=start, end=end)), time.type
+
+
+def _range(value: exp.Expr, *, start: bool, end: bool) -> exp.Expr | None:
+    conditions: list[exp.Expr] = []
+    if start:
+        conditions.append(exp.GTE(this=value.copy(), expression=_parameter(1)))
+    if end:
+        conditions.append(exp.LT(this=value.copy(), expression=_parameter(2)))
+    found = all_of(conditions)
+    if found is None or start:
+        return found
+    null = exp.Is(this=value.copy(), expression=exp.Null())
+    return exp.Or(this=found, expression=null)
+
+
+def _parameter(number: int) -> exp.Expr:
+    return exp.Parameter(this=exp.Literal.number(number))

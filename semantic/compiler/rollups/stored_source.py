@@ -1,0 +1,140 @@
+"""What stands in FROM for a rollup: its tables, and the source for what they do not hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlglot import exp
+
+from semantic.compiler.dialect import dialect_of
+from semantic.compiler.plan import (
+    Derived,
+    Projection,
+    Relation,
+    Scan,
+    ScanColumn,
+    Select,
+    SetOperation,
+)
+from semantic.compiler.rollups.api import StoredColumn, StoredPart
+from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
+from semantic.compiler.rollups.coverage import Span
+from semantic.compiler.rollups.stored_query import cast, stored_query
+from semantic.compiler.trees import column
+from semantic.model.types import PostgresType
+
+
+def stored_scan(
+    alias: str,
+    relation: str,
+    blueprint: Blueprint,
+    parts: tuple[StoredPart, ...],
+    columns: tuple[StoredColumn, ...],
+    dialect: str,
+) -> Scan:
+    """A scan of a rollup's tables, with the columns that are needed."""
+    return Scan(
+        alias=alias,
+        relation=relation,
+        data_source=blueprint.definition.data_source,
+        base=alias,
+        table=_tables(parts, columns, dialect),
+        joins=(),
+        columns=tuple(
+            ScanColumn(item.name, column(alias, item.name), item.type) for item in columns
+        ),
+        rollup=blueprint.definition.name,
+        rollup_built_at=min(part.built_at for part in parts),
+    )
+
+
+def _tables(
+    parts: tuple[StoredPart, ...], columns: tuple[StoredColumn, ...], dialect: str
+) -> exp.Expr:
+    tables = [exp.to_table(part.table, dialect=dialect_of(dialect)) for part in parts]
+    if len(tables) == 1:
+        return tables[0]
+    selects: list[exp.Expr] = [
+        exp.Select(
+            expressions=[exp.column(exp.to_identifier(item.name, quoted=True)) for item in columns]
+            or [exp.Literal.number(1)],
+            from_=exp.From(this=table),
+        )
+        for table in tables
+    ]
+    union = selects[0]
+    for other in selects[1:]:
+        union = exp.Union(this=union, expression=other, distinct=False)
+    return exp.Subquery(this=union)
+
+
+def with_source(
+    alias: str,
+    stored: Scan,
+    blueprint: Blueprint,
+    keys: tuple[Key, ...],
+    parts: tuple[Part, ...],
+    rest: exp.Expr,
+    interior: exp.Expr | None,
+) -> Relation:
+    """Stored groups and those of the source's rows that are not stored, as one relation.
+
+    Args:
+        alias: of the relation.
+        stored: the scan of the tables, under an alias of its own.
+        blueprint: of the rollup.
+        keys: the keys that are needed.
+        parts: the parts that are needed.
+        rest: the condition that tells the source's rows, over ``source_alias``.
+        interior: the condition that the stored groups have to meet, over the scan.
+    """
+    names = (*(item.column.name for item in keys), *(item.column.name for item in parts))
+    own = Select(
+        tuple(Projection(name, column(stored.alias, name)) for name in names),
+        stored,
+        where=interior,
+    )
+    scan = replace(blueprint.scan, alias=source_alias(alias))
+    made = stored_query(scan, keys, parts)
+    source = replace(made, where=rest)
+    return Derived(alias, SetOperation("union", all=True, left=own, right=source, columns=names))
+
+
+def source_alias(alias: str) -> str:
+    """The alias of the scan of the source's rows beside a rollup's tables."""
+    return f"{alias}:source"
+
+
+def outside(spans: tuple[Span, ...], time: exp.Expr, kind: PostgresType) -> exp.Expr:
+    """The condition that a time lies in one of some ranges; a range without start holds NULL."""
+    conditions = [_inside(span, time, kind) for span in spans]
+    result = conditions[0]
+    for other in conditions[1:]:
+        result = exp.Or(this=result, expression=other)
+    return result
+
+
+def _inside(span: Span, time: exp.Expr, kind: PostgresType) -> exp.Expr:
+    if span.end is None and span.start is None:
+        return exp.true()
+    made: list[exp.Expr] = []
+    if span.start is not None:
+        made.append(exp.GTE(this=time.copy(), expression=moment_literal(span.start, kind)))
+    if span.end is not None:
+        made.append(exp.LT(this=time.copy(), expression=moment_literal(span.end, kind)))
+    condition = made[0] if len(made) == 1 else exp.And(this=made[0], expression=made[1])
+    if span.start is None:
+        null = exp.Is(this=time.copy(), expression=exp.Null())
+        condition = exp.Or(this=condition, expression=null)
+    return exp.Paren(this=condition)
+
+
+def moment_literal(moment: datetime, kind: PostgresType) -> exp.Expr:
+    """A moment as a constant of a column's type; one without zone is by the clock of UTC."""
+    moment = moment.astimezone(UTC)
+    if kind.name != "timestamptz":
+        moment = moment.replace(tzinfo=None)
+    text = moment.isoformat(" ")
+    name = "timestamp" if kind.name == "date" else kind.name
+    return cast(exp.Literal.string(text), PostgresType(name))
