@@ -257,8 +257,15 @@ class Compiler:
         if bound.plan is None:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
         dialect = self._sql.dialect(bound.data_source)
-        context = RewriteContext(dialect, settings.time_zone, self._rollups.choose(rollups))
+        context = self.rewrite_context(bound.data_source, settings, rollups)
         return rewrite(lower(bound.plan, dialect), context, self._rules)
+
+    def rewrite_context(
+        self, data_source: str, settings: SessionSettings, rollups: RollupCandidates
+    ) -> RewriteContext:
+        """What the rewrite rules know besides a plan."""
+        dialect = self._sql.dialect(data_source)
+        return RewriteContext(dialect, settings.time_zone, self._rollups.choose(rollups))
 
 
 def _too_deep() -> SemanticError:

@@ -11,13 +11,13 @@ from semantic.compiler.lower import LOWERINGS, Lowering
 from semantic.compiler.plan import Query, explain
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.rewrite.context import RewriteContext
+from semantic.compiler.rollups.api import RollupCandidates, StoredPart, StoredRollup
 from semantic.errors import SemanticError
 from tests.compiler.conftest import SETTINGS, Shop
 from tests.compiler.datadriven import Case, read_cases, run
 
 DATA = Path(__file__).parent / "testdata"
 LOWERING_NAMES = [lowering.__name__ for lowering in LOWERINGS]
-CONTEXT = RewriteContext("duckdb")
 RULE_NAMES = [rule.__name__ for rule in RULES]
 
 
@@ -42,7 +42,22 @@ def _plan(
     plan = bound.plan
     for lowering in lowerings:
         plan = lowering(plan)
-    return rewrite(plan, CONTEXT, rules)
+    return rewrite(plan, _context(shop), rules)
+
+
+def _context(shop: Shop) -> RewriteContext:
+    """Every rollup of the model is built, the first in 10 rows, the next in 20 and so on."""
+    compiler = shop.compiler()
+    stored = tuple(
+        StoredRollup(
+            name,
+            item.version,
+            item.data_source,
+            (StoredPart(f'"{name}"', None, None, 10 * place, 0.0),),
+        )
+        for place, (name, item) in enumerate(compiler.rollups().items(), 1)
+    )
+    return compiler.rewrite_context("default", SETTINGS, RollupCandidates(stored))
 
 
 def _planned(shop: Shop, sql: str) -> None:
@@ -122,7 +137,7 @@ def test_rewrite(path: Path, shop: Shop) -> None:
 
     def perform(case: Case) -> str:
         before = _plan(shop, case.text, RULES[:position])
-        after = RULES[position](before, CONTEXT)
+        after = RULES[position](before, _context(shop))
         fired = case.options.get("expect") == path.stem
         assert (after != before) is fired, explain(after)
         return explain(after)

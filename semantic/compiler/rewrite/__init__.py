@@ -9,6 +9,7 @@ from semantic.compiler.rewrite.compute_keys import compute_keys
 from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.drop_tautologies import drop_tautologies
 from semantic.compiler.rewrite.drop_unused_join import drop_unused_join
+from semantic.compiler.rewrite.inline_cte import inline_cte
 from semantic.compiler.rewrite.inline_scan import inline_scan
 from semantic.compiler.rewrite.match_rollup import match_rollup
 from semantic.compiler.rewrite.merge_subquery import merge_subquery
@@ -17,6 +18,7 @@ Rule = Callable[[Query, RewriteContext], Query]
 
 RULES: tuple[Rule, ...] = (
     drop_tautologies,
+    inline_cte,
     merge_subquery,
     drop_unused_join,
     match_rollup,

@@ -111,12 +111,15 @@ class StoredRollup:
         definition: name of the ``RollupDefinition``.
         version: the definition's version that it was built from.
         data_source: the model's name of the data source that holds the tables.
+        complete: no row was outside of the parts when they were built (in time, or without one),
+            so that a statement need not say which time it asks for.
     """
 
     definition: str
     version: str
     data_source: str
     parts: tuple[StoredPart, ...]
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,14 @@ class Available:
         blueprint: what its tables hold.
         parts: the tables.
         union_with_source: what is not built may be read from the source.
+        complete: there is nothing that is not built.
     """
 
     name: str
     blueprint: Blueprint
     parts: tuple[StoredPart, ...]
     union_with_source: bool
+    complete: bool = False
 
     @property
     def rows(self) -> int:
@@ -71,7 +73,13 @@ def choose_from(
             unavailable.append((definition.cube, problem))
             continue
         available.append(
-            Available(name, blueprint, stored[name].parts, definition.union_with_source)
+            Available(
+                name,
+                blueprint,
+                stored[name].parts,
+                definition.union_with_source,
+                stored[name].complete,
+            )
         )
     return Rollups(tuple(available), tuple(unavailable))
 

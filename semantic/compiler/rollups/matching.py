@@ -115,6 +115,8 @@ class _Match:
             if not self._cuts_periods(condition):
                 kept.append(self._regrouping.value(condition))
         self._covered = coverage(self._candidate.parts, self._range)
+        if self._candidate.complete:
+            self._covered = replace(self._covered, gaps=())
         if self._covered.gaps and not self._candidate.union_with_source:
             raise NoMatchError(
                 "what is built does not cover the time that is asked for",

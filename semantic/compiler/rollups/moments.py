@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.expressions.periods import MICROSECOND, Period, read_period
 from semantic.compiler.rollups.grain import (
     GRAINS,
@@ -35,6 +36,7 @@ _WRITTEN = re.compile(
 )
 # Names, not rules such as FOO5:37.
 _ZONE_NAME = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*", re.ASCII)
+_FIXED_CALLS = frozenset({"date_trunc", "now", "make_date", "make_timestamp", "to_timestamp"})
 # No local clock is further from that of UTC.
 WIDEST_OFFSET = timedelta(hours=16)
 
@@ -77,19 +79,20 @@ class TimeFunction:
 
     def over(self, time: exp.Expr) -> exp.Expr:
         """The expression over another time."""
-        return _in_place(self.node, self.argument, time)
+        return in_place(self.node, self.argument, time)
 
 
-def _in_place(node: exp.Expr, old: exp.Expr, new: exp.Expr) -> exp.Expr:
+def in_place(node: exp.Expr, old: exp.Expr, new: exp.Expr) -> exp.Expr:
+    """A tree with another node in the place of one of its own."""
     if node is old:
         return new
     arguments: dict[str, object] = {}
     for key, value in node.args.items():
         if isinstance(value, exp.Expr):
-            arguments[key] = _in_place(value, old, new)
+            arguments[key] = in_place(value, old, new)
         elif isinstance(value, list):
             arguments[key] = [
-                _in_place(item, old, new) if isinstance(item, exp.Expr) else item for item in value
+                in_place(item, old, new) if isinstance(item, exp.Expr) else item for item in value
             ]
         else:
             arguments[key] = value
@@ -102,17 +105,20 @@ def read_time_function(node: exp.Expr) -> TimeFunction | None:
     argument: exp.Expr | None = None
     zone: str | None = None
     if isinstance(node, exp.TimestampTrunc | exp.DateTrunc):
-        needed, argument = GRAINS.get(_unit(node)), node.this
+        needed, argument = _grain(_unit(node)), node.this
         given = node.args.get("zone")
         if given is not None:
             zone = given.name if isinstance(given, exp.Literal) else None
             needed = needed if zone is not None else None
-    elif isinstance(node, exp.Anonymous) and node.name.lower() == "date_trunc":
-        field, argument = node.expressions[0], node.expressions[-1]
-        if len(node.expressions) == 2 and isinstance(field, exp.Literal):
-            needed = GRAINS.get(field.name.lower()) or read_period(field.name)
+    elif isinstance(node, exp.Anonymous) and len(node.expressions) == 2:
+        field, argument = node.expressions
+        name = field.name if _is_text(field) else ""
+        if node.name.lower() == "date_trunc":
+            needed = read_period(name) or _grain(name)
+        elif node.name.lower() == "date_part":
+            needed = grain_of_field(_field(name))
     elif isinstance(node, exp.Extract):
-        needed, argument = grain_of_field(node.this.name), node.expression
+        needed, argument = grain_of_field(_field(node.this.name)), node.expression
     elif isinstance(node, exp.Cast) and _cast_name(node) == "DATE":
         needed, argument = GRAINS["day"], node.this
     if needed is None or argument is None:
@@ -122,6 +128,14 @@ def read_time_function(node: exp.Expr) -> TimeFunction | None:
         zone = argument.args["zone"].name if _is_text(argument.args["zone"]) else None
         argument = bare(argument.this) if zone is not None else argument
     return TimeFunction(argument, needed, zone, node) if isinstance(argument, exp.Column) else None
+
+
+def _field(name: str) -> str:
+    return find_field(name) or name.lower()
+
+
+def _grain(name: str) -> Period | None:
+    return GRAINS.get(_field(name))
 
 
 def _unit(node: exp.Expr) -> str:
@@ -178,8 +192,12 @@ def read_bounds(node: exp.Expr) -> tuple[Bound, ...]:
 
 def _is_fixed(node: exp.Expr) -> bool:
     """Whether a value is the same for all rows of a statement."""
-    varying = (exp.Column, exp.Query, exp.Anonymous, exp.Rand, exp.Uuid, exp.Subquery, exp.AggFunc)
-    return not any(isinstance(item, varying) for item in node.walk())
+    varying = (exp.Column, exp.Query, exp.Rand, exp.Uuid, exp.Subquery, exp.AggFunc, exp.Window)
+    return not any(
+        isinstance(item, varying)
+        or (isinstance(item, exp.Anonymous) and item.name.lower() not in _FIXED_CALLS)
+        for item in node.walk()
+    )
 
 
 def stepped(bound: Bound, kind: PostgresType) -> Bound:
@@ -252,10 +270,13 @@ def is_on_start(value: exp.Expr, kind: PostgresType, grain: Period, zone: str) -
     node = bare(value)
     if isinstance(node, exp.CurrentDate):
         return is_made_of(GRAINS["day"], grain)
+    truncated: Period | None = None
     if isinstance(node, exp.TimestampTrunc) and node.args.get("zone") is None:
-        needed = GRAINS.get(_unit(node))
-        return needed is not None and is_made_of(needed, grain)
-    return False
+        truncated = _grain(_unit(node))
+    elif isinstance(node, exp.Anonymous) and node.name.lower() == "date_trunc":
+        is_plain = len(node.expressions) == 2 and _is_text(node.expressions[0])
+        truncated = _grain(node.expressions[0].name) if is_plain else None
+    return truncated is not None and is_made_of(truncated, grain)
 
 
 def as_utc(found: datetime, zone: str, kind: PostgresType) -> tuple[datetime, datetime]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate as is_native_aggregate
-from semantic.compiler.aggregates import is_aggregate
+from semantic.compiler.aggregates import aggregate_name, is_aggregate
 from semantic.compiler.plan import MeasureUse, Scan, ScanColumn
 from semantic.compiler.rollups.aggregates import (
     Aggregate,
@@ -22,6 +22,7 @@ from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.moments import (
     Bound,
     can_tell,
+    in_place,
     is_on_start,
     is_utc,
     read_bounds,
@@ -97,9 +98,7 @@ class Regrouping:
             argument = bare(node.this)
             if isinstance(argument, exp.Column):
                 key = self._time_key(argument, lambda _: True)
-                return (
-                    None if key is None else exp.Is(this=self._stored(key), expression=exp.Null())
-                )
+                return None if key is None else in_place(node, argument, self._stored(key))
         return self._comparison(node)
 
     def _comparison(self, node: exp.Expr) -> exp.Expr | None:
@@ -233,12 +232,16 @@ class Regrouping:
             weighed = exp.Mul(this=enclose(self.value(call.this)), expression=self._rows())
             made = cast(self._filtered(exp.Sum(this=weighed), where), INT8)
         if made is None:
-            for item in columns_of(call, self.scan.alias):
-                self._miss(item)
-            if not self.missing:
-                raise NoMatchError(f"{call.sql('postgres')} has to see each row")
-            return call
+            return self._unanswered(call)
         return made
+
+    def _unanswered(self, call: exp.Expr) -> exp.Expr:
+        """An aggregate that no part gives: of what is not stored, or of each row."""
+        known = len(self.missing)
+        self.value(call)
+        if len(self.missing) == known:
+            raise NoMatchError(f"{aggregate_name(call).upper()} has to see each row")
+        return call
 
     def _of_parts(self, call: exp.Expr, where: exp.Expr | None) -> exp.Expr | None:
         argument = call.this
@@ -303,7 +306,7 @@ class Regrouping:
             wanted = read_aggregate(tree)
         except NotStorableError:
             return None
-        wanted = replace(wanted, value=named(wanted.value, self._names))
+        wanted = self._unwidened(call, replace(wanted, value=named(wanted.value, self._names)))
         if wanted.function == "distinct":
             return self._distinct(wanted, where)
         found: list[tuple[Part, exp.Column]] = []
@@ -316,6 +319,24 @@ class Regrouping:
         if made is not None:
             self.parts.update({part.column.name: part for part, _ in found})
         return made
+
+    def _unwidened(self, call: exp.Expr, wanted: Aggregate) -> Aggregate:
+        """The aggregate over values before they are cast to the type of a measure's row value.
+
+        That type holds them all. Sums and extremes have to be of the type of the stored ones.
+        """
+        argument, value = bare(call.this), wanted.value
+        is_row_value = isinstance(argument, exp.Column) and argument.name.endswith(":row")
+        if not is_row_value or not isinstance(value, exp.Cast) or value.to.expressions:
+            return wanted
+        if value.to.this not in (exp.DType.BIGINT, exp.DType.DECIMAL):
+            return wanted
+        narrow = replace(wanted, value=bare(value.this))
+        if wanted.function in {"avg", "count"}:
+            return narrow
+        part = self.blueprint.part(narrow)
+        is_same = part is not None and part.column.type == self._columns[argument.name].type
+        return narrow if is_same and wanted.function in {"min", "max"} else wanted
 
     def _distinct(self, wanted: Aggregate, where: exp.Expr | None) -> exp.Expr | None:
         """A count of different values: of a stored one, or read where groups stay what they are."""

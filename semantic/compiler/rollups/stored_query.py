@@ -78,7 +78,8 @@ def stored_time(value: exp.Expr, key: Key, grain: Period) -> exp.Expr:
 def _start(value: exp.Expr, key: Key, grain: Period) -> exp.Expr:
     name = key.column.granularity or ""
     if GRAINS.get(name) == grain:
-        return exp.TimestampTrunc(this=value, unit=exp.Var(this=name.upper()))
+        field = exp.Literal.string(name)
+        return exp.Anonymous(this="date_trunc", expressions=[field, value])
     return truncated(grain, value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ from semantic.compiler.rollups.api import StoredColumn, StoredPart
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.coverage import Span
 from semantic.compiler.rollups.stored_query import cast, stored_query
-from semantic.compiler.trees import column
+from semantic.compiler.trees import column, table_of
 from semantic.model.types import PostgresType
 
 
@@ -95,10 +96,28 @@ def with_source(
         stored,
         where=interior,
     )
-    scan = replace(blueprint.scan, alias=source_alias(alias))
+    scan = replace(_needed(blueprint.scan, names), alias=source_alias(alias))
     made = stored_query(scan, keys, parts)
     source = replace(made, where=rest)
     return Derived(alias, SetOperation("union", all=True, left=own, right=source, columns=names))
+
+
+def _needed(scan: Scan, names: tuple[str, ...]) -> Scan:
+    """A scan with some of its columns, and the joins that those need."""
+    columns = tuple(item for item in scan.columns if item.name in names)
+    used = {table for item in columns for table in _tables_in(item.expression)}
+    used |= {table for item in scan.filters for table in _tables_in(item)}
+    kept = []
+    # A join speaks of those before it.
+    for join in reversed(scan.joins):
+        if join.structural or join.alias in used:
+            kept.append(join)
+            used |= set(_tables_in(join.condition))
+    return replace(scan, columns=columns, joins=tuple(reversed(kept)))
+
+
+def _tables_in(tree: exp.Expr) -> Iterator[str]:
+    return (table_of(item) for item in tree.find_all(exp.Column))
 
 
 def source_alias(alias: str) -> str:
