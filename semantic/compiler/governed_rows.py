@@ -38,7 +38,7 @@ from semantic.security.access import Access, DefaultFilter, Grant, default_filte
 from semantic.security.conditions import ALL_ROWS, RowCondition
 from semantic.security.row_filters import MemberTypes, RowFilters
 
-_ROWS = "permitted"
+RULED = "permitted"
 """The alias of a cube's own rows inside their governed query."""
 
 ATTRIBUTE = PostgresType("unknown")
@@ -117,19 +117,19 @@ class GovernedRows:
         shown: Mapping[str, RowCondition],
         policies: Policies,
     ) -> exp.Expr:
-        joins = ScanJoins(self.sql, cube, _ROWS, Names(), _no_row_measure)
+        joins = ScanJoins(self.sql, cube, RULED, Names(), _no_row_measure)
         with self._ruling(cube.name):
 
             def rule(condition: RowCondition) -> exp.Expr:
                 return joins.place(self.rule(cube, condition, self._cube_member(cube)))
 
             where = None if rows == ALL_ROWS else rule(rows)
-            columns = [exp.Column(this=exp.Star(), table=identifier(_ROWS))]
+            columns = [exp.Column(this=exp.Star(), table=identifier(RULED))]
             flags = [aliased(rule(item), flag_name(name)) for name, item in shown.items()]
             table = self._base(cube, policies)
             select = exp.Select(
                 expressions=[*columns, *flags],
-                from_=exp.From(this=aliased_table(table, _ROWS)),
+                from_=exp.From(this=aliased_table(table, RULED)),
             )
             add_scan_joins(select, self.joined(joins, policies))
         if where is not None:
@@ -282,3 +282,23 @@ def _no_row_measure(path: Path) -> ScanJoin:
         "supported",
         hint="Write the rule over columns of the cube, or of cubes that it joins.",
     )
+
+
+def read_governed(table: exp.Expr) -> tuple[exp.Expr, exp.Expr] | None:
+    """The table of a cube and the rule that a caller's rows of it meet, over ``RULED``.
+
+    None where they are all permitted, and where it takes more than one condition on a row to say
+    which are: other tables, or columns of what is masked.
+    """
+    select = table.this if isinstance(table, exp.Subquery) else None
+    if not isinstance(select, exp.Select) or select.args.get("joins"):
+        return None
+    source, where = select.args.get("from_"), select.args.get("where")
+    star = exp.Column(this=exp.Star(), table=identifier(RULED))
+    if source is None or where is None or select.expressions != [star]:
+        return None
+    base = source.this.copy()
+    if base.alias != RULED:
+        return None
+    base.set("alias", None)
+    return base, where.this

@@ -12,6 +12,7 @@ from semantic.compiler.rollups.api import UnusedRollup
 from semantic.compiler.rollups.available import Available
 from semantic.compiler.rollups.matching import Matched, match
 from semantic.compiler.rollups.regrouping import NoMatchError
+from semantic.compiler.rollups.trees import frame_of
 
 
 def match_rollup(plan: Query, context: RewriteContext) -> Query:
@@ -38,11 +39,10 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
     """The SELECT with a rollup in place of one scan, or with the reasons why there is none."""
     unused: list[UnusedRollup] = []
     found: list[tuple[Matched, Available]] = []
+    table = frame_of(scan).table
     for candidate in context.rollups.available:
-        frame = candidate.blueprint.frame
-        if frame.table != scan.table or candidate.blueprint.definition.data_source != (
-            scan.data_source
-        ):
+        blueprint = candidate.blueprint
+        if (table, scan.data_source) != (blueprint.frame.table, blueprint.definition.data_source):
             continue
         try:
             made = match(select, scan, candidate, context.time_zone, context.dialect)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from semantic.compiler.aggregates import is_aggregate
+from semantic.compiler.governed_rows import RULED
 from semantic.compiler.plan import (
     Derived,
     FunctionTable,
@@ -19,6 +20,7 @@ from semantic.compiler.plan import (
     walk,
 )
 from semantic.compiler.rewrite.tools import everywhere, expressions_of
+from semantic.compiler.rollups.api import StoredColumn
 from semantic.compiler.rollups.available import Available
 from semantic.compiler.rollups.blueprint import Key
 from semantic.compiler.rollups.coverage import EVERYTHING, Span, coverage
@@ -281,28 +283,33 @@ class _Match:
         columns = (*(item.column for item in kept), *(item.column for item in parts))
         reads_source = edges is not None or bool(covered.gaps)
         own = f"{alias}:rollup" if reads_source else alias
-        stored = stored_scan(
-            own, self._scan.relation, self._blueprint, covered.parts, columns, regrouping.dialect
-        )
+        rules, blueprint = self._rules(), self._blueprint
+
+        def stored(columns: tuple[StoredColumn, ...]) -> Scan:
+            tables, dialect = covered.parts, regrouping.dialect
+            return stored_scan(self._scan, own, blueprint, tables, columns, rules, dialect)
+
         if not reads_source:
-            return stored, False
-        time = edges.key if edges is not None else self._blueprint.time
+            return stored(columns), False
+        if len(self._scan.filters) > len(blueprint.frame.filters):
+            raise NoMatchError("the rules of a view would have to hold for the source, too")
+        time = edges.key if edges is not None else blueprint.time
         if time is None:
             raise NoMatchError("what is built does not cover all rows")
-        kept = kept if time in kept else (*kept, time)
-        if not any(item.name == time.column.name for item in columns):
-            columns = (*columns, time.column)
-            stored = stored_scan(
-                own, self._scan.relation, self._blueprint, covered.parts, columns,
-                regrouping.dialect,
-            )  # fmt: skip
-        own_time = column(source_alias(alias), time.column.name)
-        rest = self._rest(edges, own_time, time)
+        if time not in kept:
+            kept, columns = (*kept, time), (*columns, time.column)
+        rest = self._rest(edges, column(source_alias(alias), time.column.name), time)
         interior = None
         if edges is not None:
             interior = edges.interior(column(own, time.column.name))
-        found = with_source(alias, stored, self._blueprint, kept, parts, rest, interior)
+        found = with_source(self._scan, stored(columns), blueprint, kept, parts, rest, interior)
         return found, True
+
+    def _rules(self) -> exp.Expr | None:
+        """The conditions on the rows that a caller may see, or that a view has."""
+        extra = frame_of(self._scan).filters - self._blueprint.frame.filters
+        rules = sorted(extra, key=repr)
+        return all_of([self._regrouping.rule(item, RULED) for item in rules])
 
     def _rest(self, edges: Edges | None, time: exp.Expr, key: Key) -> exp.Expr:
         """Which rows are read from the source."""

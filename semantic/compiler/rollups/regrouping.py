@@ -171,6 +171,28 @@ class Regrouping:
     def _named(self, node: exp.Column) -> exp.Expr:
         return named(self._values[node.name], self._names)
 
+    def rule(self, tree: exp.Expr, table: str) -> exp.Expr:
+        """A condition on the cube's rows, apart from aliases, as one on a rollup's.
+
+        Args:
+            tree: the condition, in the warehouse's dialect.
+            table: the alias of the rollup's.
+        """
+
+        def replaced(node: exp.Expr) -> exp.Expr | None:
+            value = bare(node)
+            for key in self.blueprint.keys:
+                if key.grain is None and key.value == value and self._may_read(value):
+                    return column(table, key.column.name)
+            if isinstance(node, exp.Column):
+                raise NoMatchError(
+                    f"it does not store {node.name}, which rules the rows that you may see",
+                    "add the dimensions that access policies and filters are over",
+                )
+            return None
+
+        return rebuild(tree, replaced)
+
     # Aggregates.
 
     def after_grouping(self, node: exp.Expr) -> exp.Expr:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from sqlglot import exp
 
 from semantic.compiler.dialect import dialect_of
+from semantic.compiler.emit_parts import aliased_table, fenced
+from semantic.compiler.governed_rows import RULED
 from semantic.compiler.plan import (
     Derived,
     Projection,
@@ -22,47 +24,60 @@ from semantic.compiler.rollups.api import StoredColumn, StoredPart
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.coverage import Span
 from semantic.compiler.rollups.stored_query import cast, stored_query
-from semantic.compiler.trees import column, table_of
+from semantic.compiler.trees import column, identifier, table_of
 from semantic.model.types import PostgresType
 
 
 def stored_scan(
+    rows: Scan,
     alias: str,
-    relation: str,
     blueprint: Blueprint,
     parts: tuple[StoredPart, ...],
     columns: tuple[StoredColumn, ...],
+    rules: exp.Expr | None,
     dialect: str,
 ) -> Scan:
-    """A scan of a rollup's tables, with the columns that are needed."""
+    """A scan of a rollup's tables, with the columns that are needed.
+
+    Args:
+        rows: the scan that it takes the place of.
+        alias: of the scan.
+        blueprint: of the rollup.
+        parts: the tables.
+        columns: those that are needed.
+        rules: conditions that a caller's rows meet, over ``RULED``.
+        dialect: of the warehouse.
+    """
+    table = _tables(parts, dialect)
+    if rules is not None:
+        # As the rows of a governed cube: nothing else is evaluated before the rules.
+        star = exp.Column(this=exp.Star(), table=identifier(RULED))
+        ruled = exp.Select(expressions=[star], from_=exp.From(this=aliased_table(table, RULED)))
+        ruled.set("where", exp.Where(this=rules))
+        table = exp.Subquery(this=fenced(ruled))
     return Scan(
         alias=alias,
-        relation=relation,
+        relation=rows.relation,
         data_source=blueprint.definition.data_source,
         base=alias,
-        table=_tables(parts, columns, dialect),
+        table=table,
         joins=(),
         columns=tuple(
             ScanColumn(item.name, column(alias, item.name), item.type) for item in columns
         ),
+        policies=rows.policies,
+        fenced=rows.fenced,
         rollup=blueprint.definition.name,
         rollup_built_at=min(part.built_at for part in parts),
     )
 
 
-def _tables(
-    parts: tuple[StoredPart, ...], columns: tuple[StoredColumn, ...], dialect: str
-) -> exp.Expr:
+def _tables(parts: tuple[StoredPart, ...], dialect: str) -> exp.Expr:
     tables = [exp.to_table(part.table, dialect=dialect_of(dialect)) for part in parts]
     if len(tables) == 1:
         return tables[0]
     selects: list[exp.Expr] = [
-        exp.Select(
-            expressions=[exp.column(exp.to_identifier(item.name, quoted=True)) for item in columns]
-            or [exp.Literal.number(1)],
-            from_=exp.From(this=table),
-        )
-        for table in tables
+        exp.Select(expressions=[exp.Star()], from_=exp.From(this=table)) for table in tables
     ]
     union = selects[0]
     for other in selects[1:]:
@@ -71,7 +86,7 @@ def _tables(
 
 
 def with_source(
-    alias: str,
+    rows: Scan,
     stored: Scan,
     blueprint: Blueprint,
     keys: tuple[Key, ...],
@@ -82,7 +97,7 @@ def with_source(
     """Stored groups and those of the source's rows that are not stored, as one relation.
 
     Args:
-        alias: of the relation.
+        rows: the scan that it takes the place of.
         stored: the scan of the tables, under an alias of its own.
         blueprint: of the rollup.
         keys: the keys that are needed.
@@ -96,10 +111,18 @@ def with_source(
         stored,
         where=interior,
     )
-    scan = replace(_needed(blueprint.scan, names), alias=source_alias(alias))
+    scan = replace(
+        _needed(blueprint.scan, names),
+        alias=source_alias(rows.alias),
+        table=rows.table,
+        policies=rows.policies,
+        fenced=rows.fenced,
+    )
     made = stored_query(scan, keys, parts)
     source = replace(made, where=rest)
-    return Derived(alias, SetOperation("union", all=True, left=own, right=source, columns=names))
+    return Derived(
+        rows.alias, SetOperation("union", all=True, left=own, right=source, columns=names)
+    )
 
 
 def _needed(scan: Scan, names: tuple[str, ...]) -> Scan:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.governed_rows import RULED, read_governed
 from semantic.compiler.plan import Scan
 from semantic.compiler.rewrite.tools import is_volatile
 from semantic.compiler.trees import identifier, rebuild, table_of
@@ -106,7 +107,13 @@ class NamedJoin:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What rows a scan has, apart from its columns and aliases."""
+    """What rows a scan has, apart from its columns and aliases.
+
+    Attributes:
+        table: of the cube.
+        joins: by name.
+        filters: conditions on the rows, those of access policies on rows of the cube among them.
+    """
 
     table: exp.Expr
     joins: dict[str, NamedJoin]
@@ -118,10 +125,10 @@ class Frame:
         return frozenset(name for name, join in self.joins.items() if join.structural)
 
     def has_rows_of(self, other: Frame) -> bool:
-        """Whether both have the same rows, and joins of the same name are the same."""
+        """Whether it has all rows of the other, and joins of the same name are the same."""
         if self.table != other.table or self.structural != other.structural:
             return False
-        if self.filters != other.filters:
+        if not self.filters <= other.filters:
             return False
         shared = self.joins.keys() & other.joins.keys()
         return all(self.joins[name] == other.joins[name] for name in shared)
@@ -134,8 +141,12 @@ def frame_of(scan: Scan) -> Frame:
         join.name: NamedJoin(join.table, named(join.condition, names), join.kind, join.structural)
         for join in scan.joins
     }
-    filters = frozenset(named(item, names) for item in scan.filters)
-    return Frame(scan.table, joins, filters)
+    filters = [named(item, names) for item in scan.filters]
+    table, governed = scan.table, read_governed(scan.table)
+    if governed is not None:
+        table = governed[0]
+        filters.append(named(governed[1], {RULED: ""}))
+    return Frame(table, joins, frozenset(filters))
 
 
 def columns_of(tree: exp.Expr, table: str) -> Iterator[exp.Column]:
