@@ -228,7 +228,8 @@ class Login:
     async def _refuse(self, error: AuthenticationFailed) -> None:
         """Count and log a failed login, and hold back its answer."""
         self._host.logged_in(success=False)
-        fields = {"peer": self._connection.peer, "reason": error.reason}
+        claimed = self._startup.parameters.get("user", "") if self._startup is not None else ""
+        fields = {"peer": self._connection.peer, "user": claimed, "reason": error.reason}
         logger.warning("login refused", extra={"fields": fields})
         if error.delay:
             await asyncio.sleep(error.delay)

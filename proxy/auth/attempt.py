@@ -11,9 +11,9 @@ from proxy.auth.request import LoginRequest
 from proxy.auth.rules import Rule
 from proxy.auth.standing import Standing
 from proxy.auth.steps import AuthStep, Exchange
-from proxy.auth.throttle import FailureThrottle
+from proxy.auth.throttle import FailureThrottle, network
 from proxy.auth.turns import Turns
-from proxy.auth.users import Users
+from proxy.auth.users import KnownUser, Users
 from proxy.wire.backend import BackendMessage
 from semantic.security.context import SecurityContext
 
@@ -24,12 +24,14 @@ class Attempt:
 
     Attributes:
         method: the name of the rule's method.
+        known: what this server knew of the user when the login began.
         now: unix seconds.
     """
 
     request: LoginRequest
     rule: Rule
     method: str
+    known: KnownUser | None
     exchange: Exchange
     users: Users
     throttle: FailureThrottle
@@ -52,7 +54,7 @@ class Attempt:
             AuthenticationFailed: the connection ends.
         """
         user, address = self.request.user, self.request.address
-        async with self.turns.turn((user, address)):
+        async with self.turns.turn((user, network(address))):
             # Others may have failed while this one waited for its turn, or for its client.
             if self.throttle.refused_for(user, address) > 0:
                 raise locked_out(user)
@@ -65,8 +67,10 @@ class Attempt:
             AuthenticationFailed: what the proof says of the user contradicts what the server knows.
         """
         assert self.done
-        request = self.request
-        known = self.users.get(request.user)
+        request, known = self.request, self.known
+        if self.users.get(request.user) != known:
+            # A proof of what was true when the login began, which a client can draw out.
+            raise wrong_password(request.user, "user has changed meanwhile")
         try:
             grants = self.exchange.grants.with_local(self.rule.grants)
             if known is not None:

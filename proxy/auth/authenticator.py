@@ -57,9 +57,16 @@ class Authenticator:
             except AuthenticationFailed as failure:
                 failure.delay = on_result(False)
                 raise
-        exchange = method.begin(request, on_result)
         return Attempt(
-            request, rule, method.name, exchange, self.users, self.throttle, self._turns, self.now
+            request,
+            rule,
+            method.name,
+            self.users.get(request.user),
+            method.begin(request, on_result),
+            self.users,
+            self.throttle,
+            self._turns,
+            self.now,
         )
 
     def objection(self, standing: Standing) -> str | None:

@@ -6,6 +6,7 @@ Imported only where a rule asks for it, since ldap3 is an extra.
 from __future__ import annotations
 
 import math
+import secrets
 import ssl
 import warnings
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,12 @@ class Ldap:
         if place.bind_dn is not None:
             dn = place.bind_dn.replace("{user}", escape_dn(user))
         else:
-            dn = self._found(user)
+            found = self._found(user)
+            # Somebody unknown costs a bind too, so that the time tells nothing.
+            dn = found or f"cn={secrets.token_hex(8)},{place.search_base}"
+            if found is None:
+                _close(self._bound(dn, password))
+                raise Refused("no such user in the directory")
         connection = self._bound(dn, password)
         try:
             if place.search_dn is None:
@@ -117,8 +123,8 @@ class Ldap:
         finally:
             _close(connection)
 
-    def _found(self, user: str) -> str:
-        """The one entry that a user's name finds."""
+    def _found(self, user: str) -> str | None:
+        """The one entry that a user's name finds; None where it finds none, or several."""
         place = self.directory
         connection = self._bound(place.search_dn, place.search_password, own=True)
         try:
@@ -126,9 +132,7 @@ class Ldap:
             entries = _search(connection, place.search_base, wanted, _NO_ATTRIBUTES)
         finally:
             _close(connection)
-        if len(entries) != 1:
-            raise Refused("no such user in the directory" if not entries else "user is not unique")
-        return str(entries[0]["dn"])
+        return str(entries[0]["dn"]) if len(entries) == 1 else None
 
     def _grants(self, connection: Any, dn: str, user: str) -> Grants:
         place = self.directory

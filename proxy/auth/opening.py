@@ -161,6 +161,16 @@ _OPENERS: dict[type[RuleConfig], Callable[[Any, Parts], LoginMethod]] = {
 }
 
 
+def local_users(auth: AuthConfig) -> Users:
+    """What this server says of its users, without their passwords: for commands.
+
+    Raises:
+        SetupError: the users file cannot be used.
+    """
+    file = UsersFile(auth.users_file) if auth.users_file is not None else None
+    return Users({name: KnownUser(None, user.grants()) for name, user in auth.users.items()}, file)
+
+
 @asynccontextmanager
 async def open_authenticator(auth: AuthConfig, secret: bytes) -> AsyncIterator[Authenticator]:
     """The configured rules and users.

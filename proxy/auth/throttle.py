@@ -79,14 +79,18 @@ class FailureThrottle:
         return known
 
 
-def _key(user: str, address: str) -> tuple[str, str]:
+def network(address: str) -> str:
+    """The addresses that count as one with this."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return user, address
+        return address
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
-            return user, str(parsed.ipv4_mapped)
-        network = ipaddress.ip_network((int(parsed), _PREFIX_OF_IPV6), strict=False)
-        return user, str(network)
-    return user, str(parsed)
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed), _PREFIX_OF_IPV6), strict=False))
+    return str(parsed)
+
+
+def _key(user: str, address: str) -> tuple[str, str]:
+    return user, network(address)

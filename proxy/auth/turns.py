@@ -21,7 +21,7 @@ class _Queue:
 
 
 class Turns:
-    """A short queue for each key that somebody is waiting for, and nothing for all others."""
+    """A short queue for each key that somebody waits for, and nothing for all others."""
 
     def __init__(self) -> None:
         self._queues: dict[tuple[str, str], _Queue] = {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from proxy.auth.grants import NOTHING, Grants
 from proxy.auth.users_file import UsersFile, UsersFileError
 from proxy.auth.verifier import MINIMUM_ITERATIONS, SALT_BYTES, Verifier
+from semantic.security.context import SecurityContext
 
 logger = logging.getLogger("cubewire.users")
 
@@ -25,6 +26,18 @@ class KnownUser:
 
     verifier: Verifier | None = None
     grants: Grants = NOTHING
+
+    def context(self, name: str) -> SecurityContext:
+        """Who the user is to access policies, by what this server says alone."""
+        return SecurityContext(
+            name,
+            name,
+            groups=self.grants.groups,
+            roles=self.grants.roles,
+            attributes=self.grants.attributes,
+            tenant=self.grants.tenant,
+            expires=self.grants.expires,
+        )
 
 
 class Users:
@@ -60,6 +73,11 @@ class Users:
     def get(self, name: str) -> KnownUser | None:
         """The login of this name."""
         return self._users.get(name)
+
+    def context_of(self, user: str) -> SecurityContext | None:
+        """See ContextProvider: what this server says of a user, for somebody who acts for them."""
+        known = self._users.get(user)
+        return None if known is None else known.context(user)
 
     async def refresh(self) -> None:
         """Read the file again if it has changed.

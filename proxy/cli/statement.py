@@ -11,6 +11,8 @@ from typing import Any
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
+from proxy.auth.opening import local_users
+from proxy.auth.setup import SetupError
 from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import UsageError, report
 from proxy.cli.demo import demo_configuration
@@ -21,12 +23,16 @@ from semantic.compiler.api import CompiledStatement, SessionSettings
 from semantic.errors import SemanticError
 from semantic.security.context import SecurityContext
 
-Render = Callable[[CompiledStatement], str]
-AsJson = Callable[[CompiledStatement], dict[str, Any]]
-
 
 class NoCubeError(Exception):
     """There is nothing to compile."""
+
+
+FAILURES = (UsageError, NoCubeError, StartupError, SetupError, ConnectorOptionsError, OSError)
+"""What can keep a statement from being compiled, with a message for the operator."""
+
+Render = Callable[[CompiledStatement], str]
+AsJson = Callable[[CompiledStatement], dict[str, Any]]
 
 
 def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson) -> int:
@@ -36,7 +42,7 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
     try:
         config = demo_configuration(arguments)
         compiled = asyncio.run(_compile(config, sql, arguments.user))
-    except (UsageError, NoCubeError, StartupError, ConnectorOptionsError, OSError) as error:
+    except FAILURES as error:
         return report(error)
     except (SemanticError, CatalogError, WarehouseError) as error:
         return _refused(error, sql, as_json=arguments.format == "json")
@@ -49,7 +55,7 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
 
 async def _compile(config: Config, sql: str, user: str) -> CompiledStatement:
     async with open_engine(config) as engine:
-        security = SecurityContext.of(user)
+        security = local_users(config.auth).context_of(user) or SecurityContext.of(user)
         scope = await engine.scopes.open(security)
         settings = SessionSettings(
             user, config.database, version=engine.catalog.version, access=scope.access

@@ -167,6 +167,21 @@ def test_what_is_known_of_the_user_adds_up() -> None:
         assert revoked.objection(standing) == "identity has been revoked"
 
 
+def test_a_login_that_is_drawn_out_proves_nothing_new() -> None:
+    """The password was changed, or the user removed, after the login had begun."""
+    known = {"anna": ANNA}
+    users = Users(known)
+    throttle = FailureThrottle(Clock(), base=0.5, longest=8, limit=3, window=300)
+    rules = Door(Authenticator([Rule(ASK)], users, throttle, now=lambda: 1000.0))
+    for changed in ({}, {"anna": KnownUser()}):
+        entrance = rules.begin("anna", encrypted=True)
+        users._users = changed
+        assert entrance.receive(b"right\0").done
+        with pytest.raises(AuthenticationFailed, match="password authentication failed"):
+            entrance.attempt.outcome()
+        users._users = known
+
+
 @pytest.mark.parametrize(
     "grants", [{"tenant": "other"}, {"expires": 1000}, {"expires": 10.5, "tenant": "acme"}]
 )

@@ -31,6 +31,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "users.yml"
 
 
+def test_who_a_user_is_to_others(path: Path) -> None:
+    file = write(path, "bert: {groups: [g], tenant: t, act_as: anna}\n")
+    context = Users({}, file).context_of("bert")
+    assert context is not None
+    assert (context.user, context.groups, context.tenant) == ("bert", {"g"}, "t")
+    # Whom somebody may act for is not handed on to those who act for them.
+    assert context.act_as == frozenset()
+
+
 def test_both_forms(path: Path) -> None:
     users = write(
         path,
@@ -102,6 +111,7 @@ def test_what_changes_is_taken_over_and_what_is_wrong_is_not(
         "own stands in auth.users ",
         "the verifier of anna has ",
     ]
+    assert users.context_of("anna") is None
     assert refreshed(None) == {"own"}
     assert refreshed(f"anna: {TEXT}\n") == {"own", "anna"}
 
