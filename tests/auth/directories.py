@@ -1,4 +1,4 @@
-"""A real OpenLDAP server with a few people and groups in it, where one is installed."""
+"""Real LDAP servers with a few people and groups: OpenLDAP where installed, and ldaptor's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ SLAPADD = shutil.which("slapadd") or shutil.which("/usr/sbin/slapadd")
 MODULES = Path("/usr/lib/ldap")
 SCHEMAS = Path("/etc/ldap/schema")
 INSTALLED = None not in (SLAPD, SLAPADD) and MODULES.is_dir() and SCHEMAS.is_dir()
+
+SCRIPT = Path(__file__).with_name("ldaptor_server.py")
 
 BASE = "dc=example,dc=org"
 PEOPLE, GROUPS = f"ou=people,{BASE}", f"ou=groups,{BASE}"
@@ -89,11 +92,17 @@ access to * by dn.exact="{reader}" read by self read by anonymous none by * none
 
 @dataclass(frozen=True)
 class RunningDirectory:
-    """Where it is, and who vouches for it."""
+    """Where it is, and who vouches for it.
 
-    plain: str
+    Attributes:
+        plain: URL for StartTLS; None where the server does not know that.
+        sound: whether it compares DNs as it should, however they are escaped.
+    """
+
+    plain: str | None
     encrypted: str
     ca: Path
+    sound: bool = True
 
 
 def entries() -> str:
@@ -112,17 +121,42 @@ def entries() -> str:
     )
 
 
+def _certificate(authority: Authority) -> tuple[Path, Path]:
+    names = (x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost"))
+    return authority.issue("directory", alternatives=names, server=True)
+
+
 @contextlib.contextmanager
-def directory(folder: Path, authority: Authority) -> Iterator[RunningDirectory]:
-    """Run a server until the end of the block."""
+def ldaptor(folder: Path, authority: Authority) -> Iterator[RunningDirectory]:
+    """Run ldaptor's server until the end of the block."""
+    certificate, key = _certificate(authority)
+    people = folder / "people.ldif"
+    people.write_text(entries().lstrip() + "\n")
+    with people.open() as data:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(certificate), str(key)],
+            stdin=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        yield RunningDirectory(None, f"ldaps://127.0.0.1:{port}", authority.file, sound=False)
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def slapd(folder: Path, authority: Authority) -> Iterator[RunningDirectory]:
+    """Run OpenLDAP's server until the end of the block."""
     assert SLAPD is not None
     assert SLAPADD is not None
     (folder / "data").mkdir()
-    certificate, key = authority.issue(
-        "directory",
-        alternatives=(x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost")),
-        server=True,
-    )
+    certificate, key = _certificate(authority)
     configuration = folder / "slapd.conf"
     configuration.write_text(
         CONFIGURATION.format(

@@ -1,4 +1,4 @@
-"""Directories: a real OpenLDAP server, where it is installed, and what is asked of it."""
+"""Directories: what is asked of real LDAP servers, and what their answers are worth."""
 
 from __future__ import annotations
 
@@ -28,16 +28,23 @@ from tests.auth.directories import (
     READER,
     READER_PASSWORD,
     RunningDirectory,
-    directory,
+    ldaptor,
+    slapd,
 )
 
-needs_slapd = pytest.mark.skipif(not INSTALLED, reason="OpenLDAP's slapd is not installed")
+OPENLDAP = pytest.param(
+    slapd,
+    marks=pytest.mark.skipif(not INSTALLED, reason="OpenLDAP's slapd is not installed"),
+    id="slapd",
+)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDirectory]:
+@pytest.fixture(scope="module", params=[OPENLDAP, pytest.param(ldaptor, id="ldaptor")])
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDirectory]:
     authority = Authority(tmp_path_factory.mktemp("authority"), "Authority")
-    with directory(tmp_path_factory.mktemp("directory"), authority) as found:
+    with request.param(tmp_path_factory.mktemp("directory"), authority) as found:
         yield found
 
 
@@ -83,7 +90,6 @@ def refusal(place: Directory, user: str, password: str) -> Refused:
     return caught.value
 
 
-@needs_slapd
 def test_bind(running: RunningDirectory) -> None:
     grants = check(by_name(running), "anna", "annas")
     assert (grants.groups, grants.tenant) == (frozenset(), "acme")
@@ -94,12 +100,11 @@ def test_bind(running: RunningDirectory) -> None:
     assert wrong.counts
 
 
-@needs_slapd
 def test_search_then_bind(running: RunningDirectory) -> None:
     place = by_search(running)
     assert check(place, "anna", "annas").groups == {"analysts", "everybody"}
     strange = check(place, "o,dd (x)*", "strange")
-    assert strange.groups == {"strangers", "everybody"}
+    assert strange.groups == ({"strangers", "everybody"} if running.sound else set())
     assert check(by_name(running), "o,dd (x)*", "strange").tenant == "acme"
     assert refusal(place, "anna", "wrong").counts
     assert refusal(place, "nobody", "x").counts
@@ -107,7 +112,6 @@ def test_search_then_bind(running: RunningDirectory) -> None:
     assert refusal(place, "twin", "twins").reason == refusal(place, "nobody", "x").reason
 
 
-@needs_slapd
 @pytest.mark.parametrize(
     "user",
     [
@@ -132,32 +136,30 @@ def test_injection(running: RunningDirectory, user: str) -> None:
         assert refusal(place, user, "annas").counts
 
 
-@needs_slapd
 def test_a_password_that_is_none_is_no_password(running: RunningDirectory) -> None:
     """This server takes a DN without a password for nobody, and lets it in."""
     for place in (by_name(running), by_search(running)):
         assert refusal(place, "anna", "").reason == "empty password"
 
 
-@needs_slapd
 def test_encryption(running: RunningDirectory, tmp_path: Path) -> None:
-    started = by_name(running, urls=(running.plain,), start_tls=True)
-    assert check(started, "anna", "annas").tenant == "acme"
     other = ldap.open_tls(Authority(tmp_path, "Authority").file)
-    for place in (by_name(running, tls=other), dataclasses.replace(started, tls=other)):
-        assert not refusal(place, "anna", "annas").counts
+    assert not refusal(by_name(running, tls=other), "anna", "annas").counts
+    if running.plain is not None:
+        started = by_name(running, urls=(running.plain,), start_tls=True)
+        assert check(started, "anna", "annas").tenant == "acme"
+        strange = dataclasses.replace(started, tls=other)
+        assert not refusal(strange, "anna", "annas").counts
     # A name that the certificate is not for.
     elsewhere = running.encrypted.replace("127.0.0.1", "127.0.0.2")
     assert not refusal(by_name(running, urls=(elsewhere,)), "anna", "annas").counts
 
 
-@needs_slapd
 def test_servers_are_tried_in_order(running: RunningDirectory) -> None:
     urls = ("ldaps://127.0.0.1:1", running.encrypted)
     assert check(by_name(running, urls=urls), "anna", "annas").tenant == "acme"
 
 
-@needs_slapd
 @pytest.mark.parametrize(
     "options",
     [
