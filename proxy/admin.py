@@ -1,26 +1,32 @@
-"""The admin port: ``/metrics``, ``/healthz`` and ``/readyz`` over HTTP/1.1, one request at a time.
+"""The admin port over HTTP/1.1: ``/metrics``, ``/healthz``, ``/readyz``, ``/cache/invalidate``.
 
-Small on purpose. It answers GET and HEAD without a body, closes after each answer, and bounds what
-a peer can make it hold: bytes of the request, time, and connections.
+Small on purpose. It answers one request without a body and closes, and bounds what a peer can make
+it hold: bytes of the request, time, and connections. What changes anything needs a token.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 from proxy.observability.metrics import CONTENT_TYPE, Metrics
 
 _LONGEST_REQUEST = 8192
 _SECONDS = 5.0
 _MOST_CONNECTIONS = 64
+_BEARER = re.compile(rb"\r\nauthorization: *bearer +([^\r\n]+?) *\r\n", re.IGNORECASE)
 _REASONS = {
     200: "OK",
     400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -62,10 +68,15 @@ class AdminServer:
     Attributes:
         metrics: what ``/metrics`` shows.
         readiness: asked at each ``/readyz``; must be quick.
+        invalidate: makes cached results of cubes invalid; returns whether everybody has been told.
+            Raises KeyError for names of no cube.
+        token: what a request that changes something has to bear; without one, none may.
     """
 
     metrics: Metrics
     readiness: Callable[[], Readiness]
+    invalidate: Callable[[Sequence[str]], Awaitable[bool]] | None = None
+    token: str | None = None
     _server: asyncio.Server | None = None
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -115,10 +126,29 @@ class AdminServer:
         parts = head.split(b"\r\n", 1)[0].split(b" ")
         if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
             return _Answer(400, b"malformed request line\n"), True
-        method, target = parts[0], parts[1].split(b"?", 1)[0]
+        method, (target, _, query) = parts[0], parts[1].partition(b"?")
+        if target == b"/cache/invalidate":
+            return await self._invalidate(method, query.decode("ascii", "replace"), head), True
         if method not in {b"GET", b"HEAD"}:
             return _Answer(405, b"only GET and HEAD\n", headers=("Allow: GET, HEAD",)), True
         return self._route(target), method == b"GET"
+
+    async def _invalidate(self, method: bytes, query: str, head: bytes) -> _Answer:
+        if method != b"POST":
+            return _Answer(405, b"only POST\n", headers=("Allow: POST",))
+        if self.token is None or self.invalidate is None:
+            return _Answer(403, b"server.admin_token is not configured\n")
+        given = _BEARER.search(head)
+        if given is None or not hmac.compare_digest(given[1], self.token.encode()):
+            headers = ("WWW-Authenticate: Bearer",)
+            return _Answer(401, b"a bearer token is needed\n", headers=headers)
+        cubes = parse_qs(query).get("cube", [])
+        try:
+            everywhere = await self.invalidate(cubes)
+        except KeyError as error:
+            return _Answer(404, f"no cube {error.args[0]}\n".encode())
+        body = json.dumps({"invalidated": cubes or "all", "everywhere": everywhere}) + "\n"
+        return _Answer(200 if everywhere else 503, body.encode(), "application/json")
 
     def _route(self, target: bytes) -> _Answer:
         if target == b"/healthz":
@@ -130,7 +160,7 @@ class AdminServer:
         if target == b"/metrics":
             self.metrics.ready = self.readiness().ready
             return _Answer(200, self.metrics.text(), CONTENT_TYPE)
-        return _Answer(404, b"known are /metrics, /healthz and /readyz\n")
+        return _Answer(404, b"known are /metrics, /healthz, /readyz, /cache/invalidate\n")
 
 
 def _encode(answer: _Answer, *, with_body: bool) -> bytes:

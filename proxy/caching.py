@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from connectors.base import Connector
+from proxy.cache.breaker import Breaker
 from proxy.cache.freshness import TimesToLive, cube_freshness
 from proxy.cache.generations import Generations
+from proxy.cache.invalidation import Invalidation, SharedInvalidation
 from proxy.cache.memory import MemoryStore
+from proxy.cache.redis_client import open_client
 from proxy.cache.results import ResultCache
+from proxy.cache.shared import RedisResults
 from proxy.cache.versions import DataVersions
 from proxy.config.caching import CacheConfig
 from proxy.cube_rows import CachedRows
@@ -22,14 +27,18 @@ MOST_ROWS = 1000
 """Of a refresh key's answer that are looked at."""
 
 
-def open_cache(
+async def open_cache(
     config: CacheConfig,
     model: Model,
     connectors: Mapping[str, Connector],
     observe: Callable[[str], None],
+    secret: Callable[[], bytes],
     stack: AsyncExitStack,
-) -> CachedRows:
-    """The cache; what it runs in the background is stopped with the stack.
+) -> tuple[CachedRows, Invalidation]:
+    """The cache, and what makes its results invalid; both are stopped with the stack.
+
+    Args:
+        secret: of this installation; asked for where none of the cache's own is configured.
 
     Raises ScheduleError for a refresh key that cannot be read.
     """
@@ -38,16 +47,44 @@ def open_cache(
         return await refresh_key_answer(connectors[data_source], sql)
 
     times = TimesToLive(config.ttl, config.by_cube, config.by_source, config.by_role)
-    versions = DataVersions(
-        cube_freshness(model, times, config.refresh_every), ask, config.stale_while_revalidate
-    )
+    stale = config.stale_while_revalidate
+    freshness = cube_freshness(model, times, config.refresh_every)
+    versions = DataVersions(freshness, ask, stale)
     stack.push_async_callback(versions.close)
     results = None
     if config.enabled:
         memory = MemoryStore(config.memory_bytes)
-        results = ResultCache(memory, config.max_entry_bytes, config.stale_while_revalidate)
+        results = ResultCache(memory, config.max_entry_bytes, stale)
         stack.push_async_callback(results.close)
-    return CachedRows(results, versions, Generations(), times, observe)
+    cached = CachedRows(results, versions, Generations(), times, observe)
+    if results is None or config.redis.url is None:
+        return cached, Invalidation(cached.generations, cached.forget)
+    invalidation = _shared(config, secret, cached, results)
+    stack.push_async_callback(invalidation.close)
+    await invalidation.start()
+    return cached, invalidation
+
+
+def _shared(
+    config: CacheConfig, installation: Callable[[], bytes], cached: CachedRows, results: ResultCache
+) -> SharedInvalidation:
+    redis = config.redis
+    assert redis.url is not None
+    client = open_client(redis.url.get_secret_value(), redis.timeout)
+    breaker = Breaker(redis.timeout)
+    prefix = redis.prefix.encode()
+    own = redis.secret.get_secret_value().encode() if redis.secret is not None else installation()
+    results.shared = RedisResults(
+        client,
+        breaker,
+        cached.generations,
+        prefix,
+        hmac.digest(own, b"cached results", "sha256"),
+        redis.max_entry_bytes,
+        redis.lock_wait,
+        config.stale_while_revalidate,
+    )
+    return SharedInvalidation(cached.generations, cached.forget, client, breaker, prefix)
 
 
 async def refresh_key_answer(connector: Connector, sql: str) -> str:

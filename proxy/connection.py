@@ -158,7 +158,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._task is None and self.session is not None and self._answered_at_once(data):
             return
-        self._heard = None if self._task is not None else self._heard
+        if self._task is not None:
+            self._remember()  # where the answer is complete, its task is but taking a breath
         if data:
             self._wire.feed(data)
         if self._task is None:

@@ -63,6 +63,13 @@ class CachedRows:
     observe: Callable[[str], None]
     epoch: object = field(default_factory=object)
 
+    def forget(self, cubes: frozenset[str] | None) -> None:
+        """Results of these cubes, or of all (None), have become invalid."""
+        self.epoch = object()
+        self.versions.forget()
+        if self.results is not None:
+            self.results.memory.discard(cubes)
+
     async def open(self, columns: Columns, caller: Caller) -> Found:
         """The rows of a statement.
 

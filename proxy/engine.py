@@ -14,6 +14,7 @@ from typing import Protocol
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
+from proxy.cache.invalidation import Invalidation
 from proxy.cache.results import Found, KeepBatch
 from proxy.catalog import Catalog
 from proxy.catalog.errors import CatalogError
@@ -101,10 +102,12 @@ class Engine(CatalogQueries):
         cache_bytes: int,
         observer: EngineObserver,
         cached: CachedRows,
+        invalidation: Invalidation,
     ) -> None:
         self.scopes = scopes
         self.catalog = catalog
         self.cached = cached
+        self.invalidation = invalidation
         self.connectors = connectors
         self._worker = worker
         self._limits = limits

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from proxy.auth.contexts import UserContexts
 from proxy.auth.errors import AuthenticationFailed
 from proxy.auth.standing import Standing
 from proxy.auth.tls import TlsContext
+from proxy.cache.generations import ALL
 from proxy.cancellation import CancelRegistry
 from proxy.config import Config
 from proxy.connection import ClientConnection, shutdown_fields
@@ -94,6 +95,7 @@ class Server:
         self._connections: dict[ClientConnection, float] = {}
         self._process_ids: dict[ClientConnection, int] = {}
         self._cancels = CancelRegistry(parts.worker, parts.run_directory)
+        parts.metrics.cache = parts.engine.cached.results
         self._answers = Answers(parts.engine.cached, parts.config.cache.memory_bytes // 8)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -126,6 +128,17 @@ class Server:
         problems = ("stopping",) if self.stopping else ()
         unaudited = self._parts.trail.stops_service
         return Readiness(problems if unaudited is None else (*problems, unaudited))
+
+    async def invalidate_results(self, cubes: Sequence[str]) -> bool:
+        """Make cached results of cubes invalid, or of all where none is named.
+
+        Returns whether all that share the cache know. Raises KeyError for an unknown cube.
+        """
+        known = self._engine.scopes.generation.model.cubes_by_name
+        for name in cubes:
+            if name not in known:
+                raise KeyError(name)
+        return await self._engine.invalidation.invalidate(cubes or (ALL,))
 
     async def stop(self, grace: float) -> None:
         """Take no more clients, end idle ones, let running statements finish, then end all.
@@ -473,6 +486,12 @@ async def open_admin(
     """The admin port, where one is configured; worker n has the n-th port from it."""
     if not config.server.admin_port:
         return None
-    admin = AdminServer(metrics, server.readiness)
+    token = config.server.admin_token
+    admin = AdminServer(
+        metrics,
+        server.readiness,
+        server.invalidate_results,
+        None if token is None else token.get_secret_value(),
+    )
     await admin.start(config.server.admin_host, config.server.admin_port + worker)
     return admin

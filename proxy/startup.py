@@ -215,7 +215,14 @@ async def open_engine(
         decision = decider(config, model)
         check_catalog(config, generation, decision)
         observer = observer or Metrics(VERSION)
-        cached = open_cache(config.cache, model, connectors, observer.result_cache, stack)
+        cached, invalidation = await open_cache(
+            config.cache,
+            model,
+            connectors,
+            observer.result_cache,
+            lambda: login_secret(config.state_directory),
+            stack,
+        )
         yield Engine(
             Scopes(generation, catalog, profiles, decision),
             catalog,
@@ -225,6 +232,7 @@ async def open_engine(
             parser.cached_statements * STATEMENT_BYTES,
             observer,
             cached,
+            invalidation,
         )
 
 

@@ -81,6 +81,10 @@ class NotCachedError(Exception):
 class Shared(Protocol):
     """Level 2, as the cache uses it."""
 
+    @property
+    def is_available(self) -> bool:
+        """Whether it answers."""
+
     async def open(self, request: Request, *, refresh: bool) -> SharedRows:
         """The rows of a statement: from Redis, or of the warehouse and on their way to Redis."""
 
@@ -257,6 +261,21 @@ class ResultCache:
                 await found.source.close()
         except Exception as error:  # noqa: BLE001 - nobody waits for it; the old result is served on
             logger.info("a result could not be renewed", extra={"fields": {"reason": str(error)}})
+
+    @property
+    def used(self) -> int:
+        """Bytes of level 1."""
+        return self.memory.used
+
+    @property
+    def evictions(self) -> int:
+        """Results that had to make room in it."""
+        return self.memory.evictions
+
+    @property
+    def redis_available(self) -> bool | None:
+        """Whether level 2 answers; None where there is none."""
+        return None if self.shared is None else self.shared.is_available
 
     async def close(self) -> None:
         """Stop what runs for nobody but the cache."""

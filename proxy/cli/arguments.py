@@ -40,6 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     functions.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
     _add_format(functions)
     _add_audit(commands)
+    _add_cache(commands)
     verifier = _add(
         commands,
         "verifier",
@@ -111,6 +112,21 @@ def _add_users(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument("--file", type=Path, metavar="F", help="instead of auth.users_file")
         parser.add_argument("--config", type=Path, metavar="F", help="configuration file")
         _add_format(parser)
+
+
+def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cache = _add(
+        commands,
+        "cache",
+        "make cached results invalid, through the admin port of a running server",
+        "cubewire cache invalidate --cube flights",
+    )
+    cache.add_argument("action", choices=("invalidate",), help="what to do")
+    cache.add_argument(
+        "--cube", action="append", default=[], metavar="C", help="of this cube, repeatable"
+    )
+    cache.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_format(cache)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

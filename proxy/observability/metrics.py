@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -40,6 +41,9 @@ HELP = {
     "cubewire_bytes_total": "Bytes sent to clients before encryption.",
     "cubewire_statement_cache_total": "Look-ups of compiled statements by result (hit, miss).",
     "cubewire_result_cache_total": "Statements on cubes by where their rows came from.",
+    "cubewire_result_cache_bytes": "Memory that cached results take.",
+    "cubewire_result_cache_evictions_total": "Cached results that had to make room for others.",
+    "cubewire_redis_available": "1 where the Redis of the result cache answers.",
     "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
     "cubewire_audit_lines_total": "Lines of the audit trail that were written.",
     "cubewire_audit_events_missed_total": "Events that are missing from the audit trail.",
@@ -74,12 +78,29 @@ class Histogram:
 Labels = tuple[str, ...]
 
 
+class CacheState(Protocol):
+    """What is measured of the result cache."""
+
+    @property
+    def used(self) -> int:
+        """Bytes of memory."""
+
+    @property
+    def evictions(self) -> int:
+        """Results that had to make room."""
+
+    @property
+    def redis_available(self) -> bool | None:
+        """Whether its Redis answers; None where it has none."""
+
+
 class Metrics(Collector):
     """All of a worker's metrics.
 
     Attributes:
         connections: open now.
         ready: whether new sessions are taken.
+        cache: the state of the result cache, where there is one.
         dropped_lines: log lines lost, set by whoever counts statements; likewise ``audit_lines``
             and ``audit_missed``.
     """
@@ -95,6 +116,7 @@ class Metrics(Collector):
         self._logins: dict[Labels, int] = {}
         self._statements: dict[Labels, int] = {}
         self._cache: dict[Labels, int] = {}
+        self.cache: CacheState | None = None
         self._results: dict[Labels, int] = {}
         self._errors: dict[Labels, int] = {}
         self._durations: dict[Labels, Histogram] = {}
@@ -163,6 +185,13 @@ class Metrics(Collector):
         yield _counter("cubewire_bytes_total", [((), self._bytes)])
         yield _counter("cubewire_statement_cache_total", self._cache.items(), ("result",))
         yield _counter("cubewire_result_cache_total", self._results.items(), ("outcome",))
+        if self.cache is not None:
+            yield _gauge("cubewire_result_cache_bytes", [((), self.cache.used)])
+            evictions = [((), self.cache.evictions)]
+            yield _counter("cubewire_result_cache_evictions_total", evictions)
+            if self.cache.redis_available is not None:
+                available = int(self.cache.redis_available)
+                yield _gauge("cubewire_redis_available", [((), available)])
         yield _counter(
             "cubewire_warehouse_errors_total",
             self._errors.items(),

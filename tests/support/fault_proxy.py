@@ -27,6 +27,7 @@ class FaultProxy:
     Attributes:
         port: where clients connect, on 127.0.0.1.
         bytes_per_second: pace from server to client, None for none. May be changed at any time.
+        delay_seconds: time that what the server sends takes. May be changed at any time.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -40,6 +41,7 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.bytes_per_second: int | None = None
+        self.delay_seconds = 0.0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,7 +106,13 @@ class FaultProxy:
         link = socket.socket()
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
         link.setblocking(False)
-        await self._loop.sock_connect(link, self._target)
+        try:
+            await self._loop.sock_connect(link, self._target)
+        except OSError:  # the server is not there: nor is the way to it
+            link.close()
+            self._tasks.discard(task)
+            _reset(writer)
+            return
         there_reader, there_writer = await asyncio.open_connection(sock=link, limit=CHUNK)
         pair = (writer, there_writer)
         self._links.add(pair)
@@ -128,6 +136,8 @@ class FaultProxy:
             await self._running.wait()
             pace = self.bytes_per_second if paced else None
             data = await source.read(CHUNK if pace is None else max(1, min(CHUNK, pace)))
+            if paced and self.delay_seconds:
+                await asyncio.sleep(self.delay_seconds)
             await self._running.wait()
             if not data:
                 target.close()

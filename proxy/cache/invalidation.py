@@ -1,0 +1,147 @@
+"""Making results invalid before their time: here, and through Redis everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from proxy.cache.breaker import Breaker, UnavailableError
+from proxy.cache.generations import ALL, Generations, new_mark
+from proxy.cache.redis_client import Client
+
+logger = logging.getLogger("cubewire.cache")
+
+LOOK_SECONDS = 1.0
+"""How often Redis' marks are looked at, and whether it is there: what another process invalidates
+is heard of within this time."""
+
+Forget = Callable[[frozenset[str] | None], None]
+"""Frees what is kept of some cubes, or of all (None)."""
+
+
+@dataclass(slots=True, eq=False)
+class Invalidation:
+    """Invalidates results of cubes.
+
+    Attributes:
+        forget: frees what this process keeps.
+    """
+
+    generations: Generations
+    forget: Forget
+
+    async def invalidate(self, cubes: Iterable[str]) -> bool:
+        """What is cached of these cubes, or of all (``*``), is served no more.
+
+        Returns whether all that share the cache have been told.
+        """
+        self.locally(cubes)
+        return True
+
+    def locally(self, cubes: Iterable[str]) -> None:
+        """The same for this process alone."""
+        names = frozenset(cubes)
+        self.generations.invalidate(names)
+        self.forget(None if ALL in names else names)
+        logger.info("cache invalidated", extra={"fields": {"cubes": ",".join(sorted(names))}})
+
+    async def close(self) -> None:
+        """Stop listening."""
+
+
+@dataclass(slots=True, eq=False)
+class SharedInvalidation(Invalidation):
+    """The same, for all processes that share a Redis."""
+
+    client: Client
+    breaker: Breaker
+    prefix: bytes
+    _watch: asyncio.Task[None] | None = None
+    _soon: asyncio.Event | None = None
+    _listener: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look at Redis' marks, and go on doing so. Never fails: Redis may come later."""
+        self._soon = asyncio.Event()
+        await self._look()
+        self._watch = asyncio.create_task(self._keep_looking(), name="cache marks")
+        self._listener = asyncio.create_task(self._listen(), name="cache channel")
+
+    async def invalidate(self, cubes: Iterable[str]) -> bool:
+        """See ``Invalidation``."""
+        names = frozenset(cubes)
+        self.locally(names)
+        self.generations.unshared |= names
+        await self._look()
+        return not self.generations.unshared
+
+    async def close(self) -> None:
+        """Stop listening."""
+        tasks = [task for task in (self._watch, self._listener) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self.client.aclose()
+
+    @property
+    def _marks(self) -> bytes:
+        return self.prefix + b":marks"
+
+    async def _keep_looking(self) -> None:
+        assert self._soon is not None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._soon.wait()
+            self._soon.clear()
+            await self._look()
+
+    async def _look(self) -> None:
+        """Tell Redis what it has not been told, and take over what it knows."""
+        was_open = self.breaker.is_open
+        try:
+            await self._share()
+            marks = await self.breaker.probe(self._read)
+        except UnavailableError as error:
+            if self.breaker.is_open and not was_open:
+                fields = {"reason": str(error)}
+                logger.warning("Redis does not answer", extra={"fields": fields})
+            return
+        if was_open:
+            logger.info("Redis answers again")
+        changed = self.generations.adopt({k.decode(): v.decode() for k, v in marks.items()})
+        if changed:
+            self.forget(None if ALL in changed else changed)
+
+    async def _share(self) -> None:
+        for cube in tuple(self.generations.unshared):
+            mark = new_mark().encode()
+            await self.breaker.probe(lambda: self.client.hset(self._marks, cube.encode(), mark))  # noqa: B023
+            self.generations.unshared.discard(cube)
+            await self.breaker.probe(lambda: self.client.publish(self.prefix, cube.encode()))  # noqa: B023
+
+    async def _read(self) -> dict[bytes, bytes]:
+        pipeline = self.client.pipeline(transaction=False)
+        # A Redis that was emptied has none: no mark of now must be one of before.
+        pipeline.hsetnx(self._marks, ALL, new_mark())
+        pipeline.hgetall(self._marks)
+        _, marks = await pipeline.execute()
+        return dict(marks)
+
+    async def _listen(self) -> None:
+        """Hear at once of what others invalidate; looking makes up for what is not heard."""
+        assert self._soon is not None
+        while hasattr(self.client, "pubsub"):
+            try:
+                async with self.client.pubsub() as channel:
+                    await channel.subscribe(self.prefix)
+                    async for _ in channel.listen():
+                        self._soon.set()
+            except (RedisError, OSError, TimeoutError):
+                await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,97 @@
+"""Clients of Redis from the URL that the configuration has: one server, Sentinel or Cluster."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+CONNECTIONS = 32
+SENTINEL_PORT = 26379
+
+
+class Client(Protocol):
+    """As much of a client as is used; keys and values are bytes."""
+
+    def pipeline(self, *, transaction: bool) -> Any:
+        """Commands that go out together."""
+
+    async def mget(self, keys: list[bytes]) -> list[bytes | None]:
+        """Several values."""
+
+    async def set(self, name: bytes, value: bytes, *, px: int) -> Any:
+        """Store a value for so many milliseconds."""
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: bytes | int) -> Any:
+        """Run a script."""
+
+    async def hset(self, name: bytes, key: bytes, value: bytes) -> Any:
+        """Set a field."""
+
+    async def publish(self, channel: bytes, message: bytes) -> Any:
+        """Tell who listens."""
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+
+
+def open_client(url: str, timeout: float) -> Client:
+    """A client; it connects when it is first used. Raises ValueError for a URL without sense.
+
+    Args:
+        url: ``redis://``, ``rediss://``, ``unix://`` as redis-py has them, with its options in the
+            query; ``redis+sentinel://user:password@host:26379,other:26379/service/0`` and
+            ``redis+cluster://host:6379``, likewise with ``rediss``.
+        timeout: seconds to connect and to wait for bytes.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    scheme, _, rest = url.partition("://")
+    kind, _, variant = scheme.partition("+")
+    if variant == "cluster":
+        del options["retry"]
+        cluster = RedisCluster.from_url(
+            f"{kind}://{rest}", cluster_error_retry_attempts=1, **options
+        )
+        return cast("Client", cluster)
+    if variant == "sentinel":
+        return cast("Client", _sentinel(url, options | {"ssl": kind == "rediss"}))
+    options["max_connections"] = CONNECTIONS
+    return cast("Client", Redis.from_url(f"{kind}://{rest}", **options))
+
+
+def _sentinel(url: str, options: dict[str, Any]) -> Redis:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    service, _, database = parts.path.strip("/").partition("/")
+    if not hosts or not service:
+        raise ValueError("a Sentinel URL is redis+sentinel://host:26379,other:26379/service/0")
+    addresses = []
+    for host in hosts.split(","):
+        name, _, port = host.rpartition(":")
+        addresses.append((name, int(port)) if name else (port, SENTINEL_PORT))
+    user, _, password = login.partition(":")
+    if login:
+        options |= {"username": unquote(user) or None, "password": unquote(password) or None}
+    ssl: dict[str, Any] = {"ssl": options["ssl"]}
+    extra = dict(parse_qsl(parts.query))
+    watchers: dict[str, Any] = {
+        key.removeprefix("sentinel_"): value
+        for key, value in extra.items()
+        if key.startswith("sentinel_")
+    }
+    own: dict[str, Any] = {
+        key: value for key, value in extra.items() if not key.startswith("sentinel_")
+    }
+    timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
+    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+        addresses, sentinel_kwargs={**timeouts, **ssl, **watchers}
+    )
+    found: Redis = sentinel.master_for(service, **options, **own, db=int(database or 0))
+    return found

@@ -1,0 +1,140 @@
+"""How results are written into Redis: chunks of Arrow or of rows, each under a keyed checksum.
+
+An entry is a head, which holds the first chunk, and further chunks under a name that this writing
+of it alone has. A checksum covers the entry's key, the writing and the place of the chunk: what was
+changed, or stands under another key than it was stored under, is not read. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from proxy.rows.encoded import EncodedRows, rows_from_messages
+
+MAGIC = b"CWR1"
+NONCE_BYTES = 16
+MAC_BYTES = 32
+ARROW, ROWS = b"A", b"R"
+
+_HEAD = struct.Struct(">4s1sIQ16s")
+_ROWS = struct.Struct(">QQ")
+_SMALL = 16_384
+"""Bytes of a batch below which compressing it is not worth the time."""
+
+
+class DamagedError(Exception):
+    """A stored entry that is not, whole and unchanged, what was stored under its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an entry.
+
+    Attributes:
+        kind: ``ARROW`` or ``ROWS``.
+        chunks: how many there are, the first one included; an empty result has none.
+        lifetime: milliseconds for which it was stored.
+        nonce: of this writing.
+        first: the first chunk.
+    """
+
+    kind: bytes
+    chunks: int
+    lifetime: int
+    nonce: bytes
+    first: bytes = b""
+
+
+def new_nonce() -> bytes:
+    """What tells one writing of an entry from another."""
+    return secrets.token_bytes(NONCE_BYTES)
+
+
+def pack_head(head: Head, key: bytes, secret: bytes) -> bytes:
+    """A head as it is stored."""
+    body = _HEAD.pack(MAGIC, head.kind, head.chunks, head.lifetime, head.nonce) + head.first
+    return body + _mac(secret, key, b"head", body)
+
+
+def unpack_head(data: bytes, key: bytes, secret: bytes) -> Head:
+    """Raises DamagedError."""
+    body = _checked(data, secret, key, b"head")
+    if len(body) < _HEAD.size:
+        raise DamagedError
+    magic, kind, chunks, lifetime, nonce = _HEAD.unpack_from(body)
+    if magic != MAGIC:
+        raise DamagedError
+    return Head(kind, chunks, lifetime, nonce, body[_HEAD.size :])
+
+
+def pack_chunk(data: bytes, key: bytes, nonce: bytes, number: int, secret: bytes) -> bytes:
+    """A chunk after the first as it is stored."""
+    return data + _mac(secret, key, b"%s %d" % (nonce, number), data)
+
+
+def unpack_chunk(data: bytes, key: bytes, nonce: bytes, number: int, secret: bytes) -> bytes:
+    """Raises DamagedError."""
+    return _checked(data, secret, key, b"%s %d" % (nonce, number))
+
+
+def _checked(data: bytes, secret: bytes, key: bytes, place: bytes) -> bytes:
+    body, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(secret, key, place, body)):
+        raise DamagedError
+    return body
+
+
+def _mac(secret: bytes, key: bytes, place: bytes, body: bytes) -> bytes:
+    found = hashlib.blake2b(key=secret, digest_size=MAC_BYTES)
+    for part in (key, place, body):
+        found.update(len(part).to_bytes(8, "big"))
+        found.update(part)
+    return found.digest()
+
+
+# ------------------------------------------------------------------------------- content
+
+
+def pack_batches(batches: Sequence[pa.RecordBatch]) -> bytes:
+    """Batches of one schema as an Arrow IPC stream, compressed."""
+    size = sum(batch.nbytes for batch in batches)
+    options = pa.ipc.IpcWriteOptions(compression="zstd" if size > _SMALL else None)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].schema, options=options) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def unpack_batches(data: bytes) -> Iterator[pa.RecordBatch]:
+    """The batches of a chunk. Raises DamagedError."""
+    try:
+        with pa.ipc.open_stream(data) as reader:
+            yield from reader
+    except pa.ArrowInvalid as error:
+        raise DamagedError from error
+
+
+def pack_rows(runs: Sequence[EncodedRows]) -> bytes:
+    """Rows that are written already, compressed."""
+    data = b"".join(run.data for run in runs)
+    rows = sum(run.rows for run in runs)
+    packed: bytes = pa.compress(data, codec="zstd", asbytes=True)
+    return _ROWS.pack(rows, len(data)) + packed
+
+
+def unpack_rows(data: bytes) -> EncodedRows:
+    """The rows of a chunk. Raises DamagedError."""
+    try:
+        rows, size = _ROWS.unpack_from(data)
+        plain = pa.decompress(data[_ROWS.size :], size, codec="zstd", asbytes=True)
+    except (struct.error, OSError, ValueError) as error:
+        raise DamagedError from error
+    return rows_from_messages(plain, rows)
