@@ -115,9 +115,10 @@ _MESSAGES = {
 
 _INTERNAL = "XX000"
 
-# What a statement complains of by itself, with error('22012: division by zero'), and what it casts
-# so that the cast fails.
-_OWN = re.compile(r"(?P<code>[0-9][0-9A-Z]{4}): (?P<message>.+)", re.DOTALL)
+# What a statement complains of by itself, by a cast of '22012: division by zero', which fails.
+_OWN = re.compile(
+    r"Could not convert string '(?P<code>[0-9][0-9A-Z]{4}): (?P<message>.+)' to INT32\Z", re.DOTALL
+)
 _CAST_COMPLAINT = re.compile(r"'(invalid input syntax for type [a-z ]+: \".*\")'", re.DOTALL)
 _CODED_COMPLAINT = re.compile(
     r"'(?P<code>0A000|22003|22008): (?P<message>[^']+): [^']*' to (INT|DOUBLE|FLOAT)"

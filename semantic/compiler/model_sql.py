@@ -24,7 +24,7 @@ from semantic.compiler.dialect import (
 )
 from semantic.compiler.granularities import local_period, period_of
 from semantic.compiler.nulls import is_null_of_nulls
-from semantic.compiler.trees import enclose, identifier, rebuild, table_of
+from semantic.compiler.trees import enclose, enclose_negations, identifier, rebuild, table_of
 from semantic.compiler.typed_literals import cast_intervals
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Case, Dimension, Granularity, Measure, Member, Segment
@@ -131,6 +131,7 @@ def _parsed(dialect: str, text: str, into_query: bool) -> exp.Expr | None:
     if len(found) != 1:
         return None
     tree = found[0]
+    enclose_negations(tree)
     if is_query:
         return exp.Subquery(this=tree)
     if into_query:

@@ -16,6 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from semantic.compiler.positions import position_of
 from semantic.compiler.root_operators import normalise_roots
+from semantic.compiler.trees import enclose_negations
 from semantic.compiler.typed_literals import (
     cast_intervals,
     enclosed_literals,
@@ -42,6 +43,7 @@ _PARAMETER = re.compile(
 """Parameters, and whatever a dollar sign may stand in that is none."""
 
 _INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
+_NEGATION = re.compile(r"\bnot\b|~", re.IGNORECASE)
 _ROW = re.compile(r"\brow\s*\(", re.IGNORECASE)
 
 # PostgreSQL gives all of these one precedence, left to right; the parser has several levels.
@@ -117,6 +119,8 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
             escape = coded.args.get("escape")
             mark = escape.name if isinstance(escape, exp.Expr) else "\\"
             coded.replace(exp.Literal.string(decoded(str(coded.this), mark)))
+    if _NEGATION.search(sql):
+        enclose_negations(tree)
     if "|/" in sql:
         normalise_roots(tree, _OTHER_OPERATORS)
     if "?" in sql:

@@ -101,6 +101,26 @@ _ATOMS = (
 )
 
 
+def enclose_negations(tree: exp.Expr) -> None:
+    """Put parentheses around each negation that would be written otherwise than it is meant.
+
+    ``a NOT IN (b) >= c`` would have its NOT in front of all, and ``~ - a`` one operator ``~-``.
+    """
+    for node in list(tree.find_all(exp.Not, exp.Neg, exp.BitwiseNot)):
+        around = node.parent
+        if isinstance(node, exp.Not):
+            is_misread = isinstance(around, exp.Binary) and not isinstance(around, exp.Connector)
+        else:
+            signs = (node, around)
+            is_misread = isinstance(around, exp.Neg | exp.BitwiseNot) and any(
+                isinstance(sign, exp.BitwiseNot) for sign in signs
+            )
+        if is_misread:
+            kept = exp.Paren()
+            node.replace(kept)
+            kept.set("this", node)
+
+
 def grouping_keys(elements: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
     """The single keys in the elements of GROUP BY."""
     for node in elements:

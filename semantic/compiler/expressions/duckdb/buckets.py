@@ -14,15 +14,15 @@ from semantic.model.types import INT4, NUMERIC
 
 _BUCKET = """list_transform([{{'o': {one}, 'a': {low}, 'b': {high}, 'c': _4}}], lambda x: CASE
   WHEN x.o IS NULL OR x.a IS NULL OR x.b IS NULL OR x.c IS NULL THEN NULL
-  WHEN x.c <= 0 THEN CAST(error('2201G: count must be greater than zero') AS INTEGER)
-  WHEN x.a = x.b THEN CAST(error('2201G: lower bound cannot equal upper bound') AS INTEGER)
+  WHEN x.c <= 0 THEN CAST(fails('2201G: count must be greater than zero') AS INTEGER)
+  WHEN x.a = x.b THEN CAST(fails('2201G: lower bound cannot equal upper bound') AS INTEGER)
   {special}
   WHEN x.a < x.b AND x.o < x.a OR x.a > x.b AND x.o > x.a THEN 0
   WHEN x.a < x.b AND x.o >= x.b OR x.a > x.b AND x.o <= x.b THEN x.c + 1
   ELSE CAST(least({place}, x.c - 1) AS INTEGER) + 1 END)[1]"""
-_NOT_FINITE = """WHEN isnan(x.o) OR isnan(x.a) OR isnan(x.b) THEN CAST(error(
+_NOT_FINITE = """WHEN isnan(x.o) OR isnan(x.a) OR isnan(x.b) THEN CAST(fails(
     '2201G: operand, lower bound, and upper bound cannot be NaN') AS INTEGER)
-  WHEN NOT isfinite(x.a) OR NOT isfinite(x.b) THEN CAST(error(
+  WHEN NOT isfinite(x.a) OR NOT isfinite(x.b) THEN CAST(fails(
     '2201G: lower and upper bounds must be finite') AS INTEGER)"""
 _FLOAT = _BUCKET.format(
     one="_1",

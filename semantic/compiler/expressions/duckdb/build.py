@@ -3,6 +3,10 @@
 In a template ``_1``, ``_2`` ... stand for operands. A lambda's names get a prefix that no column
 has, since DuckDB prefers a column. Calls stay as they are written: none is turned into one of the
 library's own function nodes, whose rendering depends on its operands.
+
+``fails('22012: division by zero')`` stands for an integer that cannot be had: a cast of that text,
+which fails. ``error()`` will not do, since DuckDB takes it for something that varies: then it
+answers ``x IN (SELECT ...)`` over a correlated subquery with NULL where that is false.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ _FIELDS = re.compile(r"\b(cw_\w+)((?:\.[a-z]\w*)+)")
 _FIELD = re.compile(r"\.(\w+)")
 _PLACE = re.compile(r"_([1-9])\Z")
 _MARK = "fn__"
+_FAILS = _MARK + "fails"
 # What may stand as an operand without parentheses.
 _ATOMS = (
     exp.Column,
@@ -45,7 +50,11 @@ def _template(text: str) -> exp.Expr:
         text = re.sub(rf"(?<![\w.'])({name})(?![\w'])", r"cw_\1", text)
     # In HAVING a dotted name is taken for a column, even inside a lambda.
     text = _FIELDS.sub(lambda found: found[1] + _FIELD.sub(r"['\1']", found[2]), text)
-    return _settled(parse_one(_CALL.sub(rf"{_MARK}\1(", text), read="duckdb"))
+    tree = parse_one(_CALL.sub(rf"{_MARK}\1(", text), read="duckdb")
+    for node in list(tree.find_all(exp.Anonymous)):
+        if node.name.lower() == _FAILS:
+            node.replace(exp.Cast(this=node.expressions[0], to=exp.DataType.build("INT")))
+    return _settled(tree)
 
 
 def _settled(node: exp.Expr) -> exp.Expr:

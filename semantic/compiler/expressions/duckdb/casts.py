@@ -101,7 +101,7 @@ WHEN _1 IS NOT NULL THEN
 """
 _TEXT_FLOAT = """
 CASE WHEN isinf(CAST(_1 AS {type})) AND NOT regexp_matches(_1, '(?i)inf')
-  THEN CAST(error(concat('22003: "', _1, '" is out of range for type {name}')) AS {type})
+  THEN CAST(fails(concat('22003: "', _1, '" is out of range for type {name}')) AS {type})
 ELSE CAST(trim(_1) AS {type}) END
 """
 _TEXT_BOOLEAN = """
@@ -125,7 +125,7 @@ ELSE CAST(regexp_replace(trim(_1),
 _FLOAT_NUMERIC = """
 list_transform([printf('{format}', _1)], lambda t:
   CASE WHEN regexp_matches(t, '[a-df-z]')
-  THEN CAST(error('0A000: NaN and infinity cannot be converted to numeric here') AS VARCHAR)
+  THEN CAST(fails('0A000: NaN and infinity cannot be converted to numeric here') AS VARCHAR)
   WHEN contains(t, 'e+') THEN concat(replace(split_part(t, 'e', 1), '.', ''), repeat('0', CAST(
     CAST(split_part(t, 'e+', 2) AS INTEGER) - length(split_part(split_part(t, 'e', 1), '.', 2))
     AS INTEGER)))

@@ -338,7 +338,7 @@ def _parsed(translator: Translator, call: Call, resolved: Resolved) -> Value:
 
 
 _YEAR_OR_NONE = """CASE WHEN _1 = 0 THEN
-  CAST(error('22008: date field value out of range: 0') AS INTEGER)
+  CAST(fails('22008: date field value out of range: 0') AS INTEGER)
   WHEN _1 < 0 THEN _1 + 1 ELSE _1 END"""
 
 

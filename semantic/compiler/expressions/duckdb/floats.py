@@ -88,11 +88,11 @@ def not_zero(node: exp.Expr, spelled: str) -> exp.Expr:
         return node
     if isinstance(node, exp.Column):
         template = (
-            f"CASE WHEN _1 = 0 THEN CAST(error('22012: division by zero') AS {spelled}) ELSE _1 END"
+            f"CASE WHEN _1 = 0 THEN CAST(fails('22012: division by zero') AS {spelled}) ELSE _1 END"
         )
         return exp.Paren(this=sql(template, node))
     template = (
         "list_transform([_1], lambda v: CASE WHEN v = 0 "
-        f"THEN CAST(error('22012: division by zero') AS {spelled}) ELSE v END)[1]"
+        f"THEN CAST(fails('22012: division by zero') AS {spelled}) ELSE v END)[1]"
     )
     return sql(template, node)

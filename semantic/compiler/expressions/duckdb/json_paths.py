@@ -31,20 +31,20 @@ _ARRAY_LITERAL = re.compile(r'\{([^{}"\\\s]*(?: [^{}"\\\s]+)*)\}\Z')
 _AS_TEXT = """list_transform([{{'v': _1, 'd': _2}}], lambda x: CASE json_type(x.v)
   WHEN 'NULL' THEN NULL
   WHEN 'DOUBLE' THEN {fraction}
-  WHEN 'OBJECT' THEN CAST(error('0A000: the text of a JSON object is not supported on DuckDB')
+  WHEN 'OBJECT' THEN CAST(fails('0A000: the text of a JSON object is not supported on DuckDB')
     AS VARCHAR)
-  WHEN 'ARRAY' THEN CAST(error('0A000: the text of a JSON array is not supported on DuckDB')
+  WHEN 'ARRAY' THEN CAST(fails('0A000: the text of a JSON array is not supported on DuckDB')
     AS VARCHAR)
   ELSE CASE WHEN CAST(x.v AS VARCHAR) = '0'
       AND regexp_matches(CAST(x.d AS VARCHAR), '-0([^0-9.eE]|$)')
-    THEN CAST(error('0A000: the JSON number -0 is not supported on DuckDB') AS VARCHAR)
+    THEN CAST(fails('0A000: the JSON number -0 is not supported on DuckDB') AS VARCHAR)
     ELSE json_extract_string(x.v, '$') END END)[1]"""
 # Where a key may stand twice, or may be spelled with an escape, all keys are looked at.
 _MEMBER = """CASE WHEN json_type(_1) = 'OBJECT' AND (contains(CAST(_1 AS VARCHAR), chr(92))
     OR contains(substring(CAST(_1 AS VARCHAR), strpos(CAST(_1 AS VARCHAR), _2) + 1), _2))
   THEN list_reverse(json_extract(_1, '$.*'))[list_position(list_reverse(json_keys(_1)), _3)]
   ELSE json_extract(_1, _4) END"""
-_NO_FRACTION = """CAST(error('0A000: a JSON number with a fraction is supported as double '
+_NO_FRACTION = """CAST(fails('0A000: a JSON number with a fraction is supported as double '
   || 'precision only: cast it') AS VARCHAR)"""
 _TEXT = _AS_TEXT.format(fraction=_NO_FRACTION)
 _FLOAT = f"CAST({_AS_TEXT.format(fraction='''json_extract_string(x.v, '$')''')} AS DOUBLE)"
@@ -162,7 +162,7 @@ def _path_text(translator: Translator, call: Call, _resolved: Resolved) -> Value
 
 _LENGTH = """list_transform([_1], lambda v: CASE WHEN json_type(v) = 'ARRAY'
   THEN CAST(json_array_length(v) AS INTEGER) WHEN v IS NOT NULL
-  THEN CAST(error('22023: cannot get array length of a non-array') AS INTEGER) END)[1]"""
+  THEN CAST(fails('22023: cannot get array length of a non-array') AS INTEGER) END)[1]"""
 _TYPE = """CASE json_type(_1) WHEN 'VARCHAR' THEN 'string' WHEN 'OBJECT' THEN 'object'
   WHEN 'ARRAY' THEN 'array' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null'
   WHEN NULL THEN NULL ELSE CASE WHEN _1 IS NOT NULL THEN 'number' END END"""

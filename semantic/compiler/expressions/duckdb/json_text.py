@@ -20,7 +20,7 @@ _QUOTED = ("date", "time", "interval", "uuid", "timestamp", "timestamptz")
 _FLOAT = "CASE WHEN isfinite({0}) THEN {1} ELSE '\"' || {1} || '\"' END"
 # Some control characters are spelled otherwise by DuckDB.
 _STRING = """CASE WHEN regexp_matches(_1, '[\\x0b\\x0e\\x0f\\x1a-\\x1f]')
-  THEN CAST(error('0A000: a control character in JSON is not supported on DuckDB') AS VARCHAR)
+  THEN CAST(fails('0A000: a control character in JSON is not supported on DuckDB') AS VARCHAR)
   ELSE CAST(to_json(_1) AS VARCHAR) END"""
 # A moment's offset is always given in hours and minutes here.
 _ZONED = """list_transform([replace(_1, ' ', 'T')], lambda t:
@@ -121,7 +121,7 @@ def json_key(value: Value) -> exp.Expr:
     shown = sql(_STRING, text)
     if isinstance(value.node, exp.Literal):
         return shown
-    failing = "CAST(error('22004: null value not allowed for object key') AS VARCHAR)"
+    failing = "CAST(fails('22004: null value not allowed for object key') AS VARCHAR)"
     return sql(f"coalesce(_1, {failing})", shown)
 
 

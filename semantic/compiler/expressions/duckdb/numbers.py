@@ -129,13 +129,13 @@ def _checked(text: str, *, underflow: bool = False) -> str:
     WHEN isinf(r) AND isfinite(_1) THEN {_OUT_OF_RANGE.format("r")} {low} ELSE r END)[1]"""
 
 
-_LOGARITHM = """CASE WHEN _1 = 0 THEN CAST(error('2201E: cannot take logarithm of zero') AS DOUBLE)
-WHEN _1 < 0 THEN CAST(error('2201E: cannot take logarithm of a negative number') AS DOUBLE)
+_LOGARITHM = """CASE WHEN _1 = 0 THEN CAST(fails('2201E: cannot take logarithm of zero') AS DOUBLE)
+WHEN _1 < 0 THEN CAST(fails('2201E: cannot take logarithm of a negative number') AS DOUBLE)
 ELSE {name}(_1) END"""
 _POWER = """list_transform([{'r': pow(_1, _2), 'a': _1, 'b': _2}], lambda p: CASE
   WHEN p.a = 0 AND p.b < 0 THEN
-    CAST(error('2201F: zero raised to a negative power is undefined') AS DOUBLE)
-  WHEN isnan(p.r) AND NOT isnan(p.a) AND NOT isnan(p.b) THEN CAST(error(
+    CAST(fails('2201F: zero raised to a negative power is undefined') AS DOUBLE)
+  WHEN isnan(p.r) AND NOT isnan(p.a) AND NOT isnan(p.b) THEN CAST(fails(
     '2201F: a negative number raised to a non-integer power yields a complex result') AS DOUBLE)
   WHEN isinf(p.r) AND isfinite(p.a) AND isfinite(p.b) THEN
     CAST(CAST(p.r AS HUGEINT) AS DOUBLE)
@@ -143,7 +143,7 @@ _POWER = """list_transform([{'r': pow(_1, _2), 'a': _1, 'b': _2}], lambda p: CAS
     CAST(CAST(p.r + 1e300 AS HUGEINT) AS DOUBLE)
   ELSE p.r END)[1]"""
 _UNIT_RANGE = """CASE WHEN _1 < -1 OR _1 > 1
-THEN CAST(error('22003: input is out of range') AS DOUBLE)
+THEN CAST(fails('22003: input is out of range') AS DOUBLE)
 ELSE {name}(_1) END"""
 
 
@@ -191,7 +191,7 @@ NUMBERS: dict[str, FunctionRule] = {
     "exp": _floats_only(_checked("exp(_1)", underflow=True)),
     "factorial": template(
         "CASE WHEN _1 < 0 THEN "
-        "CAST(error('22003: factorial of a negative number is undefined') AS HUGEINT) "
+        "CAST(fails('22003: factorial of a negative number is undefined') AS HUGEINT) "
         "ELSE factorial(CAST(_1 AS INTEGER)) END",
         scale=0,
     ),
@@ -219,7 +219,7 @@ NUMBERS: dict[str, FunctionRule] = {
     "sin": template("sin(_1)"),
     "sqrt": _floats_only(
         "CASE WHEN _1 < 0 THEN "
-        "CAST(error('2201F: cannot take square root of a negative number') AS DOUBLE) "
+        "CAST(fails('2201F: cannot take square root of a negative number') AS DOUBLE) "
         "ELSE sqrt(_1) END"
     ),
     "tan": template("tan(_1)"),

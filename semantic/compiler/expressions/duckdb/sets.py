@@ -15,7 +15,7 @@ from semantic.errors import UnsupportedError
 
 # DuckDB complains of a step of nothing in words of its own, or not at all.
 _NO_STEP = (
-    "CASE WHEN _1 = _2 THEN CAST(error('22023: step size cannot equal zero') AS {type}) ELSE _1 END"
+    "CASE WHEN _1 = _2 THEN CAST(fails('22023: step size cannot equal zero') AS {type}) ELSE _1 END"
 )
 
 

@@ -36,11 +36,11 @@ _OVERLAY = """left(_1, CASE WHEN _3 < 1 THEN 0 ELSE _3 - 1 END) || _2 ||
   substring(_1, CASE WHEN _3 + {length} < 1 THEN 1 ELSE _3 + {length} END)"""
 _SUBSTRING = "substring(_1, CASE WHEN _2 < 1 THEN 1 ELSE _2 END)"
 _SUBSTRING_FOR = """CASE WHEN _3 < 0
-THEN CAST(error('22011: negative substring length not allowed') AS VARCHAR)
+THEN CAST(fails('22011: negative substring length not allowed') AS VARCHAR)
 WHEN _2 >= 1 THEN substring(_1, _2, _3)
 ELSE substring(_1, 1, CASE WHEN _2 + _3 < 1 THEN 0 ELSE _2 + _3 - 1 END) END"""
 _SPLIT_PART = """CASE WHEN _3 = 0
-THEN CAST(error('22023: field position must not be zero') AS VARCHAR)
+THEN CAST(fails('22023: field position must not be zero') AS VARCHAR)
 WHEN _2 = '' THEN CASE WHEN _3 IN (1, -1) THEN _1 WHEN _1 IS NOT NULL THEN '' END
 ELSE split_part(_1, _2, _3) END"""
 
@@ -182,7 +182,7 @@ STRINGS: dict[str, FunctionRule] = {
     "bit_length": template("CAST(strlen(_1) * 8 AS INTEGER)"),
     "btrim": template("trim(_1, ' ')", "trim(_1, _2)"),
     "chr": template(
-        "CASE WHEN _1 = 0 THEN CAST(error('54000: null character not permitted') AS VARCHAR) "
+        "CASE WHEN _1 = 0 THEN CAST(fails('54000: null character not permitted') AS VARCHAR) "
         "ELSE chr(CAST(_1 AS INTEGER)) END"
     ),
     "concat": _concat,
