@@ -111,10 +111,7 @@ def enclose_negations(tree: exp.Expr) -> None:
         if isinstance(node, exp.Not):
             is_misread = isinstance(around, exp.Binary) and not isinstance(around, exp.Connector)
         else:
-            signs = (node, around)
-            is_misread = isinstance(around, exp.Neg | exp.BitwiseNot) and any(
-                isinstance(sign, exp.BitwiseNot) for sign in signs
-            )
+            is_misread = isinstance(around, exp.BitwiseNot)
         if is_misread:
             kept = exp.Paren()
             node.replace(kept)

@@ -147,7 +147,11 @@ def test_interval_parameter(text: str, expected: str) -> None:
         ("something else", "XX000", "something else"),
         ("Out of Range Error: Overflow in addition", "22003", "Overflow in addition"),
         ("Not implemented Error: no", "0A000", "no"),
-        ("Invalid Input Error: 22008: date out of range", "22008", "date out of range"),
+        (
+            "Conversion Error: Could not convert string '22008: date out of range' to INT32",
+            "22008",
+            "date out of range",
+        ),
         ("Constraint Error: dup", "23000", "dup"),
         ("", "XX000", "OSError"),
     ],
