@@ -98,7 +98,8 @@ class CachedRows:
 
     async def version(self, compiled: CompiledStatement, caller: Caller) -> DataVersion | None:
         """The state of the data that a statement reads; None where it is not to be cached."""
-        if compiled.temporary or not compiled.cubes or _volatile(compiled.sql):
+        volatile = compiled.volatile or _volatile(compiled.sql)
+        if volatile or compiled.temporary or not compiled.cubes:
             return None
         limit = FOREVER
         if self.times.by_role:

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from connectors.base import Connector
@@ -25,6 +26,7 @@ from proxy.catalog.profiles import ProfileCatalogs
 from proxy.catalog.quota import PrivateQuota
 from proxy.config import Config
 from proxy.config.models import DuckdbSource, options_of
+from proxy.configured_functions import FunctionsError, configured_functions
 from proxy.engine import Engine, EngineObserver
 from proxy.generation import Generation
 from proxy.observability.log import open_log
@@ -38,6 +40,7 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
 from semantic.compiler.probe import probe_statements
 from semantic.compiler.publish import publish
+from semantic.model.functions import ConfiguredFunction
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
@@ -194,6 +197,7 @@ async def open_engine(
             model = await asyncio.to_thread(read_model, config, environment or os.environ)
             connectors = await start_connectors(config, model, stack)
             published = await publish_model(model, connectors)
+            published = replace(published, functions=_functions(config))
         finally:
             await asyncio.gather(starting, return_exceptions=True)
         starting.result()
@@ -234,6 +238,13 @@ async def open_engine(
             cached,
             invalidation,
         )
+
+
+def _functions(config: Config) -> tuple[ConfiguredFunction, ...]:
+    try:
+        return configured_functions(config)
+    except FunctionsError as error:
+        raise StartupError(str(error)) from None
 
 
 def open_tls(config: Config) -> TlsContext | None:

@@ -9,7 +9,7 @@ from a function that raises the same error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from proxy.catalog import lockdown
 from proxy.catalog.connection import ChildConnection
@@ -23,6 +23,7 @@ from proxy.catalog.relations import (
     present_relations,
     wanted_relations,
 )
+from semantic.model.functions import ConfiguredFunction
 from semantic.model.published import PublishedModel
 
 POLICY = "warehouse"
@@ -61,6 +62,8 @@ async def deploy(
         The number of statements it took; 0 when nothing differed.
     """
     await admin.execute("SET search_path = pg_catalog")
+    if model.functions:
+        await _deploy_functions(admin, model.functions, superuser=superuser)
     wanted = await wanted_relations(admin, model)
     present = await present_relations(admin)
     statements = difference(present, wanted, markers, superuser=superuser)
@@ -84,6 +87,26 @@ async def deploy(
         else:
             break
     return len(statements)
+
+
+async def _deploy_functions(
+    admin: ChildConnection, functions: Sequence[ConfiguredFunction], *, superuser: bool
+) -> None:
+    """Make the stubs of the warehouse's functions: they have types, and fail when they are called.
+
+    Raises CatalogError 42723 for a name that PostgreSQL has itself.
+    """
+    names = ", ".join(literal(function.name) for function in functions)
+    taken = await admin.execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace "
+        f"AND proname IN ({names})"
+    )
+    if taken:
+        raise CatalogError(
+            "42723", f"functions.{taken[0][0]}: PostgreSQL has a function of this name"
+        )
+    for function in functions:
+        await admin.execute(lockdown.warehouse_function(function, superuser=superuser))
 
 
 def difference(

@@ -9,6 +9,7 @@ Unlocking stays allowed: drivers call ``pg_advisory_unlock_all()`` when they res
 from __future__ import annotations
 
 from proxy.catalog.protocol import identifier, literal
+from semantic.model.functions import ConfiguredFunction
 
 BOOTSTRAP_ROLE = "bootstrap"
 OWNER = "pg_cubewire"
@@ -156,6 +157,25 @@ def marker_functions(schema: str) -> str:
         for name in MARKERS
     ]
     return ";\n".join(statements)
+
+
+def warehouse_function(function: ConfiguredFunction, *, superuser: bool) -> str:
+    """A stub of a function of the warehouse: it has the types, and fails when it is called."""
+    arguments = ", ".join(map(identifier, function.arguments))
+    message = literal(f"the function {function.name} is called in the warehouse alone")
+    raising = (
+        f"BEGIN RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {message}, "
+        "HINT = 'Write it in a query over cubes.'; END"
+    )
+    options = "VOLATILE" if function.volatile else "STABLE"
+    options += " STRICT" if function.strict else ""
+    options += " LEAKPROOF" if function.leakproof and superuser else ""
+    signature = f"public.{identifier(function.name)}({arguments})"
+    return (
+        f"CREATE OR REPLACE FUNCTION {signature} RETURNS {identifier(function.result)} "
+        f"LANGUAGE plpgsql {options} AS {literal(raising)}; "
+        f"COMMENT ON FUNCTION {signature} IS 'function of the warehouse'"
+    )
 
 
 BACKEND_PID = """

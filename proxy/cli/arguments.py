@@ -38,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         "cubewire functions to_char percentile_cont --format json",
     )
     functions.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
+    functions.add_argument("--config", type=Path, metavar="F", help="configuration file")
     _add_format(functions)
     _add_audit(commands)
     _add_cache(commands)

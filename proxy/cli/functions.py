@@ -1,10 +1,12 @@
-"""``cubewire functions``: what is exact on which warehouse."""
+"""``cubewire functions``: what is exact on which warehouse, and what the configuration adds."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
+from proxy.cli.configuration import UsageError, configuration, report
+from proxy.config.functions import FunctionConfig
 from proxy.function_support import DUCKDB
 
 _SHOWN = {"exact": "exact", "rounded": "up to rounding", "refused": "refused"}
@@ -12,7 +14,12 @@ _SHOWN = {"exact": "exact", "rounded": "up to rounding", "refused": "refused"}
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a row a function; with names, only theirs. Exits 1 where none of them is known."""
+    try:
+        added = configuration(arguments).functions
+    except UsageError as error:
+        return report(error)
     wanted = {name.lower() for name in arguments.names}
+    added = {name: item for name, item in added.items() if not wanted or name in wanted}
     rows = [
         (group, name, status, examples)
         for group, names in DUCKDB.items()
@@ -20,10 +27,27 @@ def run(arguments: argparse.Namespace) -> int:
         if not wanted or name.lower() in wanted
     ]
     if arguments.format == "json":
-        print(json.dumps([_as_object(*row) for row in rows], indent=1))
+        objects = [_as_object(*row) for row in rows]
+        print(json.dumps([*objects, *(_added(*item) for item in added.items())], indent=1))
     else:
         _print_table(rows)
-    return 0 if rows else 1
+        for name, item in added.items():
+            places = ", ".join(
+                f"{there} on {source}" for source, there in item.data_sources.items()
+            )
+            print(f"  {name}({', '.join(item.arguments)}) {item.returns}: {places}")
+    return 0 if rows or added else 1
+
+
+def _added(name: str, function: FunctionConfig) -> dict[str, object]:
+    """A function of the configuration."""
+    return {
+        "group": "configured",
+        "name": name,
+        "arguments": function.arguments,
+        "returns": function.returns,
+        "data_sources": function.data_sources,
+    }
 
 
 def _as_object(group: str, name: str, status: str, examples: tuple[str, ...]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from proxy.config.access import SecurityConfig, TenancyConfig
 from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.caching import CacheConfig
+from proxy.config.functions import FunctionConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
 from proxy.config.units import Bytes, Seconds
@@ -304,6 +305,9 @@ class Config(Section):
     log: LogConfig = Field(default_factory=LogConfig, description="")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="")
     tenancy: TenancyConfig = Field(default_factory=TenancyConfig, description="")
+    functions: dict[str, FunctionConfig] = Field(
+        default_factory=dict, description="Functions of the warehouses that queries may call."
+    )
     audit: AuditConfig = Field(default_factory=AuditConfig, description="")
     measure_aggregates: MeasureAggregatesConfig = Field(
         default_factory=MeasureAggregatesConfig, description=""

@@ -188,6 +188,7 @@ class CompiledStatement:
         temporary: the columns of temporary tables that it reads: parameters behind the client's.
         rollups: names of the pre-aggregations it reads.
         rollups_built_at: Unix seconds at which the oldest data of those was read.
+        volatile: it calls a function of the configuration that may answer otherwise each time.
         cubes: names of the cubes whose tables the SQL reads, those behind joins and views too.
     """
 
@@ -203,3 +204,4 @@ class CompiledStatement:
     rollups: tuple[str, ...] = ()
     rollups_built_at: float | None = None
     cubes: tuple[str, ...] = ()
+    volatile: bool = False

@@ -11,6 +11,7 @@ from sqlglot import exp
 from semantic.compiler.api import BoundValue, SessionSettings, TemporaryColumn, WholeRow
 from semantic.compiler.callers import Callers
 from semantic.compiler.expressions import check_functions
+from semantic.compiler.expressions.configured import mark_configured
 from semantic.compiler.names import fold
 from semantic.compiler.parse import parse
 from semantic.compiler.plan import Query
@@ -39,6 +40,7 @@ class BoundStatement:
         temporary: the columns of temporary tables that it reads.
         rows: whole rows among the output columns.
         values: of policies, that placeholders in the plan may stand for, by their names.
+        volatile: a configured function that it calls may answer otherwise each time.
     """
 
     sql: str
@@ -51,6 +53,7 @@ class BoundStatement:
     temporary: tuple[TemporaryColumn, ...] = ()
     rows: tuple[WholeRow, ...] = ()
     values: Mapping[str, BoundValue] = field(default_factory=dict, repr=False)
+    volatile: bool = False
 
     @property
     def analysis_sql(self) -> str:
@@ -69,6 +72,7 @@ class Binder:
         self._callers = callers
         self._relations: Mapping[str, PublishedRelation] = {r.name: r for r in published.relations}
         self._folded = {fold(name): name for name in self._relations if fold(name) != name}
+        self._functions = {function.name: function for function in published.functions}
         self._words = {fold(name) for name in self._relations}
 
     def bind(
@@ -89,6 +93,7 @@ class Binder:
             raise not_a_query(parsed.tree)
         query = binder.bind(parsed.tree, None)
         use_all(query)
+        volatile = mark_configured(parsed.tree, self._functions, statement.data_source)
         check_functions(parsed.tree, members.sql.dialect(statement.data_source), sql)
         rows = query.demand_rows()
         plan = None if statement.deferred is not None else query.build()
@@ -103,6 +108,7 @@ class Binder:
             statement.temporary.columns(),
             rows,
             members.tables.values,
+            volatile,
         )
 
     def _may_touch(self, sql: str) -> bool:

@@ -154,6 +154,7 @@ class Compiler:
                 (s.rollup_built_at for s in stored if s.rollup_built_at is not None), default=None
             ),
             cubes=self._cubes(bound, emitted),
+            volatile=bound.volatile,
         )
 
     def _cubes(self, bound: BoundStatement, emitted: Emitted) -> tuple[str, ...]:

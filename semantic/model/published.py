@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from semantic.model.functions import ConfiguredFunction
 from semantic.model.types import PostgresType
 
 ColumnKind = Literal["dimension", "measure", "segment"]
@@ -55,8 +56,10 @@ class PublishedModel:
     Attributes:
         version: the model's content hash.
         types: of all members, hidden ones too, by the name of their cube or view and their own.
+        functions: that the configuration adds.
     """
 
     version: str
     relations: tuple[PublishedRelation, ...]
     types: tuple[tuple[str, str, PostgresType], ...] = ()
+    functions: tuple[ConfiguredFunction, ...] = ()

@@ -9,6 +9,7 @@ import re
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.configured import configured_function
 from semantic.compiler.expressions.inference import KNOWN_NODES, forbidden, reaches_out
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.sets import FROM_SPLITS
@@ -86,6 +87,8 @@ def check_functions(tree: exp.Expr, dialect: str, sql: str = "") -> None:
 def check_node(node: exp.Expr, sql: str = "") -> None:
     """As ``check_functions``, for one node alone."""
     kind = type(node)
+    if configured_function(node) is not None:
+        return
     if kind in _ONLY_IN_FROM and isinstance(node.parent, _PLACES_IN_FROM):
         return
     if kind is exp.Anonymous and isinstance(node.parent, exp.Table | exp.Lateral):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
+from semantic.compiler.expressions.configured import configured_function, signature_of
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS
@@ -72,7 +73,8 @@ class Types:
         Raises:
             SemanticError: 42501 for a function that is not allowed, 42883 where no overload fits.
         """
-        signatures = FUNCTIONS.get(call.name)
+        configured = configured_function(call.node)
+        signatures = FUNCTIONS.get(call.name) if configured is None else (signature_of(configured),)
         if signatures is None:
             raise forbidden(call)
         kinds = [self.of(argument) for argument in plain_arguments(call)]
@@ -88,7 +90,7 @@ class Types:
             )
         if resolved.result != NUMERIC or call.name in _ROUNDING:
             return resolved
-        if call.name in _DIVIDING or QUOTIENT in kinds:
+        if call.name in _DIVIDING or QUOTIENT in kinds or configured is not None:
             return replace(resolved, result=QUOTIENT)
         return resolved
 

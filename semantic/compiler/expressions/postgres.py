@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions.configured import configured_function, warehouse_call
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import Types
 from semantic.compiler.expressions.periods import read_period, start_of_period
@@ -42,9 +43,22 @@ def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSet
         start = _period_start(item, types)
         if start is not None:
             item.replace(start)
+    for item in list(tree.find_all(exp.Anonymous)):
+        if configured_function(item) is not None:
+            item.replace(_configured(item, types))
     found = tree.this.pop()
     assert isinstance(found, exp.Expr)
     return found
+
+
+def _configured(node: exp.Anonymous, types: Types) -> exp.Expr:
+    """A configured function by its own name, its arguments in the types it is declared with."""
+    call = call_of(node)
+    assert call is not None
+    resolved = types.call(call)
+    typed = zip(node.expressions, resolved.arguments, strict=True)
+    arguments = [_casted(argument.copy(), kind) for argument, kind in typed]
+    return _casted(warehouse_call(node, arguments), PostgresType(resolved.result.name))
 
 
 def _period_start(node: exp.Anonymous, types: Types) -> exp.Expr | None:

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.configured import configured_function
 from semantic.compiler.plan import (
     SUBQUERY_TABLE,
     AliasedRelation,
@@ -138,6 +139,7 @@ def is_volatile(node: exp.Expr) -> bool:
     return any(
         isinstance(item, exp.Rand | exp.Uuid)
         or (isinstance(item, exp.Anonymous) and item.name.lower() in _VOLATILE)
+        or ((function := configured_function(item)) is not None and function.volatile)
         for item in node.walk()
     )
 

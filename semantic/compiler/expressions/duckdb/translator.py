@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings
+from semantic.compiler.expressions.configured import configured_function, warehouse_call
 from semantic.compiler.expressions.duckdb import casts, literals, numeric
 from semantic.compiler.expressions.duckdb.build import cast
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
@@ -72,10 +73,20 @@ class Translator:
     def function(self, call: Call) -> Value:
         """A call translated."""
         resolved = self.types.call(call)
+        if configured_function(call.node) is not None:
+            return self._configured(call, resolved)
         rule = self._functions.get(call.name)
         if rule is None:
             raise UnsupportedError(f"the function {call.name} is not supported on DuckDB")
         return rule(self, call, resolved)
+
+    def _configured(self, call: Call, resolved: Resolved) -> Value:
+        """A configured function; the digits of a numeric are those that it gives."""
+        typed = zip(call.arguments, resolved.arguments, strict=True)
+        found = warehouse_call(call.node, [self.typed(node, kind) for node, kind in typed])
+        if resolved.result.name == "numeric":
+            return numeric.from_text(cast(found, "VARCHAR"))
+        return Value(cast(found, duckdb_type(resolved.result)), resolved.result)
 
     def typed(self, node: exp.Expr, target: PostgresType) -> exp.Expr:
         """A node in the type that an operator or function takes."""
