@@ -142,7 +142,7 @@ def test_sql_prepared_copied_and_explained(client: RawClient) -> None:
     assert [each.data for each in answers if isinstance(each, backend.CopyData)] == [b"imp_bob\n"]
     answers = client.exchange(Bind("", "explain", (), (), ()), Execute("", 0), Sync())
     (plan,) = users(answers)
-    assert b"imp_bob" in (plan or b"")
+    assert b"Execution Time" in (plan or b"")
     assert b"imp_alice" not in (plan or b"")
 
 
