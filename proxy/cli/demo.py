@@ -33,7 +33,7 @@ def demo_configuration(arguments: argparse.Namespace) -> Config:
 
 def _defaults(config: Config) -> dict[str, Any]:
     values = demo_defaults(config.state_directory)
-    if config.auth.users:
+    if config.auth.admits_somebody:
         values = {key: value for key, value in values.items() if not key.startswith("auth.")}
     if "default" in config.data_sources:
         del values["data_sources.default"]

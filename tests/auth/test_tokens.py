@@ -19,6 +19,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from proxy.auth.algorithms import ASYMMETRIC
 from proxy.auth.bulkhead import Bulkhead, Unavailable
@@ -258,6 +260,37 @@ def test_shared_secret() -> None:
     assert check(shared, token)
     assert "signature" in refusal(shared, jwt.encode(claims(), b"t" * 32, "HS256")).reason
     assert "not accepted" in refusal(shared, signed()).reason
+
+
+@given(st.text(max_size=300), st.integers(0, 3))
+def test_any_text_only_ever_fails(text: str, place: int) -> None:
+    """Also in place of one part of a good token, so that the others are looked at."""
+    checker = tokens(SharedSecret(b"s" * 32), algorithms=frozenset({"HS256"}))
+    parts = jwt.encode(claims(), b"s" * 32, "HS256").split(".")
+    if place < len(parts):
+        assume(text != parts[place])
+        parts[place] = text
+    with pytest.raises(Refused):
+        check(checker, ".".join(parts) if place < 3 else text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    ),
+    st.sampled_from(["exp", "iss", "aud", "sub", "nbf", "iat", "jti", "org", "may_act", "level"]),
+)
+def test_any_claim_only_ever_fails_or_is_read(value: Any, name: str) -> None:
+    secret = b"s" * 32
+    checker = tokens(SharedSecret(secret), ALL, algorithms=frozenset({"HS256"}))
+    token = raw({"alg": "HS256"}, {"org": "acme", **claims(), name: value}, hmac_with(secret))
+    with contextlib.suppress(Refused):
+        grants = check(checker, token)
+        assert grants.tenant
+        assert grants.expires is not None
+        assert grants.expires > time.time()
 
 
 def test_a_token_costs_little(keys: FileKeys) -> None:

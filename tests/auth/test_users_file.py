@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.auth.users import KnownUser, Users
 from proxy.auth.users_file import UsersFile, UsersFileError
@@ -77,6 +81,13 @@ def test_malformed(path: Path, text: str, complaint: str) -> None:
         write(path, text).read()
     assert complaint in str(caught.value)
     assert "md5abc" not in str(caught.value).replace(str(path), "")
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(UsersFileError):
+        file = write(Path(folder) / "users.yml", f"anna: {{groups: [{text}]}}\n{text}\n")
+        assert all(isinstance(name, str) for name in file.read())
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

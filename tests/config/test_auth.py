@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from proxy.auth.sealing import sealed
 from proxy.config import Config, ConfigError, load_config
 from proxy.config.rules import JwtRule, RejectRule, ScramRule
 
@@ -151,6 +152,29 @@ def test_refused(tmp_path: Path, values: dict[str, Any], complaint: str | None) 
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, values)
     assert complaint in str(caught.value).replace(f"{tmp_path}/", "")
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        ({}, False),
+        ({"rules": [{"method": "scram"}, {"method": "reject"}]}, False),
+        ({"users": {"a": {"password": "x"}}}, True),
+        ({"users_file": "users.yml"}, True),
+        ({"rules": [{"method": "reject"}, JWT]}, True),
+    ],
+)
+def test_whether_anybody_could_log_in(tmp_path: Path, auth: dict[str, Any], expected: bool) -> None:
+    assert load(tmp_path, {"auth": auth}).auth.admits_somebody is expected
+
+
+def test_sealing_takes_the_password_alone(tmp_path: Path) -> None:
+    user = {"password": "hunter2", "groups": ["g"], "attributes": {"a": 1}, "act_as": "*"}
+    config = load(tmp_path, {"auth": {"users": {"a": user}}})
+    after = sealed(config, b"s" * 32).auth.users["a"]
+    assert after.password is None
+    assert after.verifier is not None
+    assert after.grants() == config.auth.users["a"].grants()
 
 
 def test_secrets_of_rules_are_not_shown(tmp_path: Path) -> None:
