@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -129,3 +129,14 @@ class Connector(Protocol):
 
     async def health(self) -> None:
         """One cheap round trip. Raises WarehouseError where the warehouse does not answer."""
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """A warehouse that can tell of events: what a Connector may be besides."""
+
+    def notifications(self, channel: str) -> AsyncIterator[str | None]:
+        """Payloads sent on a channel, without end; None where some may have been missed.
+
+        A warehouse that is away is waited for. Close the iterator to stop.
+        """

@@ -17,6 +17,7 @@ from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, 
 from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_link import PostgresLink, open_link
+from connectors.postgres_listen import notifications
 from connectors.postgres_messages import Field
 from connectors.postgres_pool import LinkPool
 from connectors.postgres_statement import PostgresRowStream, PostgresStatement
@@ -147,6 +148,16 @@ class PostgresConnector:
         statement = await self._new_statement(self._control, self._options.connect_seconds)
         await statement.run(b"", (), (), (), "UTC")
         await statement.rows()
+
+    def notifications(self, channel: str) -> AsyncIterator[str | None]:
+        """See ``connectors.base.Notifier``."""
+        options = self._options
+        return notifications(
+            options.dsn,
+            channel,
+            connect_seconds=options.connect_seconds,
+            application_name=options.application_name,
+        )
 
     async def _connect(self) -> PostgresLink:
         options = self._options

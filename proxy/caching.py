@@ -7,11 +7,12 @@ import hmac
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
-from connectors.base import Connector
+from connectors.base import Connector, Notifier
 from proxy.cache.breaker import Breaker
 from proxy.cache.freshness import TimesToLive, cube_freshness
 from proxy.cache.generations import Generations
 from proxy.cache.invalidation import Invalidation, SharedInvalidation
+from proxy.cache.listening import follow
 from proxy.cache.memory import MemoryStore
 from proxy.cache.redis_client import open_client
 from proxy.cache.results import ResultCache
@@ -27,6 +28,10 @@ MOST_ROWS = 1000
 """Of a refresh key's answer that are looked at."""
 
 
+class CacheSettingsError(ValueError):
+    """The section ``cache`` names something that does not exist."""
+
+
 async def open_cache(
     config: CacheConfig,
     model: Model,
@@ -40,7 +45,7 @@ async def open_cache(
     Args:
         secret: of this installation; asked for where none of the cache's own is configured.
 
-    Raises ScheduleError for a refresh key that cannot be read.
+    Raises CacheSettingsError, and ScheduleError for a refresh key that cannot be read.
     """
 
     async def ask(data_source: str, sql: str) -> str:
@@ -51,18 +56,44 @@ async def open_cache(
     freshness = cube_freshness(model, times, config.refresh_every)
     versions = DataVersions(freshness, ask, stale)
     stack.push_async_callback(versions.close)
+    _check(config, model, connectors)
     results = None
     if config.enabled:
         memory = MemoryStore(config.memory_bytes)
         results = ResultCache(memory, config.max_entry_bytes, stale)
         stack.push_async_callback(results.close)
     cached = CachedRows(results, versions, Generations(), times, observe)
-    if results is None or config.redis.url is None:
-        return cached, Invalidation(cached.generations, cached.forget)
-    invalidation = _shared(config, secret, cached, results)
+    invalidation = Invalidation(cached.generations, cached.forget)
+    if results is not None and config.redis.url is not None:
+        invalidation = _shared(config, secret, cached, results)
     stack.push_async_callback(invalidation.close)
     await invalidation.start()
+    for source, channel in config.listen.items():
+        connector = connectors[source]
+        assert isinstance(connector, Notifier)
+        cubes = [cube.name for cube in model.cubes if cube.data_source == source]
+        following = follow(connector.notifications(channel), cubes, invalidation)
+        task = asyncio.create_task(following, name=f"notifications of {source}")
+        stack.push_async_callback(_stop, task)
     return cached, invalidation
+
+
+def _check(config: CacheConfig, model: Model, connectors: Mapping[str, Connector]) -> None:
+    """Raises CacheSettingsError for names that mean nothing."""
+    for name in config.by_cube:
+        if name not in model.cubes_by_name:
+            raise CacheSettingsError(f"cache.by_cube: the model has no cube {name!r}")
+    for name in (*config.by_source, *config.listen):
+        if name not in connectors:
+            raise CacheSettingsError(f"cache: the model reads no data source {name!r}")
+    for name in config.listen:
+        if not isinstance(connectors[name], Notifier):
+            raise CacheSettingsError(f"cache.listen: data source {name!r} has no notifications")
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _shared(

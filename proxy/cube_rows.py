@@ -126,7 +126,8 @@ class CachedRows:
                 columns.parameters,
                 columns.settings.time_zone,
                 "",
-                version.token,
+                # What is said of errors differs where policies apply, and a run may be shared.
+                version.token + bytes([compiled.governed]),
             )
         except UncacheableValueError:
             return None

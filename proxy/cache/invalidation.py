@@ -35,6 +35,9 @@ class Invalidation:
     generations: Generations
     forget: Forget
 
+    async def start(self) -> None:
+        """Begin to hear of what others invalidate."""
+
     async def invalidate(self, cubes: Iterable[str]) -> bool:
         """What is cached of these cubes, or of all (``*``), is served no more.
 

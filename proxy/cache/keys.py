@@ -51,7 +51,7 @@ def is_volatile(sql: str) -> bool:
 
     Of a doubtful text the answer is yes: ``age(x)`` counts from today, ``age(x, y)`` does not.
 
-    >>> is_volatile("SELECT now()"), is_volatile("SELECT 'now()' AS \"random()\"")
+    >>> is_volatile("SELECT now()"), is_volatile("SELECT 'random()' AS \"now()\"")
     (True, False)
     >>> is_volatile("SELECT CAST('today' AS DATE)")
     True

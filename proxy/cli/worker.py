@@ -17,6 +17,7 @@ from proxy.auth.sealing import sealed
 from proxy.auth.secret import login_secret
 from proxy.auth.setup import SetupError
 from proxy.cache.schedule import ScheduleError
+from proxy.caching import CacheSettingsError
 from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
 from proxy.cli.shown import shown_login, with_login
@@ -31,6 +32,7 @@ FAILURES = (
     CertificateError,
     SetupError,
     ScheduleError,
+    CacheSettingsError,
     OSError,
 )
 """What can keep a server from starting, with a message for the operator."""

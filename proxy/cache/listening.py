@@ -1,0 +1,29 @@
+"""Invalidates what warehouses say has changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+from proxy.cache.generations import ALL
+from proxy.cache.invalidation import Invalidation
+
+logger = logging.getLogger("cubewire.cache")
+
+
+async def follow(
+    payloads: AsyncIterator[str | None], cubes: Sequence[str], invalidation: Invalidation
+) -> None:
+    """Invalidate for each payload: a cube's name, or nothing for all cubes of the source.
+
+    Args:
+        payloads: of the channel; None where some may have been missed.
+        cubes: of the data source.
+    """
+    async for payload in payloads:
+        if payload and payload != ALL and payload not in cubes:
+            fields = {"payload": payload[:100]}
+            logger.warning("a notification names no cube of the source", extra={"fields": fields})
+        else:
+            named = payload if payload and payload != ALL else None
+            await invalidation.invalidate(cubes if named is None else (named,))
