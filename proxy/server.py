@@ -10,15 +10,14 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from proxy.admin import AdminServer, Readiness
-from proxy.audit.trail import AuditedStatement, AuditTrail, LoginAttempt
+from proxy.audit.trail import AuditTrail
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.contexts import UserContexts
-from proxy.auth.errors import AuthenticationFailed
 from proxy.auth.standing import Standing
 from proxy.auth.tls import TlsContext
 from proxy.cache.generations import ALL
@@ -31,7 +30,6 @@ from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
-from proxy.observability.record import StatementRecord
 from proxy.session.backends import BackendFunctions
 from proxy.session.impersonation import Impersonation
 from proxy.session.opening import Identity, starting_settings
@@ -41,6 +39,7 @@ from proxy.session.runner import Runner
 from proxy.session.session import Session
 from proxy.session.state import SessionLimits, SessionState
 from proxy.session.temporary import TemporaryLimits
+from proxy.told import audited_statement, login_attempt, statement_record
 from proxy.wire.connection import Phase, ServerConnection, WireLimits
 
 logger = logging.getLogger("cubewire.server")
@@ -138,6 +137,8 @@ class Server:
         for name in cubes:
             if name not in known:
                 raise KeyError(name)
+        target = ", ".join(cubes) or "all results"
+        self._parts.trail.administration("cache invalidate", login="admin port", target=target)
         return await self._engine.invalidation.invalidate(cubes or (ALL,))
 
     async def stop(self, grace: float) -> None:
@@ -269,21 +270,9 @@ class Server:
         outcome: Session | SessionError,
     ) -> None:
         """See ConnectionHost."""
-        attempt = LoginAttempt(
-            user=claimed.get("user", ""),
-            database=claimed.get("database", ""),
-            application=claimed.get("application_name", ""),
-            address=connection.peer,
-            encrypted=connection.tls is not None,
-        )
-        if isinstance(outcome, SessionError):
-            reason = (
-                outcome.reason if isinstance(outcome, AuthenticationFailed) else outcome.message
-            )
-            attempt = replace(attempt, sqlstate=outcome.sqlstate, reason=reason)
-        else:
-            state = outcome.state
-            attempt = replace(attempt, security=state.security, session=state.process_id)
+        ended = outcome if isinstance(outcome, SessionError) else outcome.state
+        encrypted = connection.tls is not None
+        attempt = login_attempt(claimed, connection.peer, ended, encrypted=encrypted)
         self._parts.trail.login(attempt)
 
     def configure_socket(self, sock: socket.socket) -> None:
@@ -376,49 +365,14 @@ class Server:
     # ------------------------------------------------------------------------- records
 
     def _record(self, timer: StatementTimer) -> None:
-        speaker = timer.speaker
-        acts_for = (timer.security or speaker.security).user
-        record = StatementRecord(
-            user=speaker.user,
-            acts_for=acts_for if acts_for != speaker.user else None,
-            database=speaker.database,
-            application=speaker.application,
-            statement=timer.statement_id,
-            kind=timer.kind,
-            milliseconds=timer.milliseconds,
-            rows=timer.rows,
-            bytes=timer.bytes,
-            sqlstate=timer.sqlstate,
-            stages=timer.stages,
-            cache=timer.cache,
-            sql=timer.text,
-        )
+        record = statement_record(timer)
         self._parts.metrics.statement(record)
         self._parts.metrics.dropped_lines = self._parts.log.writer.dropped
         self._parts.metrics.audit_lines = self._parts.trail.written
         self._parts.metrics.audit_missed = self._parts.trail.missed
         self._parts.log.statement(record)
-        self._audit(timer)
-
-    def _audit(self, timer: StatementTimer) -> None:
-        if not self._parts.trail.is_kept:
-            return
-        speaker = timer.speaker
-        self._parts.trail.statement(
-            AuditedStatement(
-                statement=timer.statement_id,
-                session=speaker.process_id,
-                security=timer.security or speaker.security,
-                application=speaker.application,
-                kind=timer.kind,
-                sqlstate=timer.sqlstate,
-                rows=timer.rows,
-                milliseconds=timer.milliseconds,
-                relations=timer.relations,
-                sql=timer.text,
-                decision=timer.decision,
-            )
-        )
+        if self._parts.trail.is_kept:
+            self._parts.trail.statement(audited_statement(timer))
 
 
 def spare_what_stays() -> None:

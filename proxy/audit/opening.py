@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from pathlib import Path
+from typing import TextIO
 
 from proxy.audit.chain import Chain, Item
 from proxy.audit.files import FileLimits, FileSink
@@ -40,7 +41,12 @@ def trail_file(config: AuditConfig, source: str, *, several: bool) -> Path:
 
 
 def open_trail(
-    config: AuditConfig, state_directory: Path, source: str, *, several: bool
+    config: AuditConfig,
+    state_directory: Path,
+    source: str,
+    *,
+    several: bool,
+    stdout: TextIO | None = None,
 ) -> AuditTrail:
     """The trail of one process.
 
@@ -49,13 +55,14 @@ def open_trail(
         state_directory: where keys and heads are kept.
         source: names the process and so its chain.
         several: whether others write trails of the same configuration, so that files are by source.
+        stdout: what stands for standard output, where that is another's.
 
     Raises:
         OSError: the sink cannot be opened.
     """
     if config.sink == "off":
         return AuditTrail()
-    sink, notes = _open_sink(config, trail_file(config, source, several=several))
+    sink, notes = _open_sink(config, trail_file(config, source, several=several), stdout)
     chain = Chain(chain_key(config, state_directory) if config.chain else None)
     last = sink.last_line()
     if last is not None and not chain.resume(last):
@@ -67,9 +74,11 @@ def open_trail(
     return trail
 
 
-def _open_sink(config: AuditConfig, file: Path) -> tuple[Sink, dict[str, Item]]:
+def _open_sink(
+    config: AuditConfig, file: Path, stdout: TextIO | None
+) -> tuple[Sink, dict[str, Item]]:
     if config.sink == "stdout":
-        return StdoutSink(), {}
+        return StdoutSink(stdout), {}
     if config.sink == "syslog":
         address = SyslogAddress.parse(config.syslog)
         return SyslogSink(address, config.syslog_facility, time.time), {}

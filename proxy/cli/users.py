@@ -20,7 +20,9 @@ from proxy.auth.grants import Grants, GrantsError
 from proxy.auth.patterns import LONGEST_NAME
 from proxy.auth.users_file import Entry, UsersFile, UsersFileError
 from proxy.auth.verifier import MINIMUM_ITERATIONS, SALT_BYTES, Verifier, VerifierError
+from proxy.cli.audited import UnauditedError, audited
 from proxy.cli.configuration import UsageError, configuration, report
+from proxy.config import Config
 from semantic.model.values import thaw
 
 _KEYS = ("groups", "roles", "act_as")
@@ -30,17 +32,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what was asked; exits 1 where the user does not exist, or does already."""
     actions = {"add": _add, "passwd": _passwd, "list": _list, "remove": _remove}
     try:
-        actions[arguments.action](_file(arguments), arguments)
-    except (UsageError, UsersFileError, VerifierError, GrantsError) as error:
+        config = configuration(arguments)
+        file = _file(arguments, config)
+        act = actions[arguments.action]
+        if arguments.action == "list":
+            act(file, arguments)
+        else:
+            with audited(config, f"users {arguments.action}", arguments.name):
+                act(file, arguments)
+    except (UsageError, UnauditedError, UsersFileError, VerifierError, GrantsError) as error:
         return report(error)
     return 0
 
 
-def _file(arguments: argparse.Namespace) -> UsersFile:
+def _file(arguments: argparse.Namespace, config: Config) -> UsersFile:
     """The file given, else that of the configuration."""
     if arguments.file is not None:
         return UsersFile(arguments.file)
-    configured = configuration(arguments).auth.users_file
+    configured = config.auth.users_file
     if configured is None:
         raise UsageError("no users file: set auth.users_file in the configuration, or name one")
     return UsersFile(configured)

@@ -56,7 +56,7 @@ async def test_the_same_interface(database: str) -> None:
         (row,) = await ask(
             catalog,
             "SELECT current_user, current_database(), current_setting('TimeZone')",
-            settings={"TimeZone": "Asia/Tokyo"},
+            settings={"TimeZone": "Asia/Tokyo", "role": "somebody"},
         )
         assert row == ("cubewire_reader", "catalog db", "Asia/Tokyo")
         for sql in (

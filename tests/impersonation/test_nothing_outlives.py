@@ -146,6 +146,13 @@ def test_sql_prepared_copied_and_explained(client: RawClient) -> None:
     assert b"imp_alice" not in (plan or b"")
 
 
+def test_a_temporary_table_made_of_what_was_prepared(client: RawClient) -> None:
+    parsed(client, "CREATE TEMP TABLE t AS SELECT current_user AS who FROM tiny", "make")
+    client.query("SET ROLE imp_bob")
+    assert code(client.exchange(Bind("", "make", (), (), ()), Execute("", 0), Sync())) is None
+    assert users(client.query("SELECT DISTINCT who FROM t")) == {b"imp_bob"}
+
+
 def test_pooled_reuse(client: RawClient) -> None:
     """What a pool sends between two of its clients."""
     parsed(client)
