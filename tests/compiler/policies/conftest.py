@@ -20,6 +20,27 @@ from tests.compiler.policies.shops import Caller, Connection, with_policies
 from tests.compiler.shop import probe_duckdb, published
 from tests.support.oracle import OraclePostgres
 
+VAULT = """
+CREATE TABLE owners (id integer, tenant integer);
+CREATE TABLE vault (id integer, tenant integer, label text, owner_id integer, number integer,
+  large bigint, word text, document text);
+INSERT INTO owners SELECT i, i % 2 FROM generate_series(0, 99) AS r(i);
+INSERT INTO vault SELECT i, i % 2, 'tenant ' || (i % 2), i % 100,
+  CASE i % 2 WHEN 0 THEN 5 ELSE 0 END,
+  CASE i % 2 WHEN 0 THEN 1 ELSE 4611686018427387904 END,
+  CASE i % 2 WHEN 0 THEN '7' ELSE 'SECRET(' || i END,
+  CASE i % 2 WHEN 0 THEN '{"a": 1}' ELSE '{SECRET' END
+FROM generate_series(1, 20000) AS r(i);
+"""
+"""Rows of two tenants; those of the second make almost any expression fail."""
+
+INDEXES = """
+CREATE INDEX ON vault (tenant);
+CREATE INDEX ON vault (number);
+ANALYZE vault;
+ANALYZE owners;
+"""
+
 STAFF = """
 CREATE TABLE departments (id integer, name text, region text, budget numeric(10,2));
 CREATE TABLE staff (id integer, department_id integer, name text, salary integer,
@@ -82,7 +103,7 @@ def _database(oracle: OraclePostgres, name: str) -> str:
 def duckdb_company(oracle: OraclePostgres) -> Iterator[Company]:
     model = _model()
     with duckdb.connect(":memory:") as database:
-        database.execute(STAFF)
+        database.execute(STAFF + VAULT)
         types = published(model, "duckdb", lambda sql: probe_duckdb(database, sql))
         analyst = Analyst(_database(oracle, "staff_catalog_duckdb"), types)
         yield Company(model, types, "duckdb", database, analyst)
@@ -93,7 +114,7 @@ def duckdb_company(oracle: OraclePostgres) -> Iterator[Company]:
 def postgres_company(oracle: OraclePostgres) -> Iterator[Company]:
     model = _model()
     with psycopg.connect(_database(oracle, "staff_base"), autocommit=True) as database:
-        database.execute(STAFF)
+        database.execute(f"{STAFF}{VAULT}{INDEXES}".encode())
         types = published(model, "postgres", lambda sql: probe_postgres(database, sql))
         analyst = Analyst(_database(oracle, "staff_catalog_postgres"), types)
         yield Company(model, types, "postgres", database, analyst)
