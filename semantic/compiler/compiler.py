@@ -33,7 +33,7 @@ from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 from semantic.model.types import UNKNOWN, PostgresType
-from semantic.security.access import OPEN
+from semantic.security.access import UNGOVERNED
 
 NO_CONSTANTS: Mapping[int, str] = MappingProxyType({})
 NO_SETTINGS = SessionSettings("", "")
@@ -60,7 +60,7 @@ class Compiler:
         types = {(relation, name): kind for relation, name, kind in published.types}
         self._callers = Callers(self._sql, types)
         self._binder = Binder(self._callers, published)
-        self._rollups = RollupCatalog(self._callers.members(OPEN))
+        self._rollups = RollupCatalog(self._callers.members(UNGOVERNED))
         self._rules = rules
 
     def restricted(self, published: PublishedModel) -> Compiler:

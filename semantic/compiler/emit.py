@@ -28,6 +28,7 @@ from semantic.compiler.emit_parts import (
     joined,
     limit_with_ties,
     named_window,
+    narrowed,
     number_parameters,
     ordered,
     plain,
@@ -382,7 +383,7 @@ class _Emitter:
 
     def _from(self, select: exp.Select, source: Relation, uses: dict[str, MeasureUse]) -> None:
         if isinstance(source, Scan) and source.inline:
-            add_scan_tables(select, source)
+            add_scan_tables(select, self._narrowed(source))
             return
         first, joins = self._flat(source, uses)
         select.set("from_", exp.From(this=first))
@@ -406,7 +407,7 @@ class _Emitter:
     def _relation(self, relation: Relation) -> exp.Expr:
         if isinstance(relation, Scan):
             alias = exp.TableAlias(this=identifier(relation.alias))
-            return exp.Subquery(this=scan_select(relation), alias=alias)
+            return exp.Subquery(this=scan_select(self._narrowed(relation)), alias=alias)
         if isinstance(relation, Derived):
             alias = exp.TableAlias(this=identifier(relation.alias))
             subquery = exp.Subquery(this=self.query(relation.query), alias=alias)
@@ -422,6 +423,10 @@ class _Emitter:
         if isinstance(relation, FunctionTable):
             return self._function_table(relation)
         raise TypeError(type(relation).__name__)
+
+    def _narrowed(self, scan: Scan) -> Scan:
+        conditions = [self._expression(item, {}) for item in scan.pushed]
+        return narrowed(scan, conditions) if conditions else scan
 
     def _function_table(self, table: FunctionTable) -> exp.Expr:
         where = self._dialect, self._types, self._settings

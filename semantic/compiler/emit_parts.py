@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlglot import exp
@@ -13,6 +13,7 @@ from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import BoundValue, ParameterUse, Placeholder, ResultColumn
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import infer
+from semantic.compiler.fences import RULED, fenced, with_conditions
 from semantic.compiler.names import Names
 from semantic.compiler.plan import (
     MEASURE_TABLE,
@@ -32,6 +33,8 @@ from semantic.compiler.trees import (
     enclose,
     grouping_keys,
     identifier,
+    is_column_of,
+    rebuild,
     table_of,
 )
 from semantic.errors import SemanticError, UnsupportedError
@@ -55,10 +58,22 @@ def scan_select(scan: Scan) -> exp.Select:
     return fenced(select) if scan.fenced else select
 
 
-def fenced(select: exp.Select) -> exp.Select:
-    """A query that nothing is evaluated inside of but what stands in it."""
-    select.set("offset", exp.Offset(expression=exp.Literal.number(0)))
-    return select
+def narrowed(scan: Scan, conditions: list[exp.Expr]) -> Scan:
+    """A scan whose governed query keeps out what ``pushed`` conditions do.
+
+    Args:
+        scan: with conditions.
+        conditions: the same in the dialect, over its columns, or its base's where it is inline.
+    """
+    names = {item.name: item.expression.name for item in scan.columns}
+
+    def inside(node: exp.Expr) -> exp.Expr | None:
+        if is_column_of(node, scan.alias):
+            return column(RULED, node.name if scan.inline else names[node.name])
+        return None
+
+    moved = [rebuild(condition, inside) for condition in conditions]
+    return replace(scan, table=with_conditions(scan.table, moved), pushed=())
 
 
 def add_scan_tables(select: exp.Select, scan: Scan) -> None:

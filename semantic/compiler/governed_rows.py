@@ -1,9 +1,7 @@
 """The rows of cubes that a caller may see: the only place where a cube becomes a table.
 
 A governed cube's table is an innermost query that yields the permitted rows and nothing else, with
-the joins that row rules need inside it. ``OFFSET 0`` keeps the optimiser of either warehouse from
-evaluating anything of the caller's before the rules: PostgreSQL does not flatten a query that has
-it, and DuckDB lets no filter through. A test puts both to the proof.
+the joins that row rules need inside it, behind a fence.
 """
 
 from __future__ import annotations
@@ -18,7 +16,8 @@ from sqlglot import exp
 
 from semantic.compiler.api import BoundValue
 from semantic.compiler.cube_tables import CubeTable, CubeTables
-from semantic.compiler.emit_parts import add_scan_joins, aliased, aliased_table, fenced
+from semantic.compiler.emit_parts import add_scan_joins, aliased, aliased_table
+from semantic.compiler.fences import RULED, fenced
 from semantic.compiler.grants import rows_of, unmasked_rows
 from semantic.compiler.masks import flag_name
 from semantic.compiler.model_sql import ModelSql
@@ -37,9 +36,6 @@ from semantic.model.types import PostgresType
 from semantic.security.access import Access, DefaultFilter, Grant, default_filters
 from semantic.security.conditions import ALL_ROWS, RowCondition
 from semantic.security.row_filters import MemberTypes, RowFilters
-
-RULED = "permitted"
-"""The alias of a cube's own rows inside their governed query."""
 
 ATTRIBUTE = PostgresType("unknown")
 """The type that an attribute in the model's SQL is bound as: the warehouse works it out."""

@@ -98,6 +98,7 @@ class Scan(Relation):
         table: the root table or subquery, without alias.
         filters: conditions that belong to the relation itself, over the base tables.
         policies: names of the access policies that rule its rows, inside its tables or as filters.
+        pushed: leakproof conditions of the client's over its columns, for its governed query.
         fenced: nothing of the client's may be evaluated on rows that the filters keep out.
         inline: the SELECT around it reads the tables and computes the columns where it uses them.
         rollup: the pre-aggregation whose groups are read instead of the rows; empty for none.
@@ -114,6 +115,7 @@ class Scan(Relation):
     columns: tuple[ScanColumn, ...]
     filters: tuple[exp.Expr, ...] = ()
     policies: tuple[str, ...] = ()
+    pushed: tuple[exp.Expr, ...] = ()
     fenced: bool = False
     inline: bool = False
     rollup: str = ""
@@ -126,7 +128,7 @@ class Scan(Relation):
             f"{column.name}={sql_text(column.expression)}" for column in self.columns
         )
         joins = "".join(f" join {join.name}" for join in self.joins)
-        filters = "".join(f" where {sql_text(item)}" for item in self.filters)
+        filters = "".join(f" where {sql_text(item)}" for item in (*self.pushed, *self.filters))
         inline = " inline" if self.inline else ""
         inline += f" rollup {self.rollup} of" if self.rollup else ""
         policies = f" policies ({', '.join(self.policies)})" if self.policies else ""

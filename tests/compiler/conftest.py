@@ -14,6 +14,8 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.rewrite import RULES, Rule
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+from semantic.security.access import Access, decide
+from semantic.security.context import SecurityContext
 from tests.compiler.analyst import Analyst, probe_postgres
 from tests.compiler.shop import TABLES, probe_duckdb, published, shop_database, shop_model
 from tests.support.oracle import OraclePostgres
@@ -33,6 +35,12 @@ class Shop:
 
     def compiler(self, rules: tuple[Rule, ...] = RULES) -> Compiler:
         return Compiler(self.model, self.published, {"default": self.dialect}, rules)
+
+    @property
+    def access(self) -> Access:
+        """What anybody may see of the model."""
+        types = {(relation, name): kind for relation, name, kind in self.published.types}
+        return decide(self.model, types, SecurityContext.of("tester"))
 
     def run(self, sql: str, values: Sequence[object]) -> list[Row]:
         """Rows of a statement of the warehouse; ``$n`` are its parameters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def _files(folder: str) -> list[Path]:
 
 
 def _bound(shop: Shop, sql: str) -> BoundStatement:
-    bound = shop.compiler().bind(sql, SETTINGS)
+    bound = shop.compiler().bind(sql, replace(SETTINGS, access=shop.access))
     assert bound is not None
     return bound
 

@@ -13,6 +13,7 @@ from semantic.compiler.rewrite.inline_cte import inline_cte
 from semantic.compiler.rewrite.inline_scan import inline_scan
 from semantic.compiler.rewrite.match_rollup import match_rollup
 from semantic.compiler.rewrite.merge_subquery import merge_subquery
+from semantic.compiler.rewrite.push_conditions import push_conditions
 
 Rule = Callable[[Query, RewriteContext], Query]
 
@@ -24,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     match_rollup,
     compute_keys,
     inline_scan,
+    push_conditions,
 )
 
 

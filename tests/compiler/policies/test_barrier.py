@@ -62,9 +62,9 @@ SHAPES = [
     "SELECT COUNT(one) FROM (VALUES (1), (2)) AS x (one) LEFT JOIN vault ON {}",
     "SELECT COUNT(*) FROM owners o WHERE EXISTS "
     "(SELECT 1 FROM vault WHERE vault.owner_id = o.id AND ({}))",
-    "SELECT COUNT(*) FROM (SELECT *, row_number() OVER (ORDER BY id) AS place FROM vault) v WHERE {}",
+    "SELECT COUNT(*) FROM (SELECT *, rank() OVER (ORDER BY id) AS place FROM vault) v WHERE {}",
     "SELECT id FROM vault WHERE {} UNION SELECT id FROM vault WHERE id < 5 ORDER BY 1 LIMIT 4",
-    "SELECT COUNT(*) FROM vault a JOIN (SELECT id AS other FROM vault WHERE {}) b ON a.id = b.other",
+    "SELECT COUNT(*) FROM vault a JOIN (SELECT id AS b FROM vault WHERE {}) o ON a.id = o.b",
 ]
 
 
