@@ -68,8 +68,10 @@ def narrowed(scan: Scan, conditions: list[exp.Expr]) -> Scan:
     names = {item.name: item.expression.name for item in scan.columns}
 
     def inside(node: exp.Expr) -> exp.Expr | None:
-        if is_column_of(node, scan.alias):
-            return column(RULED, node.name if scan.inline else names[node.name])
+        if scan.inline and is_column_of(node, scan.base):
+            return column(RULED, node.name)
+        if not scan.inline and is_column_of(node, scan.alias):
+            return column(RULED, names[node.name])
         return None
 
     moved = [rebuild(condition, inside) for condition in conditions]

@@ -18,7 +18,7 @@ _EQUAL = _ORDERED | {"text", "varchar", "bool"}
 _ORDERINGS = (exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 
-def push_conditions(plan: Query, context: RewriteContext) -> Query:
+def push_conditions(plan: Query, _: RewriteContext) -> Query:
     """Let the governed query of a scan's own rows keep out what WHERE keeps out.
 
     Nothing may be evaluated over rows that a policy hides but what is leakproof: comparisons of
