@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from semantic.compiler.aggregates import is_aggregate
-from semantic.compiler.governed_rows import RULED
+from semantic.compiler.fences import RULED
 from semantic.compiler.plan import (
     Derived,
     FunctionTable,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from sqlglot import exp
 
 from semantic.compiler.dialect import dialect_of
-from semantic.compiler.emit_parts import aliased_table, fenced
-from semantic.compiler.governed_rows import RULED
+from semantic.compiler.emit_parts import aliased_table
+from semantic.compiler.fences import RULED, fenced
 from semantic.compiler.plan import (
     Derived,
     Projection,

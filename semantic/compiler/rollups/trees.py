@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from semantic.compiler.governed_rows import RULED, read_governed
+from semantic.compiler.fences import RULED
+from semantic.compiler.governed_rows import read_governed
 from semantic.compiler.plan import Scan
 from semantic.compiler.rewrite.tools import is_volatile
 from semantic.compiler.trees import identifier, rebuild, table_of
