@@ -1,8 +1,5 @@
 """What a way of logging in is.
 
-The next one is a module with a class of one of these shapes, its options in ``proxy.config.rules``,
-and a function in ``proxy.auth.opening`` that makes the one of the other.
-
 Most methods look at a password that the client sends inside TLS, whatever it is: those are
 ``PasswordChecker`` and know nothing of the protocol.
 """
@@ -10,14 +7,28 @@ Most methods look at a password that the client sends inside TLS, whatever it is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from proxy.auth.grants import Grants
 from proxy.auth.request import LoginRequest
 from proxy.auth.steps import Exchange
+from proxy.auth.users import Users
 
 OnResult = Callable[[bool], float]
 """Told of each proof that was looked at; returns the seconds to hold back a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a method may need beside its own options.
+
+    Attributes:
+        secret: of the installation (``login_secret``).
+    """
+
+    users: Users
+    secret: bytes = field(repr=False)
 
 
 class LoginMethod(Protocol):
@@ -36,6 +47,17 @@ class LoginMethod(Protocol):
 
     async def close(self) -> None:
         """Free what is held."""
+
+
+class MethodModule(Protocol):
+    """A module of ``proxy.auth.methods``."""
+
+    def open_method(self, rule: Any, parts: Parts) -> LoginMethod:
+        """Make the method of a rule, which is of the class that has the method's name.
+
+        Raises:
+            SetupError, OSError: something that the rule names cannot be used.
+        """
 
 
 class PasswordChecker(Protocol):

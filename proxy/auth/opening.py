@@ -2,163 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 from proxy.auth.authenticator import Authenticator, make_throttle
-from proxy.auth.bulkhead import Bulkhead
-from proxy.auth.candidates import Candidates, user_verifier
-from proxy.auth.certificates import CertificateMethod
-from proxy.auth.http_hook import HttpHook
-from proxy.auth.keys import FileKeys, KeySource, SharedSecret, UrlKeys
-from proxy.auth.method import LoginMethod
-from proxy.auth.password import LocalPasswords
+from proxy.auth.candidates import user_verifier
+from proxy.auth.method import LoginMethod, MethodModule, Parts
 from proxy.auth.patterns import AddressPattern, NamePattern
-from proxy.auth.plain import PasswordMethod, TrustMethod
-from proxy.auth.python_hook import PythonHook, find_hook
 from proxy.auth.rules import Rule
-from proxy.auth.scram import ScramMethod
 from proxy.auth.setup import SetupError
-from proxy.auth.tokens import Claims, Tokens
 from proxy.auth.users import KnownUser, Users
 from proxy.auth.users_file import UsersFile
 from proxy.auth.verifier import Verifier
-from proxy.auth.web import Endpoint
 from proxy.config.auth import HIGHEST_CLEARTEXT_ITERATIONS, AuthConfig, UserConfig
-from proxy.config.rules import (
-    CertificateRule,
-    HttpRule,
-    JwtRule,
-    LdapRule,
-    PasswordRule,
-    PythonRule,
-    RejectRule,
-    RuleConfig,
-    ScramRule,
-    TrustRule,
-)
-
-_PASSWORD_THREADS = 4
-_PASSWORD_SECONDS = 10.0
-
-
-class MethodError(SetupError):
-    """A method cannot be used on this installation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a method may need beside its own options."""
-
-    users: Users
-    secret: bytes = field(repr=False)
-
-
-def _scram(_: ScramRule, parts: Parts) -> LoginMethod:
-    return ScramMethod(Candidates(parts.users, parts.secret))
-
-
-def _password(_: PasswordRule, parts: Parts) -> LoginMethod:
-    bulkhead = Bulkhead("password", threads=_PASSWORD_THREADS, seconds=_PASSWORD_SECONDS)
-    return PasswordMethod(LocalPasswords(Candidates(parts.users, parts.secret), bulkhead))
-
-
-def _trust(_: TrustRule, parts: Parts) -> LoginMethod:
-    return TrustMethod(parts.users)
-
-
-def _jwt(rule: JwtRule, _: Parts) -> LoginMethod:
-    keys: KeySource
-    if rule.secret is not None:
-        keys = SharedSecret(rule.secret.get_secret_value().encode())
-    elif rule.jwks_file is not None:
-        keys = FileKeys(rule.jwks_file)
-    else:
-        assert rule.jwks_url is not None
-        endpoint = Endpoint.open(rule.jwks_url, ca=rule.jwks_ca, seconds=rule.timeout)
-        bulkhead = Bulkhead("keys", threads=1, seconds=rule.timeout)
-        keys = UrlKeys(endpoint, bulkhead, rule.jwks_refresh)
-    claims = Claims(
-        rule.user_claim,
-        rule.groups_claim,
-        rule.roles_claim,
-        rule.tenant_claim,
-        rule.act_as_claim,
-        rule.attributes_claims,
-    )
-    tokens = Tokens(
-        keys,
-        frozenset(rule.effective_algorithms),
-        rule.issuer,
-        rule.audience,
-        claims,
-        rule.users(),
-        rule.clock_skew,
-        rule.required_claims,
-    )
-    return PasswordMethod(tokens)
-
-
-def _ldap(rule: LdapRule, _: Parts) -> LoginMethod:
-    try:
-        ldap = importlib.import_module("proxy.auth.ldap")
-    except ModuleNotFoundError as error:
-        raise MethodError(
-            f"method ldap needs the Python package {error.name}: pip install 'cubewire[ldap]'"
-        ) from None
-    password = rule.search_password
-    directory = ldap.Directory(
-        urls=rule.url,
-        tls=ldap.open_tls(rule.ca),
-        start_tls=rule.start_tls,
-        seconds=rule.timeout,
-        bind_dn=rule.bind_dn,
-        search_base=rule.search_base or "",
-        search_filter=rule.search_filter,
-        search_dn=rule.search_dn,
-        search_password=None if password is None else password.get_secret_value(),
-        group_base=rule.group_base,
-        group_filter=rule.group_filter,
-        group_attribute=rule.group_attribute,
-        attributes=rule.attribute_map,
-        tenant_attribute=rule.tenant_attribute,
-    )
-    # A login has several steps; each has its time, and all together have twice that.
-    bulkhead = Bulkhead("directory", threads=rule.concurrency, seconds=2 * rule.timeout)
-    return PasswordMethod(ldap.Ldap(directory, bulkhead))
-
-
-def _certificate(rule: CertificateRule, _: Parts) -> LoginMethod:
-    return CertificateMethod(rule.name, rule.users())
-
-
-def _http(rule: HttpRule, _: Parts) -> LoginMethod:
-    endpoint = Endpoint.open(rule.url, ca=rule.ca, seconds=rule.timeout)
-    bulkhead = Bulkhead("hook", threads=rule.concurrency, seconds=rule.timeout)
-    secret = None if rule.secret is None else rule.secret.get_secret_value()
-    return PasswordMethod(HttpHook(endpoint, bulkhead, secret))
-
-
-def _python(rule: PythonRule, _: Parts) -> LoginMethod:
-    bulkhead = Bulkhead("hook", threads=rule.concurrency, seconds=rule.timeout)
-    at_once = asyncio.Semaphore(rule.concurrency)
-    return PasswordMethod(PythonHook(find_hook(rule.function), bulkhead, rule.timeout, at_once))
-
-
-_OPENERS: dict[type[RuleConfig], Callable[[Any, Parts], LoginMethod]] = {
-    ScramRule: _scram,
-    PasswordRule: _password,
-    TrustRule: _trust,
-    JwtRule: _jwt,
-    LdapRule: _ldap,
-    CertificateRule: _certificate,
-    HttpRule: _http,
-    PythonRule: _python,
-}
+from proxy.config.rules import AnyRule, PasswordRule, RejectRule
 
 
 def local_users(auth: AuthConfig) -> Users:
@@ -201,9 +60,9 @@ async def open_authenticator(auth: AuthConfig, secret: bytes) -> AsyncIterator[A
         await authenticator.close()
 
 
-def _opened(rule: RuleConfig, parts: Parts) -> Rule:
+def _opened(rule: AnyRule, parts: Parts) -> Rule:
     return Rule(
-        None if isinstance(rule, RejectRule) else _OPENERS[type(rule)](rule, parts),
+        None if isinstance(rule, RejectRule) else _method(rule, parts),
         NamePattern.of(rule.database),
         NamePattern.of(rule.user),
         AddressPattern.of(rule.address),
@@ -212,6 +71,18 @@ def _opened(rule: RuleConfig, parts: Parts) -> Rule:
         grants=rule.grants(),
         lifetime=rule.session_lifetime,
     )
+
+
+def _method(rule: AnyRule, parts: Parts) -> LoginMethod:
+    """The method of a rule, by the module of its name."""
+    name = rule.method
+    try:
+        module = cast("MethodModule", importlib.import_module(f"proxy.auth.methods.{name}"))
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"method {name} needs the Python package {error.name}: pip install 'cubewire[{name}]'"
+        ) from None
+    return module.open_method(rule, parts)
 
 
 def _known(secret: bytes, name: str, user: UserConfig) -> KnownUser:

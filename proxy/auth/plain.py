@@ -9,7 +9,6 @@ from proxy.auth.grants import NOTHING, Grants
 from proxy.auth.method import OnResult, PasswordChecker, Refused
 from proxy.auth.request import LoginRequest
 from proxy.auth.steps import AuthStep, Exchange
-from proxy.auth.users import Users
 from proxy.wire.backend import AuthenticationCleartextPassword, AuthenticationOk, BackendMessage
 from proxy.wire.errors import ProtocolViolation
 from proxy.wire.frontend import PasswordMessage
@@ -78,26 +77,6 @@ class PasswordExchange:
         self.on_result(True)
         self.done = True
         return AuthStep([AuthenticationOk()], done=True)
-
-
-@dataclass(frozen=True, slots=True)
-class TrustMethod:
-    """Whoever names a known user is that user. Configuration allows it on loopback alone."""
-
-    users: Users
-    name: str = "trust"
-
-    def begin(self, request: LoginRequest, on_result: OnResult) -> Exchange:
-        """See LoginMethod."""
-        del on_result
-        if self.users.get(request.user) is None:
-            raise AuthenticationFailed(
-                "28000", f'role "{request.user}" does not exist', reason="unknown user under trust"
-            )
-        return NothingAsked()
-
-    async def close(self) -> None:
-        """See LoginMethod."""
 
 
 @dataclass(slots=True)

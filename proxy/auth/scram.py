@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scramp import ScramException, ScramMechanism
 from scramp.utils import ServerError
 
-from proxy.auth.candidates import Candidate, Candidates
+from proxy.auth.candidates import Candidate
 from proxy.auth.errors import AuthenticationFailed, malformed, wrong_password
 from proxy.auth.grants import NOTHING, Grants
 from proxy.auth.method import OnResult
-from proxy.auth.request import LoginRequest
-from proxy.auth.steps import AuthStep, ChannelBinding, Exchange
+from proxy.auth.steps import AuthStep, ChannelBinding
 from proxy.wire.backend import (
     AuthenticationOk,
     AuthenticationSASL,
@@ -42,27 +40,6 @@ _ANY_NAME = "cubewire"
 """Stands for the name inside the exchange, which scramp insists on and PostgreSQL ignores."""
 
 _MECHANISMS = {name: ScramMechanism(name) for name in (PLAIN, PLUS)}
-
-
-@dataclass(frozen=True, slots=True)
-class ScramMethod:
-    """Method ``scram``: users that this server knows, by a proof that reveals no password.
-
-    Attributes:
-        make_nonce: printable random text without a comma.
-    """
-
-    candidates: Candidates
-    make_nonce: Callable[[], str] = secrets.token_hex
-    name: str = "scram"
-
-    def begin(self, request: LoginRequest, on_result: OnResult) -> Exchange:
-        """See LoginMethod."""
-        candidate = self.candidates.of(request.user)
-        return ScramExchange(candidate, request.channel, on_result, self.make_nonce)
-
-    async def close(self) -> None:
-        """See LoginMethod."""
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from proxy.config.rules import (
     CLEARTEXT,
     LOCAL,
     WITHOUT_LOCAL_PASSWORD,
+    AnyRule,
     CertificateRule,
     NamesOrNone,
     PasswordRule,
@@ -161,12 +162,13 @@ class AuthConfig(Section):
         return self
 
     @property
-    def effective_rules(self) -> tuple[RuleConfig, ...]:
+    def effective_rules(self) -> tuple[AnyRule, ...]:
         """The rules, or the one that ``method`` stands for."""
         if self.rules:
             return self.rules
-        kinds = {"scram": ScramRule, "password": PasswordRule, "trust": TrustRule}
-        return (kinds[self.method](method=self.method),)
+        if self.method == "password":
+            return (PasswordRule(method="password"),)
+        return (ScramRule(method="scram") if self.method == "scram" else TrustRule(method="trust"),)
 
     @property
     def admits_somebody(self) -> bool:

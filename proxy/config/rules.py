@@ -292,7 +292,7 @@ class PythonRule(RuleConfig):
     concurrency: int = Field(default=8, ge=1, le=256, description="Calls at once.")
 
 
-Rule = Annotated[
+AnyRule = (
     ScramRule
     | PasswordRule
     | TrustRule
@@ -301,9 +301,10 @@ Rule = Annotated[
     | LdapRule
     | CertificateRule
     | HttpRule
-    | PythonRule,
-    Field(discriminator="method"),
-]
+    | PythonRule
+)
+
+Rule = Annotated[AnyRule, Field(discriminator="method")]
 
 CLEARTEXT: tuple[type[RuleConfig], ...] = (PasswordRule, JwtRule, LdapRule, HttpRule, PythonRule)
 """Methods whose clients send what is secret as it is."""

@@ -14,11 +14,12 @@ from proxy.auth.authenticator import Authenticator
 from proxy.auth.bulkhead import Bulkhead
 from proxy.auth.candidates import Candidates, user_verifier
 from proxy.auth.method import LoginMethod
-from proxy.auth.password import LocalPasswords
-from proxy.auth.plain import PasswordMethod, TrustMethod
+from proxy.auth.methods.password import LocalPasswords
+from proxy.auth.methods.scram import ScramMethod
+from proxy.auth.methods.trust import TrustMethod
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
 from proxy.auth.rules import Rule
-from proxy.auth.scram import ScramMethod
 from proxy.auth.steps import AuthStep
 from proxy.auth.throttle import FailureThrottle
 from proxy.auth.users import KnownUser, Users

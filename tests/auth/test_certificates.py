@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from proxy.auth.certificates import CertificateMethod
 from proxy.auth.client_certificate import ClientCertificate
 from proxy.auth.errors import AuthenticationFailed
 from proxy.auth.identity_map import IdentityMap
+from proxy.auth.methods.certificate import CertificateMethod
 from proxy.auth.request import LoginRequest
 from proxy.auth.tls import TlsContext, TlsError, TlsSession, load_tls
 from proxy.wire.backend import AuthenticationOk

@@ -19,9 +19,9 @@ import pytest
 from proxy.auth.bulkhead import Bulkhead
 from proxy.auth.certificate import self_signed
 from proxy.auth.grants import Grants
-from proxy.auth.http_hook import HttpHook
 from proxy.auth.method import Refused
-from proxy.auth.python_hook import HookError, PythonHook, find_hook
+from proxy.auth.methods.http import HttpHook
+from proxy.auth.methods.python import HookError, PythonHook, find_hook
 from proxy.auth.request import LoginRequest
 from proxy.auth.web import Endpoint
 

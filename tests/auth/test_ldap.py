@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from proxy.auth import ldap
 from proxy.auth.bulkhead import Bulkhead
 from proxy.auth.grants import Grants
-from proxy.auth.ldap import Directory, Ldap, escape_dn, escape_filter
 from proxy.auth.method import Refused
+from proxy.auth.methods import ldap
+from proxy.auth.methods.ldap import Directory, Ldap, escape_dn, escape_filter
 from proxy.auth.request import LoginRequest
 from tests.auth.authority import Authority
 from tests.auth.directories import (

@@ -12,8 +12,9 @@ from proxy.auth.client_certificate import ClientCertificate
 from proxy.auth.errors import AuthenticationFailed
 from proxy.auth.grants import NOTHING, Grants, GrantsError
 from proxy.auth.method import Refused
+from proxy.auth.methods.trust import TrustMethod
 from proxy.auth.patterns import AddressPattern, NamePattern
-from proxy.auth.plain import PasswordMethod, TrustMethod
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
 from proxy.auth.rules import Rule
 from proxy.auth.throttle import FailureThrottle

@@ -28,8 +28,8 @@ from proxy.auth.grants import Grants
 from proxy.auth.identity_map import IdentityMap
 from proxy.auth.keys import FileKeys, KeysError, KeySource, SharedSecret, UrlKeys, parse_keys
 from proxy.auth.method import Refused
+from proxy.auth.methods.jwt import Claims, Tokens
 from proxy.auth.request import LoginRequest
-from proxy.auth.tokens import Claims, Tokens
 from proxy.auth.web import Endpoint
 
 ISSUER, AUDIENCE = "https://idp.example", "cubewire"

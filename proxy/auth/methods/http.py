@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from proxy.auth.bulkhead import Bulkhead, Unavailable
 from proxy.auth.grants import Grants, GrantsError
-from proxy.auth.method import Refused
+from proxy.auth.method import LoginMethod, Parts, Refused
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
 from proxy.auth.web import Endpoint, WebError
+from proxy.config.rules import HttpRule
 
 _REFUSALS = frozenset({401, 403, 404})
 
@@ -83,3 +85,12 @@ def _read(answer: bytes, user: str) -> Grants:
         return Grants.read(said)
     except GrantsError as error:
         raise Refused(f"hook: {error}", counts=False) from None
+
+
+def open_method(rule: HttpRule, parts: Parts) -> LoginMethod:
+    """See MethodModule."""
+    del parts
+    endpoint = Endpoint.open(rule.url, ca=rule.ca, seconds=rule.timeout)
+    bulkhead = Bulkhead("hook", threads=rule.concurrency, seconds=rule.timeout)
+    secret = None if rule.secret is None else rule.secret.get_secret_value()
+    return PasswordMethod(HttpHook(endpoint, bulkhead, secret))

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from proxy.auth.bulkhead import Bulkhead, Unavailable
 from proxy.auth.candidates import Candidates
 from proxy.auth.grants import NOTHING, Grants
-from proxy.auth.method import Refused
+from proxy.auth.method import LoginMethod, Parts, Refused
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
+from proxy.config.rules import PasswordRule
+
+_THREADS = 4
+_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +38,10 @@ class LocalPasswords:
     async def close(self) -> None:
         """See PasswordChecker."""
         self.bulkhead.close()
+
+
+def open_method(rule: PasswordRule, parts: Parts) -> LoginMethod:
+    """See MethodModule."""
+    del rule
+    bulkhead = Bulkhead("password", threads=_THREADS, seconds=_SECONDS)
+    return PasswordMethod(LocalPasswords(Candidates(parts.users, parts.secret), bulkhead))

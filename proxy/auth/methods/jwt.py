@@ -9,12 +9,15 @@ from typing import Any
 
 import jwt
 
-from proxy.auth.bulkhead import Unavailable
+from proxy.auth.bulkhead import Bulkhead, Unavailable
 from proxy.auth.grants import Grants, GrantsError
 from proxy.auth.identity_map import IdentityMap
-from proxy.auth.keys import KeySource, TokenKey
-from proxy.auth.method import Refused
+from proxy.auth.keys import FileKeys, KeySource, SharedSecret, TokenKey, UrlKeys
+from proxy.auth.method import LoginMethod, Parts, Refused
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
+from proxy.auth.web import Endpoint
+from proxy.config.rules import JwtRule
 
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 """``typ`` of tokens that are for access; others, such as logout tokens, may have the same keys."""
@@ -167,3 +170,37 @@ def _claim(claims: Mapping[str, Any], path: str) -> object:
             return None
         value = value[part]
     return value
+
+
+def open_method(rule: JwtRule, parts: Parts) -> LoginMethod:
+    """See MethodModule."""
+    del parts
+    keys: KeySource
+    if rule.secret is not None:
+        keys = SharedSecret(rule.secret.get_secret_value().encode())
+    elif rule.jwks_file is not None:
+        keys = FileKeys(rule.jwks_file)
+    else:
+        assert rule.jwks_url is not None
+        endpoint = Endpoint.open(rule.jwks_url, ca=rule.jwks_ca, seconds=rule.timeout)
+        bulkhead = Bulkhead("keys", threads=1, seconds=rule.timeout)
+        keys = UrlKeys(endpoint, bulkhead, rule.jwks_refresh)
+    claims = Claims(
+        rule.user_claim,
+        rule.groups_claim,
+        rule.roles_claim,
+        rule.tenant_claim,
+        rule.act_as_claim,
+        rule.attributes_claims,
+    )
+    tokens = Tokens(
+        keys,
+        frozenset(rule.effective_algorithms),
+        rule.issuer,
+        rule.audience,
+        claims,
+        rule.users(),
+        rule.clock_skew,
+        rule.required_claims,
+    )
+    return PasswordMethod(tokens)

@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 from proxy.auth.bulkhead import Bulkhead, Unavailable
 from proxy.auth.grants import Grants, GrantsError
-from proxy.auth.method import Refused
+from proxy.auth.method import LoginMethod, Parts, Refused
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
+from proxy.config.rules import LdapRule
 
 with warnings.catch_warnings():
     # ldap3 asks pyasn1 for names that have been renamed there.
@@ -307,3 +309,28 @@ def _value(value: object) -> object:
         values = [_value(each) for each in value]
         return None if not values else values[0] if len(values) == 1 else values
     return value
+
+
+def open_method(rule: LdapRule, parts: Parts) -> LoginMethod:
+    """See MethodModule."""
+    del parts
+    password = rule.search_password
+    directory = Directory(
+        urls=rule.url,
+        tls=open_tls(rule.ca),
+        start_tls=rule.start_tls,
+        seconds=rule.timeout,
+        bind_dn=rule.bind_dn,
+        search_base=rule.search_base or "",
+        search_filter=rule.search_filter,
+        search_dn=rule.search_dn,
+        search_password=None if password is None else password.get_secret_value(),
+        group_base=rule.group_base,
+        group_filter=rule.group_filter,
+        group_attribute=rule.group_attribute,
+        attributes=rule.attribute_map,
+        tenant_attribute=rule.tenant_attribute,
+    )
+    # A login has several steps; each has its time, and all together have twice that.
+    bulkhead = Bulkhead("directory", threads=rule.concurrency, seconds=2 * rule.timeout)
+    return PasswordMethod(Ldap(directory, bulkhead))

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 
 from proxy.auth.bulkhead import Bulkhead, Unavailable
 from proxy.auth.grants import Grants, GrantsError
-from proxy.auth.method import Refused
+from proxy.auth.method import LoginMethod, Parts, Refused
+from proxy.auth.plain import PasswordMethod
 from proxy.auth.request import LoginRequest
 from proxy.auth.setup import SetupError
+from proxy.config.rules import PythonRule
 
 Hook = Callable[[LoginRequest, str], object]
 
@@ -85,3 +87,11 @@ class PythonHook:
     async def close(self) -> None:
         """See PasswordChecker."""
         self.bulkhead.close()
+
+
+def open_method(rule: PythonRule, parts: Parts) -> LoginMethod:
+    """See MethodModule."""
+    del parts
+    bulkhead = Bulkhead("hook", threads=rule.concurrency, seconds=rule.timeout)
+    at_once = asyncio.Semaphore(rule.concurrency)
+    return PasswordMethod(PythonHook(find_hook(rule.function), bulkhead, rule.timeout, at_once))

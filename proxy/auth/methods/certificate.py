@@ -8,10 +8,11 @@ from proxy.auth.client_certificate import CertificateName
 from proxy.auth.errors import AuthenticationFailed, wrong_certificate
 from proxy.auth.grants import Grants
 from proxy.auth.identity_map import IdentityMap
-from proxy.auth.method import OnResult
+from proxy.auth.method import LoginMethod, OnResult, Parts
 from proxy.auth.plain import NothingAsked
 from proxy.auth.request import LoginRequest
 from proxy.auth.steps import Exchange
+from proxy.config.rules import CertificateRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,9 @@ class CertificateMethod:
 
     async def close(self) -> None:
         """See LoginMethod."""
+
+
+def open_method(rule: CertificateRule, parts: Parts) -> LoginMethod:
+    """See MethodModule."""
+    del parts
+    return CertificateMethod(rule.name, rule.users())
