@@ -378,6 +378,7 @@ class SetOperation(Query):
     """UNION, INTERSECT or EXCEPT.
 
     ``columns`` are its output names. Sort keys are output columns; their expressions only show.
+    ``uniform``: both sides are known to have the same types, down to the digits of numbers.
     """
 
     operator: Literal["union", "intersect", "except"]
@@ -388,6 +389,7 @@ class SetOperation(Query):
     order: tuple[OrderKey, ...] = ()
     limit: exp.Expr | None = None
     offset: exp.Expr | None = None
+    uniform: bool = False
 
     def describe(self) -> str:
         """One stable line."""

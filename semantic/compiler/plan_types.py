@@ -161,6 +161,8 @@ class PlanTypes:
             return self.query(query.body)
         if isinstance(query, Select):
             return tuple(resolved(infer(item.expression, self)) for item in query.projections)
+        if isinstance(query, SetOperation) and query.uniform:
+            return self.query(query.left)
         if isinstance(query, SetOperation):
             sides = (self._sides(query.left), self._sides(query.right))
             return tuple(resolved(common_type(pair)) for pair in zip(*sides, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 
-from semantic.compiler.api import Analysis, CompiledStatement, SessionSettings
+from semantic.compiler.api import Analysis, CompiledStatement, ParameterUse, SessionSettings
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.rewrite import RULES, Rule
 from semantic.compiler.rewrite.match_rollup import match_rollup
@@ -26,8 +26,11 @@ from semantic.compiler.rollups.api import (
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+from semantic.security.access import OPEN, Access, decide
+from semantic.security.context import SecurityContext
 from tests.compiler.analyst import Analyst, probe_postgres
 from tests.compiler.shop import probe_duckdb, published
+from tests.rollups.sales import TABLES
 
 MODELS = Path(__file__).parent / "models"
 WITHOUT_ROLLUPS: tuple[Rule, ...] = tuple(rule for rule in RULES if rule is not match_rollup)
@@ -37,10 +40,16 @@ Bounds = tuple[datetime | None, datetime | None]
 WHOLE: Bounds = (None, None)
 
 
-def sales_model() -> Model:
+def governed_model() -> Model:
     report = load_model(MODELS, {})
     assert report.model is not None, "\n".join(str(problem) for problem in report.problems)
     return report.model
+
+
+def sales_model() -> Model:
+    """The same without policies."""
+    model = governed_model()
+    return replace(model, cubes=tuple(replace(cube, access_policies=()) for cube in model.cubes))
 
 
 @dataclass
@@ -58,6 +67,7 @@ class Warehouse:
     _tables: int = 0
 
     def __post_init__(self) -> None:
+        self.published = self._publish()
         self.use(self.model)
         # Pre-aggregations are not published, so that other models over the tables look the same.
         self.analyst = Analyst(self.catalog, self.published)
@@ -66,7 +76,26 @@ class Warehouse:
         self.analyst.close()
 
     def use(self, model: Model) -> None:
-        """Another model over the same tables, which differs in its pre-aggregations only."""
+        """Another model over the same tables, with other pre-aggregations or policies."""
+        self.model = model
+        dialects = {"default": self.dialect}
+        self.compiler = Compiler(model, self.published, dialects)
+        self.plain = Compiler(model, self.published, dialects, WITHOUT_ROLLUPS)
+
+    def access(self, group: str, **attributes: object) -> Access:
+        """What a member of a group may see."""
+        types = {(relation, name): kind for relation, name, kind in self.published.types}
+        context = SecurityContext.of("ann", groups=frozenset({group}), attributes=attributes)
+        return decide(self.model, types, context)
+
+    def reset(self, model: Model) -> None:
+        """The model and the rows of the fixtures again."""
+        for table in ("sales", "shops", "items"):
+            self.execute(f"DROP TABLE {table}")
+        self.execute(TABLES)
+        self.use(model)
+
+    def _publish(self) -> PublishedModel:
         probe: Callable[[str], list[tuple[str, str, int]]]
         if isinstance(self.database, duckdb.DuckDBPyConnection):
             database = self.database
@@ -74,11 +103,7 @@ class Warehouse:
         else:
             connection = self.database
             probe = lambda sql: probe_postgres(connection, sql)  # noqa: E731
-        self.model = model
-        self.published = published(model, self.dialect, probe)
-        dialects = {"default": self.dialect}
-        self.compiler = Compiler(model, self.published, dialects)
-        self.plain = Compiler(model, self.published, dialects, WITHOUT_ROLLUPS)
+        return published(self.model, self.dialect, probe)
 
     def run(self, sql: str, values: Sequence[object] = (), zone: str = "UTC") -> list[Row]:
         """Rows of a statement of the warehouse's; ``$n`` are its parameters."""
@@ -144,22 +169,33 @@ class Warehouse:
     def analyse(self, sql: str) -> Analysis:
         return self.analyst.analyse(sql)
 
+    def forget_tables(self) -> None:
+        """Let the names of rollups' tables be given again."""
+        self._tables = 0
+
+    def answer(self, sql: str, zone: str = "UTC", access: Access = OPEN) -> list[Row]:
+        """The rows of a statement over the source."""
+        settings = SessionSettings("tester", "cubewire", time_zone=zone, access=access)
+        statement = self.compile(sql, settings=settings, plain=True)
+        return self.run(statement.sql, bound_values(statement), zone)
+
     def answers(
         self,
         sql: str,
         candidates: RollupCandidates,
         zone: str = "UTC",
         values: Sequence[object] = (),
+        access: Access = OPEN,
     ) -> tuple[CompiledStatement, list[str], list[str]]:
         """The statement over rollups, its rows, and those over the source; sorted texts."""
-        settings = SessionSettings("tester", "cubewire", time_zone=zone)
+        settings = SessionSettings("tester", "cubewire", time_zone=zone, access=access)
         statement = self.compile(sql, candidates, settings)
         plain = self.compile(sql, candidates, settings, plain=True)
         assert not plain.rollups
         assert plain.columns == statement.columns
         found = []
         for each in (statement, plain):
-            bound = [values[use.index] for use in each.parameters]
+            bound = bound_values(each, values)
             found.append(sorted(repr(shown(row)) for row in self.run(each.sql, bound, zone)))
         return statement, found[0], found[1]
 
@@ -171,6 +207,14 @@ def _for_type(moment: datetime | None, kind: str) -> object:
     if moment is None or kind == "timestamptz":
         return moment
     return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def bound_values(statement: CompiledStatement, values: Sequence[object] = ()) -> list[object]:
+    """What is bound to a statement's placeholders: the client's values and those of policies."""
+    return [
+        values[use.index] if isinstance(use, ParameterUse) else use.value
+        for use in statement.parameters
+    ]
 
 
 def shown(row: Row) -> Row:

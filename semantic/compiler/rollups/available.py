@@ -13,6 +13,7 @@ from semantic.compiler.rollups.api import (
     UnusedRollup,
 )
 from semantic.compiler.rollups.blueprint import Blueprint
+from semantic.model.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,21 @@ class Rollups:
 NO_ROLLUPS = Rollups()
 
 
+def nothing_built(model: Model) -> Rollups:
+    """Where nothing can be read, as it is for a model without rollups or without a store."""
+    missing = [
+        (cube.name, _not_built(f"{cube.name}.{item.name}"))
+        for cube in model.cubes
+        for item in cube.pre_aggregations
+        if item.type == "rollup"
+    ]
+    return Rollups((), tuple(missing)) if missing else NO_ROLLUPS
+
+
+def _not_built(name: str) -> UnusedRollup:
+    return UnusedRollup(name, "it is not built", f"cubewire rollups build {name}")
+
+
 def choose_from(
     definitions: Mapping[str, RollupDefinition],
     blueprints: Mapping[str, Blueprint],
@@ -89,7 +105,7 @@ def _problem(
 ) -> UnusedRollup | None:
     name = definition.name
     if stored is None or not stored.parts:
-        return UnusedRollup(name, "it is not built", f"cubewire rollups build {name}")
+        return _not_built(name)
     if stored.version != definition.version:
         change = f"cubewire rollups build {name}"
         return UnusedRollup(name, "what is built is of another version of the model", change)

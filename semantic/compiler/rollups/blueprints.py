@@ -49,9 +49,10 @@ def blueprints(members: Members) -> Mapping[str, Blueprint]:
     """All rollups of a model that store groups, by name."""
     found: dict[str, Blueprint] = {}
     for cube in members.sql.model.cubes:
-        types = PartTypes(members, cube)
-        for item in cube.pre_aggregations:
-            if item.type == "rollup":
+        items = [item for item in cube.pre_aggregations if item.type == "rollup"]
+        types = PartTypes(members, cube) if items else None
+        for item in items:
+            if types is not None:
                 made = _Maker(members, cube, item, types).make()
                 found[made.definition.name] = made
     return found

@@ -11,7 +11,7 @@ from sqlglot import exp
 from semantic.compiler.members import Members
 from semantic.compiler.plan import Projection, Query, Select
 from semantic.compiler.rollups.api import RollupCandidates, RollupDefinition
-from semantic.compiler.rollups.available import NO_ROLLUPS, Rollups, choose_from
+from semantic.compiler.rollups.available import Rollups, choose_from, nothing_built
 from semantic.compiler.rollups.blueprint import Blueprint
 from semantic.compiler.rollups.blueprints import blueprints
 from semantic.compiler.rollups.definitions import definition_of
@@ -49,13 +49,10 @@ class RollupCatalog:
 
     def choose(self, candidates: RollupCandidates) -> Rollups:
         """What a statement may be answered from."""
-        if not candidates.stored and not self._has_any():
-            return NO_ROLLUPS
+        if not candidates.stored:
+            return nothing_built(self._members.sql.model)
         made = self._known()
         return choose_from(self._definitions, made, candidates)
-
-    def _has_any(self) -> bool:
-        return any(cube.pre_aggregations for cube in self._members.sql.model.cubes)
 
     def definition(self, name: str) -> RollupDefinition:
         """One of them.

@@ -120,9 +120,7 @@ def with_source(
     )
     made = stored_query(scan, keys, parts)
     source = replace(made, where=rest)
-    return Derived(
-        rows.alias, SetOperation("union", all=True, left=own, right=source, columns=names)
-    )
+    return Derived(rows.alias, SetOperation("union", True, own, source, names, uniform=True))
 
 
 def _needed(scan: Scan, names: tuple[str, ...]) -> Scan:

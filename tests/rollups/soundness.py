@@ -1,0 +1,68 @@
+"""One random case: with rollups and without, a statement has the same answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import duckdb
+import psycopg
+
+from semantic.errors import SemanticError
+from semantic.security.access import OPEN
+from tests.rollups.random_sales import Case, with_rollups
+from tests.rollups.warehouses import Warehouse, candidates_of, governed_model, sales_model
+
+COLUMNS = "id, shop_id, kind, units, amount, weight, sold_at, seen_at, day"
+
+
+@dataclass
+class Tally:
+    """How many statements were answered at all, and how many of them from a rollup."""
+
+    statements: int = 0
+    matched: int = 0
+    with_source: int = 0
+    governed: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def fraction(self) -> float:
+        return self.matched / max(self.statements, 1)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.statements} statements, {self.matched} ({self.fraction:.0%}) answered from a "
+            f"rollup, {self.with_source} of them with rows of the source, {self.governed} under "
+            f"row policies"
+        )
+
+
+MODELS = {"open": sales_model(), "governed": governed_model()}
+
+
+def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
+    """Compare the answers of a statement with and without rollups."""
+    warehouse.execute("DELETE FROM sales")
+    if case.rows:
+        warehouse.execute(f"INSERT INTO sales ({COLUMNS}) VALUES {', '.join(case.rows)}")
+    warehouse.use(with_rollups(MODELS["governed" if case.group else "open"], case.built))
+    access = OPEN if case.group is None else warehouse.access(case.group, kinds=["a", "B"])
+    try:
+        warehouse.answer(case.sql, case.zone, access)
+    except (SemanticError, duckdb.Error, psycopg.Error) as error:
+        # Refused, or out of range, over the source: then there is nothing to compare with.
+        tally.refused[str(error)[:60]] = tally.refused.get(str(error)[:60], 0) + 1
+        return
+    warehouse.forget_tables()
+    stored = [warehouse.build(f"sales.{item.item.name}", item.ranges) for item in case.built]
+    statement, found, expected = warehouse.answers(
+        case.sql, candidates_of(stored), case.zone, access=access
+    )
+    tally.statements += 1
+    tally.matched += bool(statement.rollups)
+    tally.with_source += bool(statement.rollups) and ":source" in statement.sql
+    tally.governed += bool(statement.rollups) and statement.governed
+    plan = "\n".join(statement.steps.lines())
+    assert found == expected, (
+        f"{warehouse.dialect} {case.zone}\n{case.sql}\n{plan}\n{statement.sql}"
+    )

@@ -1,0 +1,43 @@
+"""Whatever is stored and asked, the answer is that of the source."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.rollups.random_sales import case
+from tests.rollups.soundness import Tally, check
+from tests.rollups.warehouses import Warehouse, sales_model
+
+# Of the statements of this test; so that it does not become an empty one.
+LEAST_MATCHED = 0.4
+# A case is made of a number, so there is nothing to shrink.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+@pytest.mark.parametrize(("dialect", "examples"), [("duckdb", 200), ("postgres", 100)])
+def test_answers_are_those_of_the_source(
+    dialect: str, examples: int, request: pytest.FixtureRequest
+) -> None:
+    warehouse: Warehouse = request.getfixturevalue(f"in_{dialect}")
+    tally = Tally()
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        phases=PHASES,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(st.integers(0, 2**63))
+    def run(seed: int) -> None:
+        check(warehouse, case(seed), tally)
+
+    try:
+        run()
+    finally:
+        warehouse.reset(sales_model())
+    print(tally)
+    assert tally.fraction > LEAST_MATCHED, tally
+    assert tally.with_source, tally
+    assert tally.governed, tally
