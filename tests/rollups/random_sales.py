@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from random import Random
 
 from semantic.model.model import Model
@@ -101,7 +102,7 @@ def _ranges(random: Random) -> tuple[Bounds, ...]:
     cuts = ["2024-01-01", "2024-03-01", "2024-10-27"]
     cuts = sorted(random.sample(cuts, random.randint(0, 3)))
     edges = [None, *(datetime.fromisoformat(cut).replace(tzinfo=UTC) for cut in cuts), None]
-    found = list(zip(edges[:-1], edges[1:], strict=True))
+    found = list(pairwise(edges))
     if len(found) > 1 and random.random() < 0.6:
         found.pop(random.randrange(len(found)))
     return tuple(found)

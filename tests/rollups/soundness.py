@@ -63,6 +63,5 @@ def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
     tally.with_source += bool(statement.rollups) and ":source" in statement.sql
     tally.governed += bool(statement.rollups) and statement.governed
     plan = "\n".join(statement.steps.lines())
-    assert found == expected, (
-        f"{warehouse.dialect} {case.zone}\n{case.sql}\n{plan}\n{statement.sql}"
-    )
+    shown = f"{warehouse.dialect} {case.zone} {case.group}\n{case.sql}\n{plan}\n{statement.sql}"
+    assert found == expected, shown
