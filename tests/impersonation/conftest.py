@@ -12,7 +12,7 @@ from tests.reliability.support import serving
 from tests.support.server import RunningServer
 
 USERS: dict[str, dict[str, object]] = {
-    "imp_alice": {"act_as": ["imp_bob", "imp_carol", "imp_gone"]},
+    "imp_alice": {"act_as": ["imp_bob", "imp_carol", "imp_gone", "imp_temp"]},
     "imp_bob": {"groups": ["west"], "attributes": {"letters": ["b", "c"]}},
     "imp_carol": {"groups": ["west"], "attributes": {"letters": ["c", "d"]}},
     "imp_dave": {},
@@ -56,5 +56,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(folder: Path) -> Iterator[RunningServer]:
     users = {name: {"password": name, **user} for name, user in USERS.items()}
     audit = {"sink": "file", "file": "audit.jsonl"}
-    with serving(folder, auth={"users": users}, audit=audit) as running:
+    auth = {"users": users, "users_file": str(folder / "users.yml"), "revalidate_seconds": 1}
+    with serving(folder, auth=auth, audit=audit) as running:
         yield running

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from proxy.cli import main
 from tests.reliability.support import dsn
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer
@@ -139,6 +140,28 @@ def test_whom_nothing_is_known_of_cannot_be_acted_for(server: RunningServer) -> 
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute("SET ROLE imp_bob")
+
+
+def test_a_user_who_is_removed_ends_the_sessions_that_act_for_them(
+    server: RunningServer, folder: Path
+) -> None:
+    config = ["--config", str(folder / "cubewire.yml")]
+    assert main(["users", "add", "imp_temp", "--no-password", *config]) == 0
+    with psycopg.connect(dsn(server, "imp_alice"), autocommit=True) as connection:
+        connection.execute("SET ROLE imp_temp")
+        assert connection.execute("SELECT current_user FROM tiny").fetchone() == ("imp_temp",)
+        assert main(["users", "remove", "imp_temp", *config]) == 0
+        messages: list[str] = []
+        end = time.monotonic() + 20
+        while not messages and time.monotonic() < end:
+            try:
+                connection.execute("SELECT current_user FROM tiny")
+            except psycopg.OperationalError as error:
+                messages.append(str(error))
+            time.sleep(0.1)
+        assert messages
+        assert 'role "imp_temp" does not exist' in messages[0]
+        assert connection.closed
 
 
 def test_session_authorization(server: RunningServer) -> None:
