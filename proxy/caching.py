@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from connectors.base import Connector, Notifier
@@ -21,6 +21,7 @@ from proxy.cache.versions import DataVersions
 from proxy.config.caching import CacheConfig
 from proxy.cube_rows import CachedRows
 from semantic.model.model import Model
+from semantic.model.relations import Cube
 
 REFRESH_KEY_SECONDS = 30.0
 """What a refresh key's query may take."""
@@ -34,7 +35,7 @@ class CacheSettingsError(ValueError):
 
 async def open_cache(
     config: CacheConfig,
-    model: Model,
+    models: Sequence[Model],
     connectors: Mapping[str, Connector],
     observe: Callable[[str], None],
     secret: Callable[[], bytes],
@@ -43,7 +44,12 @@ async def open_cache(
     """The cache, and what makes its results invalid; both are stopped with the stack.
 
     Args:
+        config: its part of the configuration.
+        models: whose cubes' results are kept.
+        connectors: by data source.
+        observe: told where the rows of each statement came from.
         secret: of this installation; asked for where none of the cache's own is configured.
+        stack: what is opened is closed with it.
 
     Raises CacheSettingsError, and ScheduleError for a refresh key that cannot be read.
     """
@@ -52,16 +58,22 @@ async def open_cache(
         return await refresh_key_answer(connectors[data_source], sql)
 
     times = TimesToLive(config.ttl, config.by_cube, config.by_source, config.by_role)
+
+    def versions_of(model: Model) -> DataVersions:
+        freshness = cube_freshness(model, times, config.refresh_every)
+        versions = DataVersions(freshness, ask, stale)
+        stack.push_async_callback(versions.close)
+        return versions
+
     stale = config.stale_while_revalidate
-    freshness = cube_freshness(model, times, config.refresh_every)
-    versions = DataVersions(freshness, ask, stale)
-    stack.push_async_callback(versions.close)
-    _check(config, model, connectors)
+    all_cubes = [cube for model in models for cube in model.cubes]
+    _check(config, all_cubes, connectors)
     results = None
     if config.enabled:
         memory = MemoryStore(config.memory_bytes)
         results = ResultCache(memory, config.max_entry_bytes, stale)
         stack.push_async_callback(results.close)
+    versions = {model.version: versions_of(model) for model in models}
     cached = CachedRows(results, versions, Generations(), times, observe)
     invalidation = Invalidation(cached.generations, cached.forget)
     if results is not None and config.redis.url is not None:
@@ -71,17 +83,17 @@ async def open_cache(
     for source, channel in config.listen.items():
         connector = connectors[source]
         assert isinstance(connector, Notifier)
-        cubes = [cube.name for cube in model.cubes if cube.data_source == source]
+        cubes = [cube.name for cube in all_cubes if cube.data_source == source]
         following = follow(connector.notifications(channel), cubes, invalidation)
         task = asyncio.create_task(following, name=f"notifications of {source}")
         stack.push_async_callback(_stop, task)
     return cached, invalidation
 
 
-def _check(config: CacheConfig, model: Model, connectors: Mapping[str, Connector]) -> None:
+def _check(config: CacheConfig, cubes: Sequence[Cube], connectors: Mapping[str, Connector]) -> None:
     """Raises CacheSettingsError for names that mean nothing."""
     for name in config.by_cube:
-        if name not in model.cubes_by_name:
+        if all(cube.name != name for cube in cubes):
             raise CacheSettingsError(f"cache.by_cube: the model has no cube {name!r}")
     for name in (*config.by_source, *config.listen):
         if name not in connectors:

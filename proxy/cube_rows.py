@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -52,12 +52,13 @@ class CachedRows:
 
     Attributes:
         results: None where the cache is off.
+        versions: of the data of each model, by the model's version.
         observe: told where the rows of each statement came from.
         epoch: replaced by another object whenever results have become invalid before their time.
     """
 
     results: ResultCache | None
-    versions: DataVersions
+    versions: Mapping[str, DataVersions]
     generations: Generations
     times: TimesToLive
     observe: Callable[[str], None]
@@ -66,7 +67,8 @@ class CachedRows:
     def forget(self, cubes: frozenset[str] | None) -> None:
         """Results of these cubes, or of all (None), have become invalid."""
         self.epoch = object()
-        self.versions.forget()
+        for versions in self.versions.values():
+            versions.forget()
         if self.results is not None:
             self.results.memory.discard(cubes)
 
@@ -106,7 +108,8 @@ class CachedRows:
             limit = self.times.of_caller(caller.security.roles)
             if limit <= 0:
                 return None
-        version = await self.versions.of(compiled.cubes)
+        versions = self.versions[caller.scope.generation.model.version]
+        version = await versions.of(compiled.cubes)
         if version is None:
             return None
         # A pre-aggregation that was built again may have kept its name.

@@ -43,7 +43,7 @@ from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import NeedsServer
 from proxy.rows.parameters import decode_parameter
 from proxy.rows.settings import TextSettings
-from proxy.scopes import Scopes
+from proxy.scopes import ScopeSource
 from proxy.sources import (
     BatchSource,
     EncodedSource,
@@ -94,7 +94,7 @@ class Engine(CatalogQueries):
 
     def __init__(
         self,
-        scopes: Scopes,
+        scopes: ScopeSource,
         catalog: Catalog,
         connectors: dict[str, Connector],
         worker: ParseWorker,

@@ -46,7 +46,13 @@ class Scope:
 
 
 class ScopeSource(Protocol):
-    """Who tells the scopes of callers."""
+    """Who tells the scopes of callers.
+
+    Attributes:
+        generation: of whatever compiler is at hand, for reading texts without looking at names.
+    """
+
+    generation: Generation
 
     async def open(self, context: SecurityContext) -> Scope:
         """What exists for a caller."""

@@ -8,9 +8,18 @@ import gc
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from connectors.base import Connector
@@ -33,8 +42,9 @@ from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
 from proxy.rollups.stores import rollup_folder
-from proxy.scopes import Decide, Scopes
+from proxy.scopes import Decide, Scopes, ScopeSource
 from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
+from proxy.tenants import NO_MODEL, TenantScopes, has_tenant_models, load_tenant_models
 from proxy.version import VERSION
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
@@ -46,6 +56,7 @@ from semantic.model.model import Model
 from semantic.model.published import PublishedModel
 from semantic.security.access import Access, RowTenancy, decide
 from semantic.security.context import SecurityContext
+from semantic.security.visibility import profile_of
 
 logger = logging.getLogger("cubewire.startup")
 
@@ -71,12 +82,22 @@ def read_model(config: Config, environment: Mapping[str, str]) -> Model:
     return report.model
 
 
+def read_models(config: Config, environment: Mapping[str, str]) -> tuple[Model, dict[str, Model]]:
+    """The model, and those of tenants. Raises StartupError with every problem found."""
+    if not has_tenant_models(config):
+        return read_model(config, environment), {}
+    tenants, problems = load_tenant_models(config, environment)
+    if problems:
+        raise StartupError("\n".join(problems))
+    return NO_MODEL, tenants
+
+
 async def start_connectors(
-    config: Config, model: Model, stack: AsyncExitStack
+    config: Config, models: Iterable[Model], stack: AsyncExitStack
 ) -> dict[str, Connector]:
-    """Open the warehouses that the model's cubes name."""
+    """Open the warehouses that the models' cubes name."""
     connectors: dict[str, Connector] = {}
-    for name in sorted({cube.data_source for cube in model.cubes}):
+    for name in sorted({cube.data_source for model in models for cube in model.cubes}):
         source = config.data_sources.get(name)
         if source is None:
             known = ", ".join(config.data_sources) or "none"
@@ -104,6 +125,15 @@ async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> Pu
         columns = await connectors[probe.data_source].probe(probe.sql)
         probed[name] = [(column.name, column.type_name, column.modifier) for column in columns]
     return publish(model, probed, dialects)
+
+
+async def make_generation(
+    connectors: Mapping[str, Connector], functions: tuple[ConfiguredFunction, ...], model: Model
+) -> Generation:
+    """A model as those know it who may see all of it."""
+    published = replace(await publish_model(model, connectors), functions=functions)
+    dialects = {name: connector.dialect for name, connector in connectors.items()}
+    return Generation.of(model, published, Compiler(model, published, dialects))
 
 
 @contextmanager
@@ -161,17 +191,30 @@ def decider(config: Config, model: Model) -> Decide:
     return decision
 
 
+async def _tenant_scopes(
+    generate: Callable[[Model], Awaitable[Generation]],
+    profiles: ProfileCatalogs,
+    decision: Decide,
+    model: Model,
+) -> Scopes:
+    generation = await generate(model)
+    catalog = profiles.of(profile_of(generation.published), generation.published)
+    return Scopes(generation, catalog, profiles, decision)
+
+
 def check_catalog(config: Config, generation: Generation, decision: Decide) -> None:
     """Raises StartupError where the configured catalog cannot hide what the model hides.
 
     An external catalog is one database, which shows one set of relations to everybody; databases
     beside it would go by other names than the one that clients connect to.
     """
+    if config.catalog.dsn is None:
+        return
     nobody = SecurityContext.of("")
-    if config.catalog.dsn is not None and not decision(generation, nobody).is_open:
+    if has_tenant_models(config) or not decision(generation, nobody).is_open:
         raise StartupError(
-            "catalog.dsn cannot be used with a model that has access policies: an external catalog "
-            "shows the same relations to everybody.\n"
+            "catalog.dsn cannot be used with access policies, nor with tenants who have a model "
+            "each: an external catalog shows the same relations to everybody.\n"
             "Leave out catalog.dsn, so that each group of users gets a catalog of its own."
         )
 
@@ -194,16 +237,14 @@ async def open_engine(
         starting = asyncio.create_task(catalog.start(), name="catalog start")
         stack.push_async_callback(catalog.close)
         try:
-            model = await asyncio.to_thread(read_model, config, environment or os.environ)
-            connectors = await start_connectors(config, model, stack)
-            published = await publish_model(model, connectors)
-            published = replace(published, functions=_functions(config))
+            model, tenants = await asyncio.to_thread(read_models, config, environment or os.environ)
+            connectors = await start_connectors(config, (model, *tenants.values()), stack)
+            generate = partial(make_generation, connectors, _functions(config))
+            generation = await generate(model)
         finally:
             await asyncio.gather(starting, return_exceptions=True)
         starting.result()
-        await catalog.deploy(published)
-        dialects = {name: connector.dialect for name, connector in connectors.items()}
-        compiler = Compiler(model, published, dialects)
+        await catalog.deploy(generation.published)
         parser = config.parser
         limits = GuardLimits(
             inline_length=parser.inline_sql_bytes,
@@ -215,20 +256,23 @@ async def open_engine(
         stack.push_async_callback(worker.close)
         profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)
         stack.push_async_callback(profiles.close)
-        generation = Generation.of(model, published, compiler)
         decision = decider(config, model)
         check_catalog(config, generation, decision)
         observer = observer or Metrics(VERSION)
         cached, invalidation = await open_cache(
             config.cache,
-            model,
+            (model, *tenants.values()),
             connectors,
             observer.result_cache,
             lambda: login_secret(config.state_directory),
             stack,
         )
+        scopes: ScopeSource = Scopes(generation, catalog, profiles, decision)
+        if tenants:
+            make = partial(_tenant_scopes, generate, profiles, decision)
+            scopes = TenantScopes(generation, tenants, make)
         yield Engine(
-            Scopes(generation, catalog, profiles, decision),
+            scopes,
             catalog,
             connectors,
             worker,
