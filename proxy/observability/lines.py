@@ -53,6 +53,16 @@ def part(fields: Mapping[str, Value], style: Format) -> str:
     return " ".join(f"{name}={_logfmt(value)}" for name, value in present.items())
 
 
+def plain(name: str, text: str, style: Format) -> str:
+    """A field whose text is of letters, digits and ``_./:@+-`` alone: nothing to escape."""
+    return f'"{name}":"{text}"' if style == "json" else f"{name}={text}"
+
+
+def milliseconds(name: str, value: float, style: Format) -> str:
+    """A field that is a time, to the microsecond."""
+    return f'"{name}":{value:.3f}' if style == "json" else f"{name}={value:.3f}"
+
+
 def joined(parts: Sequence[str], style: Format) -> str:
     """A line of its parts, none of them empty."""
     return "{" + ",".join(parts) + "}" if style == "json" else " ".join(parts)

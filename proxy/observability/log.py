@@ -13,7 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from proxy.config.models import LogConfig
-from proxy.observability.lines import Format, Value, joined, part, render, timestamp
+from proxy.observability.lines import (
+    Format,
+    Value,
+    joined,
+    milliseconds,
+    part,
+    plain,
+    render,
+    timestamp,
+)
 from proxy.observability.record import StatementRecord
 from proxy.observability.writer import LineWriter
 
@@ -71,12 +80,16 @@ class ServerLog:
             return
         style = self.style
         speaker, outcome, size = self._alike(record)
-        moment: dict[str, Value] = {"time": timestamp(self.clock())}
-        times: dict[str, Value] = {"ms": round(record.milliseconds, 3)}
-        for name, milliseconds in record.stages.items():
-            times[f"{name}_ms"] = round(milliseconds, 3)
-        statement = part({"statement": record.statement}, style)
-        parts = (part(moment, style), speaker, statement, outcome, part(times, style), size)
+        parts = [
+            plain("time", timestamp(self.clock()), style),
+            speaker,
+            plain("statement", record.statement, style),
+            outcome,
+            milliseconds("ms", record.milliseconds, style),
+        ]
+        for name, value in record.stages.items():
+            parts.append(milliseconds(f"{name}_ms", value, style))
+        parts.append(size)
         self.writer.write(joined(parts, style))
 
     def _alike(self, record: StatementRecord) -> tuple[str, str, str]:
