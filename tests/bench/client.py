@@ -131,6 +131,11 @@ class BlockingClient:
             raise ReplyError(f"{got} rows instead of {rows}")
         return seconds
 
+    def reply_to(self, data: bytes) -> bytes:
+        """Send, return the whole reply."""
+        self._socket.sendall(data)
+        return bytes(self._reply())
+
     def stream(self, data: bytes, rows: int | None = None) -> Streamed:
         """Send, and read a large result without looking at it, but for its command tag."""
         buffer = bytearray(RECEIVE_BYTES)

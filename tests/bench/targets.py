@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,11 +131,22 @@ class Field:
             except (NotInstalledError, TimeoutError, OSError, ReplyError) as error:
                 self.skipped[name] = str(error)
 
-    def _start_ours(self) -> Target:
+    def start_another(self, **cache: object) -> Target:
+        """Another server of ours, alike but for its section ``cache``; it runs to the end."""
+        settings = yaml.safe_load(self.config.read_text()) | {"cache": cache}
+        path = self.config.with_name(f"another-{len(list(self.directory.glob('another-*')))}.yml")
+        path.write_text(yaml.safe_dump(settings))
+        return self._start_ours(path)
+
+    def on_close(self, end: Callable[[], None]) -> None:
+        """Something else to stop at the end."""
+        self._stack.callback(end)
+
+    def _start_ours(self, config: Path | None = None) -> Target:
         # In a session of its own, as PostgreSQL's processes are: Linux shares out the processors by
         # session, and this one has the clients in it.
         process = subprocess.Popen(
-            [str(COMMAND), "serve", "--config", str(self.config)],
+            [str(COMMAND), "serve", "--config", str(config or self.config)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
