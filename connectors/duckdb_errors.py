@@ -113,6 +113,9 @@ _MESSAGES = {
     "57014": "canceling statement due to user request",
 }
 
+_INTEGERS = {"16": "smallint", "32": "integer", "64": "bigint"}
+_INTEGER_RANGE = re.compile(r"(?:Overflow in \w+ of|for the destination type) INT(16|32|64)\b")
+
 _INTERNAL = "XX000"
 
 # What a statement complains of by itself, by a cast of '22012: division by zero', which fails.
@@ -159,5 +162,9 @@ def warehouse_error(error: BaseException, *, reached: bool = True) -> WarehouseE
         if re.search(pattern, message):
             code = candidate
             break
+    integer = _INTEGER_RANGE.search(message) if code == "22003" else None
+    if integer is not None:
+        # As PostgreSQL has it: without the values, which are somebody's rows.
+        return WarehouseError(code, f"{_INTEGERS[integer[1]]} out of range", reached=reached)
     message = _MESSAGES.get(code, message)
     return WarehouseError(code, message or type(error).__name__, detail=detail, reached=reached)

@@ -44,6 +44,7 @@ _PARAMETER = re.compile(
 
 _INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
 _NEGATION = re.compile(r"\bnot\b|~", re.IGNORECASE)
+_PRECISE_NOW = re.compile(r"\b(?:current_|local)timestamp\s*\(", re.IGNORECASE)
 _ROW = re.compile(r"\brow\s*\(", re.IGNORECASE)
 
 # PostgreSQL gives all of these one precedence, left to right; the parser has several levels.
@@ -111,6 +112,8 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
         for call in list(tree.find_all(exp.Anonymous)):
             if str(call.this).lower() == "row" and len(call.expressions) > 1:
                 call.replace(exp.Tuple(expressions=call.expressions))
+    if _PRECISE_NOW.search(sql):
+        _cast_precise_now(tree)
     if "$" in sql:
         for quoted in list(tree.find_all(exp.RawString)):
             quoted.replace(exp.Literal.string(quoted.this))
@@ -129,6 +132,20 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
             raise UnparsableStatement(
                 "42601", 'syntax error at or near "?"', position=position_of(question)
             )
+
+
+def _cast_precise_now(tree: exp.Expr) -> None:
+    """``current_timestamp(3)`` and ``localtimestamp(3)`` are casts of the same without (3)."""
+    for now in list(tree.find_all(exp.CurrentTimestamp, exp.Localtimestamp)):
+        digits = now.this
+        if isinstance(digits, exp.Literal):
+            is_local = isinstance(now, exp.Localtimestamp)
+            kind = exp.DType.TIMESTAMP if is_local else exp.DType.TIMESTAMPTZ
+            size = exp.DataTypeParam(this=digits.copy())
+            now.set("this", None)
+            cast = exp.Cast(to=exp.DataType(this=kind, expressions=[size], nested=False))
+            now.replace(cast)
+            cast.set("this", now)
 
 
 def refuse_misread(node: exp.Expr) -> None:

@@ -146,6 +146,11 @@ def test_interval_parameter(text: str, expected: str) -> None:
         ("INTERNAL Error: oh", "XX000", "oh"),
         ("something else", "XX000", "something else"),
         ("Out of Range Error: Overflow in addition", "22003", "Overflow in addition"),
+        (
+            "Out of Range Error: Overflow in addition of INT64 (1 + 2)!",
+            "22003",
+            "bigint out of range",
+        ),
         ("Not implemented Error: no", "0A000", "no"),
         (
             "Conversion Error: Could not convert string '22008: date out of range' to INT32",

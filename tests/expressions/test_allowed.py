@@ -13,7 +13,7 @@ from semantic.compiler.expressions.duckdb.dialect import SUPPORTED_FUNCTIONS
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS, MARKERS
 from semantic.compiler.expressions.signatures.registry import Signature
 from semantic.compiler.expressions.syntax import QUANTIFIERS, SPELLINGS, call_of
-from semantic.errors import ForbiddenError, SemanticError
+from semantic.errors import ForbiddenError, SemanticError, UnsupportedError
 from tests.support.oracle import OraclePostgres
 
 SIGNATURES = [signature for found in FUNCTIONS.values() for signature in found]
@@ -41,8 +41,6 @@ FORBIDDEN = [
     "select duckdb_settings()",
     "select * from duckdb_settings()",
     "select * from pragma_version()",
-    "select unnest(array[1])",
-    "select generate_series(1, 1000000000)",
     "select * from json_each('{}')",
     "select repeat_row(1)",
     "select sha1('x')",
@@ -78,6 +76,18 @@ def test_forbidden(sql: str) -> None:
     with pytest.raises(SemanticError) as caught:
         check_functions(parse_one(sql, read="postgres"), "duckdb")
     assert caught.value.sqlstate == "42501"
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["unnest(array[1])", "generate_series(1, 1000000000)", "string_to_table('a', ',')"],
+)
+def test_sets_stand_in_from(call: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        check_functions(parse_one(f"select {call}", read="postgres"), "duckdb")
+    assert caught.value.sqlstate == "0A000"
+    assert "FROM" in (caught.value.hint or "")
+    check_functions(parse_one(f"select x from {call} as t(x)", read="postgres"), "duckdb")
 
 
 READ_AS_SYNTAX = {

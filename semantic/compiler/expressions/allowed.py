@@ -12,10 +12,10 @@ from sqlglot import exp
 from semantic.compiler.expressions.configured import configured_function
 from semantic.compiler.expressions.inference import KNOWN_NODES, forbidden, reaches_out
 from semantic.compiler.expressions.places import position
-from semantic.compiler.expressions.sets import FROM_SPLITS
+from semantic.compiler.expressions.sets import FROM_SPLITS, SETS
 from semantic.compiler.expressions.signatures.catalogue import FUNCTIONS, MARKERS
 from semantic.compiler.expressions.syntax import QUANTIFIERS, call_of
-from semantic.errors import ForbiddenError
+from semantic.errors import ForbiddenError, SemanticError, UnsupportedError
 
 # Parts of statements and of expressions that carry no meaning of their own.
 _STRUCTURE = frozenset(
@@ -102,15 +102,29 @@ def check_node(node: exp.Expr, sql: str = "") -> None:
             if isinstance(node.this, exp.Identifier) or (
                 call.name not in FUNCTIONS and call.name not in _SPECIAL_NAMES
             ):
-                raise forbidden(call)
+                raise _set_refused(call.name, node) or forbidden(call)
         elif kind not in _ALLOWED:
             raise _denied(node, sql)
     elif kind is exp.Dot or (kind is exp.Table and isinstance(node.this, exp.Literal)):
         raise _denied(node, sql)
 
 
-def _denied(node: exp.Expr, sql: str) -> ForbiddenError:
+def _set_refused(name: str | None, node: exp.Expr) -> UnsupportedError | None:
+    """The refusal of a set that does not stand in FROM; None for any other function."""
+    if name not in SETS and name not in FROM_SPLITS:
+        return None
+    return UnsupportedError(
+        f"{name} outside of FROM is not supported over a cube",
+        hint=f"Write it in FROM: ... CROSS JOIN LATERAL {name}(...) AS t(x).",
+        position=position(node),
+    )
+
+
+def _denied(node: exp.Expr, sql: str) -> SemanticError:
     name = _function_name(node, sql)
+    refused = _set_refused(name, node)
+    if refused is not None:
+        return refused
     spelled = f"the construct {type(node).__name__}" if name is None else f"function {name}"
     place = position(node)
     if name is not None and place is not None:
