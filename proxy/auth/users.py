@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from proxy.auth.grants import NOTHING, Grants
 from proxy.auth.users_file import UsersFile, UsersFileError
 from proxy.auth.verifier import MINIMUM_ITERATIONS, SALT_BYTES, Verifier
-from semantic.security.context import SecurityContext
 
 logger = logging.getLogger("cubewire.users")
 
@@ -27,21 +26,9 @@ class KnownUser:
     verifier: Verifier | None = None
     grants: Grants = NOTHING
 
-    def context(self, name: str) -> SecurityContext:
-        """Who the user is to access policies, by what this server says alone."""
-        return SecurityContext(
-            name,
-            name,
-            groups=self.grants.groups,
-            roles=self.grants.roles,
-            attributes=self.grants.attributes,
-            tenant=self.grants.tenant,
-            expires=self.grants.expires,
-        )
-
 
 class Users:
-    """All of them, by name. What the file says changes with it, within a second."""
+    """All of them, by name, as the file had them when it was last looked at (``refresh``)."""
 
     def __init__(
         self,
@@ -73,11 +60,6 @@ class Users:
     def get(self, name: str) -> KnownUser | None:
         """The login of this name."""
         return self._users.get(name)
-
-    def context_of(self, user: str) -> SecurityContext | None:
-        """See ContextProvider: what this server says of a user, for somebody who acts for them."""
-        known = self._users.get(user)
-        return None if known is None else known.context(user)
 
     async def refresh(self) -> None:
         """Read the file again if it has changed.

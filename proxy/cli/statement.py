@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
+from proxy.auth.contexts import UserContexts
 from proxy.auth.opening import local_users
 from proxy.auth.setup import SetupError
 from proxy.catalog.errors import CatalogError
@@ -55,7 +56,8 @@ def run_statement(arguments: argparse.Namespace, render: Render, as_json: AsJson
 
 async def _compile(config: Config, sql: str, user: str) -> CompiledStatement:
     async with open_engine(config) as engine:
-        security = local_users(config.auth).context_of(user) or SecurityContext.of(user)
+        known = UserContexts(local_users(config.auth)).context_of(user)
+        security = known or SecurityContext.of(user)
         scope = await engine.scopes.open(security)
         settings = SessionSettings(
             user, config.database, version=engine.catalog.version, access=scope.access

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.auth.contexts import UserContexts
 from proxy.auth.users import KnownUser, Users
 from proxy.auth.users_file import UsersFile, UsersFileError
 from proxy.auth.verifier import Verifier
@@ -35,13 +36,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "users.yml"
 
 
-def test_who_a_user_is_to_others(path: Path) -> None:
-    file = write(path, "bert: {groups: [g], tenant: t, act_as: anna}\n")
-    context = Users({}, file).context_of("bert")
+def test_who_a_user_is_to_those_who_act_for_them(path: Path) -> None:
+    text = "bert: {groups: [g], tenant: t, act_as: anna}\ncarl: {expires: 100}\n"
+    contexts = UserContexts(Users({}, write(path, text)), now=lambda: 100.0)
+    context = contexts.context_of("bert")
     assert context is not None
     assert (context.user, context.groups, context.tenant) == ("bert", {"g"}, "t")
-    # Whom somebody may act for is not handed on to those who act for them.
+    # Whom somebody may act for is not handed on.
     assert context.act_as == frozenset()
+    assert contexts.context_of("carl") is None
+    assert contexts.context_of("dora") is None
 
 
 def test_both_forms(path: Path) -> None:
@@ -122,7 +126,6 @@ def test_what_changes_is_taken_over_and_what_is_wrong_is_not(
         "own stands in auth.users ",
         "the verifier of anna has ",
     ]
-    assert users.context_of("anna") is None
     assert refreshed(None) == {"own"}
     assert refreshed(f"anna: {TEXT}\n") == {"own", "anna"}
 
