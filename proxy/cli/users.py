@@ -52,6 +52,8 @@ def _file(arguments: argparse.Namespace, config: Config) -> UsersFile:
     configured = config.auth.users_file
     if configured is None:
         raise UsageError("no users file: set auth.users_file in the configuration, or name one")
+    if arguments.action == "add" and arguments.name in config.auth.users:
+        raise UsageError(f"user {arguments.name} stands in auth.users of the configuration")
     return UsersFile(configured)
 
 

@@ -120,7 +120,7 @@ class AuthConfig(Section):
         "`tls.mode: require`); `trust` (no password, loopback only).",
     )
     users: dict[str, UserConfig] = Field(
-        default_factory=dict, description="Logins by name, each with `password` or `verifier`."
+        default_factory=dict, description="Logins by name, with `password` or `verifier`."
     )
     users_file: Path | None = Field(
         default=None,

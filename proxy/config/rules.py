@@ -223,6 +223,8 @@ class LdapRule(RuleConfig):
             raise ValueError("either bind_dn or search_base is given")
         if self.bind_dn is not None and "{user}" not in self.bind_dn:
             raise ValueError("bind_dn holds {user}")
+        if self.bind_dn is not None and "=" not in self.bind_dn:
+            raise ValueError("bind_dn is a DN; for names such as user@domain, search for the user")
         if self.search_base is not None and "{user}" not in self.search_filter:
             raise ValueError("search_filter holds {user}")
         if (self.search_dn is None) != (self.search_password is None):

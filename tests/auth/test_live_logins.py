@@ -35,15 +35,22 @@ RULES: list[dict[str, Any]] = [
     },
     {"user": "machine", "method": "certificate", "user_map": {"etl.example": "machine"}},
     {"user": "both", "method": "scram", "client_certificate": "match"},
-    {"user": "hooked", "tls": "require", "method": "python", "function": "live_hook:check"},
+    {
+        "user": "hooked",
+        "tls": "require",
+        "method": "python",
+        "function": "live_hook:check",
+        "timeout": 60,
+    },
     {"user": ["anna", "bert", "carl"], "address": "127.0.0.0/8", "method": "scram"},
 ]
+LOGIN_SECONDS = 6
 HOOK = """
 import asyncio
 
 async def check(request, password):
-    await asyncio.sleep(0.5)
-    return {"groups": ["x"]} if password == "right" else None
+    await asyncio.sleep({"right": 0.5, "sleep": 60}.get(password, 0.1))
+    return {"groups": ["x"]} if password in ("right", "sleep") else None
 """
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -67,6 +74,7 @@ def server(folder: Path, authority: Authority) -> Iterator[RunningServer]:
     (folder / "live_hook.py").write_text(HOOK)
     configuration = {
         "state_directory": "state",
+        "server": {"authentication_timeout": LOGIN_SECONDS},
         "tls": {"client_ca": str(authority.file)},
         "auth": {
             "rules": RULES,
@@ -223,6 +231,13 @@ async def test_slow_hooks_keep_nobody_waiting(server: RunningServer) -> None:
     assert left
     with pytest.raises(asyncpg.InvalidPasswordError):
         await hooked("wrong")
+
+
+def test_a_hook_gets_no_more_time_than_a_login_has(server: RunningServer) -> None:
+    started = time.monotonic()
+    told = refusal(server, "hooked", "sleep", sslmode="require")
+    assert "canceling authentication due to timeout" in told
+    assert time.monotonic() - started < LOGIN_SECONDS + 3
 
 
 async def test_guesses_in_parallel_are_no_more_guesses(server: RunningServer) -> None:

@@ -187,6 +187,9 @@ def test_command_takes_the_file_of_the_configuration(
     monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
     assert main(["users", "add", "anna", "--config", str(config)]) == 0
     assert set(UsersFile(tmp_path / "logins.yml").read()) == {"anna"}
+    config.write_text("auth: {users_file: logins.yml, users: {own: {password: x}}}\n")
+    assert main(["users", "add", "own", "--config", str(config)]) == 2
+    assert "stands in auth.users" in capsys.readouterr().err
     config.write_text("{}\n")
     assert main(["users", "list", "--config", str(config)]) == 2
     assert "auth.users_file" in capsys.readouterr().err

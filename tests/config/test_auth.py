@@ -133,6 +133,7 @@ def test_taken(tmp_path: Path, values: dict[str, Any]) -> None:
         (rules({**LDAP, "url": "ldap://d"}), "a URL begins with ldaps://"),
         (rules({**LDAP, "search_base": "dc=x"}), "either bind_dn or search_base"),
         (rules({**LDAP, "bind_dn": "uid=all"}), "bind_dn holds {user}"),
+        (rules({**LDAP, "bind_dn": "{user}@corp"}), "bind_dn is a DN"),
         (rules({**LDAP, "search_dn": "cn=x"}), "given together"),
         (rules({**HTTP, "url": "http://h/login"}), "a URL begins with https://"),
         (rules({"method": "python", "function": "os.system"}), "function"),
