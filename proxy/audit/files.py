@@ -18,6 +18,9 @@ from pathlib import Path
 _TAIL_BYTES = 1024 * 1024
 """Where the last line is looked for: far longer than any line."""
 
+_BEGINNING = b'{"seq":'
+"""Of every line."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
@@ -111,6 +114,9 @@ class FileSink:
         whole = tail.rfind(b"\n") + 1
         self.torn_bytes = len(tail) - whole
         if self.torn_bytes:
+            if not tail[whole:].startswith(_BEGINNING[: self.torn_bytes]):
+                self.close()
+                raise OSError(f"{self._path} ends in what is no line of an audit trail")
             self._size -= self.torn_bytes
             os.ftruncate(self._descriptor, self._size)
         lines = tail[:whole].splitlines()

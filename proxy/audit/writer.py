@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from proxy.audit.chain import Chain, Item
 from proxy.audit.head import Head, HeadFile
 from proxy.audit.sinks import Sink
 from proxy.observability.lines import timestamp
+
+logger = logging.getLogger("cubewire.audit")
 
 BATCH_LINES = 1_000
 GATHER_SECONDS = 0.02
@@ -86,6 +89,9 @@ class AuditWriter:
         self._thread.join(CLOSE_SECONDS)
         if not self._thread.is_alive():
             self._sink.close()
+        if self._waiting:
+            fields = {"events": len(self._waiting)}
+            logger.error("events of the audit trail are lost", extra={"fields": fields})
 
     def _run(self) -> None:
         while True:
@@ -126,8 +132,15 @@ class AuditWriter:
             if self._head is not None:
                 self._head.write(Head(chain.sequence, chain.previous))
         except OSError as error:
-            self.failure = error.strerror or str(error)
+            reason = error.strerror or str(error)
+            if reason != self.failure:
+                logger.error(  # noqa: TRY400 - the sink is at fault, not this code
+                    "the audit trail cannot be written", extra={"fields": {"reason": reason}}
+                )
+            self.failure = reason
             return False
+        if self.failure is not None:
+            logger.warning("the audit trail is written again")
         self.failure = None
         return True
 

@@ -72,6 +72,15 @@ def test_what_a_crash_left_of_a_line_is_cut_off(tmp_path: Path) -> None:
     assert path.read_text() == '{"seq":1}\nnext\n'
 
 
+@pytest.mark.parametrize("text", ["secret: 1", '{"seq":1}\nkey', "x" * 2_000_000])
+def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a"
+    path.write_text(text)
+    with pytest.raises(OSError, match="no line of an audit trail"):
+        FileSink(path, FileLimits())
+    assert path.read_text() == text
+
+
 def test_the_last_line_may_be_in_the_newest_rotated_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     sink = FileSink(path, FileLimits(max_bytes=10))
@@ -193,13 +202,16 @@ def trail_over(sink: Sink, capacity: int, *, required: bool) -> tuple[AuditTrail
     return AuditTrail(writer, required=required), writer
 
 
-def test_a_lost_sink_stops_service_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_sink_stops_service_until_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("proxy.audit.writer.RETRY_SECONDS", 0.05)
     gate = Gate()
     trail, writer = trail_over(gate, 100, required=True)
     trail.check()
     trail.administration("one", login="demo", target="1")
     until(lambda: trail.stops_service)
+    assert [record.message for record in caplog.records] == ["the audit trail cannot be written"]
     with pytest.raises(SessionError) as refused:
         trail.check("FATAL")
     assert (refused.value.sqlstate, refused.value.severity) == ("58030", "FATAL")
