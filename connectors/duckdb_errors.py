@@ -56,6 +56,7 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"square root of a negative", "2201F"),
         (r"UTF-?8", "22021"),
         (r"[Cc]ould not parse string", "22007"),
+        (r"No magic bytes|too small to be a Parquet file|Failed to read file", "XX001"),
         (r"", "22023"),
     ),
     "binder": (
@@ -104,6 +105,7 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "dependency": ((r"", "2BP01"),),
     "sequence": ((r"", "55000"),),
     "fatal": ((r"", "58000"),),
+    "": ((r"^don't know what type|TProtocolException", "XX001"),),
 }
 
 # Where DuckDB's text speaks of its own settings or functions, PostgreSQL's takes its place.

@@ -52,6 +52,10 @@ _SAME_KEY = (
     "rollup = $1 AND version = $2 AND starts IS NOT DISTINCT FROM $3"
     " AND ends IS NOT DISTINCT FROM $4 AND retired_at IS NULL"
 )
+_OVERLAPPING = (
+    "rollup = $1 AND version = $2 AND retired_at IS NULL"
+    " AND tstzrange(starts, ends) && tstzrange($3, $4)"
+)
 _INSERT = """
 INSERT INTO {schema}.stored (table_name, rollup, version, starts, ends, rows, bytes, built_at,
     checked_at, seconds, refresh_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)"""
@@ -220,24 +224,40 @@ class PostgresRollups:
             reader = quoted(self._options.reader)
             await connection.execute(f"GRANT SELECT ON {table} TO {reader}")
         size = await connection.fetchval("SELECT pg_total_relation_size($1::regclass)", table)
-        key = build.key
-        retire = self._sql("UPDATE {schema}.stored SET retired_at = $5 WHERE ") + _SAME_KEY
+        stored = StoredTable(
+            build.key,
+            table,
+            int(tag.rsplit(" ", 1)[-1]),
+            size,
+            started,
+            started,
+            time.monotonic() - clock,
+            build.refresh_key,
+        )
+        await self._publish(connection, name, stored)
+        return stored
+
+    async def _publish(
+        self, connection: asyncpg.Connection, name: str, stored: StoredTable
+    ) -> None:
+        """Name a table in the state in the place of all that it overlaps."""
+        key = stored.key
+        # Two parts that are published at once would not see each other.
+        number = self._lock_number(f"publish|{key.rollup}|{key.version}")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+        retire = self._sql("UPDATE {schema}.stored SET retired_at = $5 WHERE ") + _OVERLAPPING
         await connection.execute(retire, key.rollup, key.version, *key.bounds, time.time())
-        rows, seconds = int(tag.rsplit(" ", 1)[-1]), time.monotonic() - clock
         await connection.execute(
             self._sql(_INSERT),
             name,
             key.rollup,
             key.version,
             *key.bounds,
-            rows,
-            size,
-            started,
-            seconds,
-            build.refresh_key,
-        )
-        return StoredTable(
-            key, table, rows, size, started, started, seconds, refresh_key=build.refresh_key
+            stored.rows,
+            stored.bytes,
+            stored.built_at,
+            stored.seconds,
+            stored.refresh_key,
         )
 
     async def _check_columns(
@@ -245,12 +265,12 @@ class PostgresRollups:
     ) -> None:
         """A table whose columns are not those that queries will name must not be published."""
         rows = await connection.fetch(
-            "SELECT attname, typname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid"
-            " WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum",
+            "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0"
+            " ORDER BY attnum",
             table,
         )
-        found = [(row["attname"], row["typname"]) for row in rows]
-        wanted = [(column.name, column.type_name) for column in build.columns]
+        found = [row["attname"] for row in rows]
+        wanted = [column.name for column in build.columns]
         if found != wanted:
             raise WarehouseError(
                 "XX000",

@@ -44,18 +44,13 @@ class Manifest:
 
     entries: tuple[Entry, ...] = ()
 
-    def live(self, key: PartKey) -> Entry | None:
-        """The table that has a key now."""
-        return next((each for each in self.entries if each.live and each.stored.key == key), None)
-
     def put(self, entry: Entry, at: float) -> Manifest:
-        """With a table in the place of the one that has its key."""
-        kept = [
-            replace(each, retired_at=at)
-            if each.live and each.stored.key == entry.stored.key
-            else each
+        """With a table in the place of all that it overlaps."""
+        key = entry.stored.key
+        kept = (
+            replace(each, retired_at=at) if each.live and each.stored.key.overlaps(key) else each
             for each in self.entries
-        ]
+        )
         return Manifest((*kept, entry))
 
 

@@ -60,6 +60,14 @@ class PartKey:
         bounds = [bound.astimezone(UTC).isoformat() if bound else "" for bound in self.bounds]
         return "|".join((self.rollup, self.version, *bounds))
 
+    def overlaps(self, other: PartKey) -> bool:
+        """Whether both are of one version of a rollup, and some moment is in both."""
+        if (self.rollup, self.version) != (other.rollup, other.version):
+            return False
+        before = self.end is not None and other.start is not None and self.end <= other.start
+        after = other.end is not None and self.start is not None and other.end <= self.start
+        return not before and not after
+
     @property
     def bounds(self) -> tuple[datetime | None, datetime | None]:
         """Start and end."""
@@ -132,9 +140,10 @@ class RollupStore(Protocol):
     async def build(
         self, build: TableBuild, source: Connector, seen: StoredTable | None
     ) -> StoredTable:
-        """Build a table and put it in the place of the one that has its key, both at once.
+        """Build a table and put it in the place of those that it overlaps, all at once.
 
-        Killed at any moment, it leaves the old table or the new one, whole.
+        Killed at any moment, it leaves the old tables or the new one, whole. No moment is ever in
+        two tables of one version.
 
         Args:
             build: what to build.

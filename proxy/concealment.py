@@ -26,7 +26,8 @@ def shown_plan(compiled: CompiledStatement, scope: Scope) -> CompiledStatement:
     }
     relations = {relation.name for relation in scope.generation.published.relations}
     steps = _shown_step(compiled.steps, relations, members)
-    return replace(compiled, sql=WITHHELD, steps=steps)
+    rollups = tuple(name for name in compiled.rollups if name.partition(".")[0] in relations)
+    return replace(compiled, sql=WITHHELD, steps=steps, rollups=rollups)
 
 
 def _shown_step(step: PlanStep, relations: set[str], members: set[str]) -> PlanStep:
@@ -48,6 +49,8 @@ def _shown_step(step: PlanStep, relations: set[str], members: set[str]) -> PlanS
         joins=(),
         members=tuple(name for name in step.members if name in members),
         policies=policies,
+        # Why one was not read is said in names of members.
+        unused=(),
         steps=tuple(_shown_step(inner, relations, members) for inner in step.steps),
     )
 

@@ -37,6 +37,8 @@ from proxy.queries import (
     refuse_whole_rows,
     type_of,
 )
+from proxy.rollups.answers import Answers, check_only, compiled_for
+from proxy.rollups.opening import Rollups
 from proxy.rows.array_values import array_values
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.encoder import RowEncoder
@@ -80,6 +82,9 @@ class EngineObserver(Protocol):
     def result_cache(self, outcome: str) -> None:
         """A statement's rows came from there (``proxy.cache.results.Outcome``)."""
 
+    def rollups(self, outcome: str) -> None:
+        """A statement was answered from pre-aggregations, or was not for a reason."""
+
     def warehouse_error(self, data_source: str, sqlstate: str) -> None:
         """A warehouse refused or failed."""
 
@@ -103,11 +108,14 @@ class Engine(CatalogQueries):
         observer: EngineObserver,
         cached: CachedRows,
         invalidation: Invalidation,
+        rollups: Rollups,
     ) -> None:
         self.scopes = scopes
         self.catalog = catalog
         self.cached = cached
         self.invalidation = invalidation
+        self.rollups = rollups
+        self._answers = Answers(rollups, observer.rollups)
         self.connectors = connectors
         self._worker = worker
         self._limits = limits
@@ -128,6 +136,10 @@ class Engine(CatalogQueries):
             return parse_statement(text)
         generation = self.scopes.generation
         return await self._worker.read(generation.compiler, generation.version, text)
+
+    async def informed(self, caller: Caller, sql: str) -> Caller:
+        """The caller with the temporary tables, and the pre-aggregations as they are now."""
+        return self._answers.informed(await super().informed(caller, sql))
 
     async def prepare(
         self, sql: str, parameter_oids: Sequence[int], caller: Caller
@@ -178,7 +190,7 @@ class Engine(CatalogQueries):
         analysis = analysis_of(answer)
         plan: CompiledStatement | UnsupportedError
         try:
-            plan = generation.compiler.compile(bound, analysis, caller.semantic)
+            plan = compiled_for(generation.compiler, bound, analysis, caller)
         except UnsupportedError as refusal:
             if not any(kind.name in _TEXTS for kind in analysis.parameters):
                 raise
@@ -209,7 +221,7 @@ class Engine(CatalogQueries):
             bound = compiler.bind(query.sql, caller.semantic, constants)
             if bound is None:
                 raise query.plan
-            compiled = compiler.compile(bound, query.analysis, caller.semantic)
+            compiled = compiled_for(compiler, bound, query.analysis, caller)
         except SemanticError as error:
             conceal(error, query.sql, caller.scope)
             raise
@@ -257,7 +269,10 @@ class Engine(CatalogQueries):
             return await self.prepare_catalog(sql, parameter_oids, caller)
         answer = await self._ask_catalog(bound, parameter_oids, caller)
         analysis = analysis_of(answer)
-        compiled = await self._worker.compile(compiler, version, sql, analysis, caller.semantic)
+        compiled = await self._worker.compile(
+            compiler, version, sql, analysis, caller.semantic, caller.rollups.candidates
+        )
+        check_only(compiled, caller)
         return cube_query(sql, bound.text, analysis, compiled, answer, caller)
 
     async def _ask_catalog(
@@ -325,6 +340,30 @@ class Engine(CatalogQueries):
         caller: Caller,
     ) -> Found:
         """The rows of a compiled query, cached or from its warehouse."""
+        try:
+            found = await self._open_cube(query, values, result_formats, caller)
+        except WarehouseError as error:
+            query = await self._without_rollups(query, values, caller, error)
+            found = await self._open_cube(query, values, result_formats, caller)
+        return self._answers.noted(found, query.compiled)
+
+    async def _without_rollups(
+        self, query: CubeQuery, values: Sequence[object], caller: Caller, error: WarehouseError
+    ) -> CubeQuery:
+        """A query over the source, where what it reads has gone; else the error again."""
+        caller = self._answers.without(query.compiled, caller, error)
+        again = await self.prepare(query.sql, query.parameter_oids, caller)
+        if not isinstance(again, CubeQuery):
+            raise error
+        return self.settle(again, values, caller)
+
+    async def _open_cube(
+        self,
+        query: CubeQuery,
+        values: Sequence[object],
+        result_formats: Sequence[int],
+        caller: Caller,
+    ) -> Found:
         if not query.compiled.rows:
             return await self._open_columns(query, values, result_formats, caller)
         layout, formats = record_layout(query.compiled, result_formats)
@@ -385,6 +424,15 @@ class Engine(CatalogQueries):
     ) -> BatchSource:
         """Start a compiled query on its warehouse, its rows as Arrow batches."""
         refuse_whole_rows(query, "COPY or a new table")
+        try:
+            return await self._open_batches(query, values, caller)
+        except WarehouseError as error:
+            query = await self._without_rollups(query, values, caller, error)
+            return await self._open_batches(query, values, caller)
+
+    async def _open_batches(
+        self, query: CubeQuery, values: Sequence[object], caller: Caller
+    ) -> BatchSource:
         parameters = await self._parameters(query, values, caller)
         return BatchSource(await self._execute(query.compiled, parameters, caller))
 

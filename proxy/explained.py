@@ -36,7 +36,7 @@ def explain_text(compiled: CompiledStatement, measured: Measurement | None = Non
         "Members": ", ".join(members(compiled)) or "none",
         "Join paths": ", ".join(join_paths(compiled)) or "none",
         "Policies": ", ".join(policies(compiled)) or "none",
-        "Rollups": "none",
+        "Rollups": ", ".join(compiled.rollups) or "none",
         "Data source": compiled.data_source,
         "SQL": compiled.sql,
     }
@@ -62,7 +62,12 @@ def explain_document(
         "Members": members(compiled),
         "Join Paths": join_paths(compiled),
         "Policies": policies(compiled),
-        "Rollups": [],
+        "Rollups": list(compiled.rollups),
+        "Rollups Not Used": [
+            {"Name": each.name, "Reason": each.reason, "Change": each.change}
+            for step in compiled.steps.walk()
+            for each in step.unused
+        ],
         "Data Source": compiled.data_source,
         "SQL": compiled.sql,
     }

@@ -16,6 +16,7 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits, check_depth, measure
 from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.positions import EditedText
+from semantic.compiler.rollups.api import NONE, RollupCandidates
 from semantic.compiler.statements import Statement, StatementText, parse_statement, split
 from semantic.errors import SemanticError
 
@@ -36,6 +37,7 @@ class Job:
     sql: str
     settings: SessionSettings
     analysis: Analysis | None
+    rollups: RollupCandidates = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ def _work(compiler: Compiler, limits: GuardLimits, job: Job) -> JobResult:
     bound = compiler.bind(job.sql, job.settings)
     if bound is None or job.analysis is None:
         return JobResult(None if bound is None else bound.text)
-    return JobResult(bound.text, compiler.compile(bound, job.analysis, job.settings))
+    compiled = compiler.compile(bound, job.analysis, job.settings, job.rollups)
+    return JobResult(bound.text, compiled)
 
 
 def _too_complex() -> JobFailure:

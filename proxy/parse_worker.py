@@ -28,6 +28,7 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.guard import GuardLimits
 from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.positions import EditedText
+from semantic.compiler.rollups.api import NONE, RollupCandidates
 from semantic.compiler.statements import Statement, StatementText
 from semantic.errors import SemanticError
 
@@ -86,9 +87,11 @@ class ParseWorker:
         sql: str,
         analysis: Analysis,
         settings: SessionSettings,
+        rollups: RollupCandidates = NONE,
     ) -> CompiledStatement:
         """As ``Compiler.bind`` and ``Compiler.compile``, within the deadline."""
-        result = await self._run(compiler, version, Job(version, sql, settings, analysis))
+        job = Job(version, sql, settings, analysis, rollups)
+        result = await self._run(compiler, version, job)
         assert isinstance(result, JobResult)
         if result.compiled is None:
             raise SemanticError("XX000", "the worker compiled nothing")

@@ -9,6 +9,7 @@ from typing import Protocol
 from proxy.cache.results import Mode
 from proxy.catalog.private import PrivateResult
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
+from proxy.rollups.view import DEFAULT_CHOICE, NO_ROLLUPS, RollupChoice, RollupUse
 from proxy.rows.records import Record
 from proxy.scopes import Scope
 from proxy.wire.backend import FieldDescription
@@ -80,6 +81,8 @@ class Caller:
         statement_timeout: seconds, None for no limit.
         cache: how the session wants results to be cached.
         own: the backend that holds the session's temporary tables, where it has any.
+        rollup_choice: what the session wants of pre-aggregations.
+        rollups: which of them the statement at hand may be answered from.
     """
 
     user: str
@@ -91,6 +94,8 @@ class Caller:
     statement_timeout: float | None = None
     cache: Mode = "on"
     own: OwnBackend | None = field(default=None, compare=False)
+    rollup_choice: RollupChoice = DEFAULT_CHOICE
+    rollups: RollupUse = NO_ROLLUPS
 
     def __post_init__(self) -> None:
         if self.semantic.access != self.scope.access:
@@ -99,7 +104,8 @@ class Caller:
     def fingerprint(self) -> tuple[object, ...]:
         """What an analysed or compiled statement depends on besides its text."""
         relevant = sorted(item for item in self.overlay.items() if item[0] not in _NO_MATTER)
-        return (self.scope.generation.version, self.semantic, tuple(relevant))
+        version = self.scope.generation.version
+        return (version, self.semantic, tuple(relevant), self.rollups.token)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

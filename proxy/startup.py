@@ -41,6 +41,7 @@ from proxy.generation import Generation
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
+from proxy.rollups.opening import Rollups, open_rollups
 from proxy.rollups.stores import rollup_folder
 from proxy.scopes import Decide, Scopes, ScopeSource
 from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
@@ -119,7 +120,7 @@ async def start_connectors(
 
 async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> PublishedModel:
     """Ask the warehouses for the types of all members (rule R4)."""
-    dialects = {name: connector.dialect for name, connector in connectors.items()}
+    dialects = _dialects(connectors)
     probed: dict[str, Sequence[tuple[str, str, int]]] = {}
     for name, probe in probe_statements(model, dialects).items():
         columns = await connectors[probe.data_source].probe(probe.sql)
@@ -134,6 +135,21 @@ async def make_generation(
     published = replace(await publish_model(model, connectors), functions=functions)
     dialects = {name: connector.dialect for name, connector in connectors.items()}
     return Generation.of(model, published, Compiler(model, published, dialects))
+
+
+@asynccontextmanager
+async def open_model_rollups(
+    config: Config, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Rollups]:
+    """The configured model's pre-aggregations, without a server around them.
+
+    Raises StartupError where the model has problems, and the parts' own errors.
+    """
+    async with AsyncExitStack() as stack:
+        model, _ = await asyncio.to_thread(read_models, config, environment or os.environ)
+        connectors = await start_connectors(config, (model,), stack)
+        generation = await make_generation(connectors, _functions(config), model)
+        yield await open_rollups(config, generation.compiler, connectors, stack)
 
 
 @contextmanager
@@ -245,6 +261,8 @@ async def open_engine(
             await asyncio.gather(starting, return_exceptions=True)
         starting.result()
         await catalog.deploy(generation.published)
+        rollups = await open_rollups(config, generation.compiler, connectors, stack)
+        await rollups.service.start()
         parser = config.parser
         limits = GuardLimits(
             inline_length=parser.inline_sql_bytes,
@@ -281,6 +299,7 @@ async def open_engine(
             observer,
             cached,
             invalidation,
+            rollups,
         )
 
 
@@ -303,6 +322,27 @@ def open_tls(config: Config) -> TlsContext | None:
             config.state_directory / "tls", names, dt.datetime.now(dt.UTC)
         )
     return load_tls(certificate, key, client_ca=tls.client_ca, client_crl=tls.client_crl)
+
+
+@asynccontextmanager
+async def refreshing(config: Config, rollups: Rollups, metrics: Metrics) -> AsyncIterator[None]:
+    """Keep pre-aggregations fresh meanwhile, where this process is to."""
+    if config.rollups.refresh == "off" or not rollups.builder.stores.all():
+        yield
+        return
+    refresher = rollups.refresher(lambda outcome: metrics.rollup_build(outcome.status))
+    task = asyncio.create_task(refresher.run(), name="refresher")
+    task.add_done_callback(_report_end)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("pre-aggregations are refreshed no more", exc_info=task.exception())
 
 
 async def serve(
@@ -344,7 +384,8 @@ async def serve(
                 admin = await open_admin(config, server, metrics, worker)
                 name = f"[{host}]" if ":" in host else host
                 on_ready(f"postgresql://{name}:{port}/{config.database}")
-                await run_until_stopped(server, signals, config.server.shutdown_grace)
+                async with refreshing(config, engine.rollups, metrics):
+                    await run_until_stopped(server, signals, config.server.shutdown_grace)
                 if admin is not None:
                     await admin.close()
     except asyncio.CancelledError:

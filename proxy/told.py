@@ -58,6 +58,7 @@ def statement_record(timer: StatementTimer) -> StatementRecord:
         sqlstate=timer.sqlstate,
         stages=timer.stages,
         cache=timer.cache,
+        rollups=timer.rollups,
         sql=timer.text,
     )
 

@@ -66,12 +66,14 @@ class Found:
     Attributes:
         entry: the whole result, where it is in this process' memory.
         until: monotonic seconds up to which that may be served.
+        rollups: the pre-aggregations that the statement reads.
     """
 
     source: RowSource
     outcome: Outcome
     entry: Entry | None = None
     until: float = 0.0
+    rollups: tuple[str, ...] = ()
 
 
 class NotCachedError(Exception):

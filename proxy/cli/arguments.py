@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from proxy.cli.rollup_arguments import add_refresh, add_rollups
+from proxy.cli.shared_arguments import add_command as _add
+from proxy.cli.shared_arguments import add_configuration as _add_configuration
+from proxy.cli.shared_arguments import add_format as _add_format
+
 _DESCRIPTION = "A semantic layer that speaks the PostgreSQL wire protocol."
 
 
@@ -40,6 +45,8 @@ def make_parser() -> argparse.ArgumentParser:
     functions.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
     functions.add_argument("--config", type=Path, metavar="F", help="configuration file")
     _add_format(functions)
+    add_rollups(commands)
+    add_refresh(commands)
     _add_audit(commands)
     _add_cache(commands)
     verifier = _add(
@@ -173,36 +180,3 @@ def _add_statement(
     command.add_argument("--user", default="cubewire", metavar="U", help="as whom (login name)")
     _add_configuration(command)
     _add_format(command)
-
-
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    purpose: str,
-    example: str,
-) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name, help=purpose, description=purpose, epilog=f"example: {example}", allow_abbrev=False
-    )
-
-
-def _add_configuration(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="F",
-        help="configuration file (default: $CUBEWIRE_CONFIG, else ./cubewire.yml where it exists)",
-    )
-    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of the model")
-    parser.add_argument(
-        "--demo", action="store_true", help="flights of 2013; login demo, password demo"
-    )
-    parser.add_argument(
-        "--catalog-dsn", metavar="DSN", help="an external PostgreSQL 16 for the catalog"
-    )
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="of the output (default: text)"
-    )

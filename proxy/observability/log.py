@@ -125,6 +125,7 @@ class ServerLog:
         outcome: dict[str, Value] = {
             "kind": record.kind,
             "cache": record.cache,
+            "rollups": ", ".join(record.rollups) or None,
             "sqlstate": record.sqlstate,
         }
         size: dict[str, Value] = {"rows": record.rows, "bytes": record.bytes, "sql": sql}

@@ -44,6 +44,9 @@ HELP = {
     "cubewire_result_cache_bytes": "Memory that cached results take.",
     "cubewire_result_cache_evictions_total": "Cached results that had to make room for others.",
     "cubewire_redis_available": "1 where the Redis of the result cache answers.",
+    "cubewire_rollup_statements_total": "Statements on cubes with pre-aggregations by what came of "
+    "them (hit, or why not).",
+    "cubewire_rollup_builds_total": "Parts of pre-aggregations built here, by status.",
     "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
     "cubewire_audit_lines_total": "Lines of the audit trail that were written.",
     "cubewire_audit_events_missed_total": "Events that are missing from the audit trail.",
@@ -118,6 +121,8 @@ class Metrics(Collector):
         self._cache: dict[Labels, int] = {}
         self.cache: CacheState | None = None
         self._results: dict[Labels, int] = {}
+        self._rollups: dict[Labels, int] = {}
+        self._builds: dict[Labels, int] = {}
         self._errors: dict[Labels, int] = {}
         self._durations: dict[Labels, Histogram] = {}
         self._stages: dict[Labels, Histogram] = {}
@@ -157,6 +162,14 @@ class Metrics(Collector):
         """A compiled statement was looked up."""
         _count(self._cache, ("hit" if hit else "miss",))
 
+    def rollups(self, outcome: str) -> None:
+        """A statement was answered from pre-aggregations, or was not for a reason."""
+        _count(self._rollups, (outcome,))
+
+    def rollup_build(self, status: str) -> None:
+        """A part of a pre-aggregation was built, or could not be."""
+        _count(self._builds, (status,))
+
     def result_cache(self, outcome: str) -> None:
         """A statement's rows came from memory, Redis, the warehouse ..."""
         _count(self._results, (outcome,))
@@ -192,6 +205,8 @@ class Metrics(Collector):
             if self.cache.redis_available is not None:
                 available = int(self.cache.redis_available)
                 yield _gauge("cubewire_redis_available", [((), available)])
+        yield _counter("cubewire_rollup_statements_total", self._rollups.items(), ("outcome",))
+        yield _counter("cubewire_rollup_builds_total", self._builds.items(), ("status",))
         yield _counter(
             "cubewire_warehouse_errors_total",
             self._errors.items(),

@@ -18,6 +18,7 @@ class StatementRecord:
         bytes: sent to the client, before encryption.
         sqlstate: ``00000`` for success.
         cache: of a query over cubes, where its rows came from (``proxy.cache.results.Outcome``).
+        rollups: the pre-aggregations that it read.
         sql: the text; written only where the configuration asks for it.
         acts_for: another user, on whose behalf ``user`` ran it.
     """
@@ -33,5 +34,6 @@ class StatementRecord:
     sqlstate: str = "00000"
     stages: Mapping[str, float] = field(default_factory=dict)
     cache: str | None = None
+    rollups: tuple[str, ...] = ()
     sql: str | None = None
     acts_for: str | None = None

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -85,6 +85,7 @@ class Builder:
         stores: where the tables are kept.
         settings: session settings that builds are compiled with; their time zone must be UTC.
         parallel: parts that are built at once.
+        timeout: seconds that one part may take; None: any time.
     """
 
     def __init__(
@@ -94,13 +95,19 @@ class Builder:
         stores: RollupStores,
         settings: SessionSettings,
         parallel: int,
+        timeout: float | None = None,
     ) -> None:
         self._compiler = compiler
         self._connectors = connectors
         self.stores = stores
         self._settings = settings
         self._places = asyncio.Semaphore(parallel)
+        self._timeout = timeout
         self.definitions = compiler.rollups()
+
+    def set_parallel(self, parallel: int) -> None:
+        """Build so many parts at once. Not while any is built."""
+        self._places = asyncio.Semaphore(parallel)
 
     async def plan(self, definition: RollupDefinition, *, force: bool = False) -> RollupPlan:
         """What is to be done about a rollup now.
@@ -113,7 +120,11 @@ class Builder:
         return plan_rollup(definition, ranges, own, time.time(), force=force)
 
     async def ranges(self, definition: RollupDefinition) -> Sequence[Range]:
-        """The parts that a rollup is to have."""
+        """The parts that a rollup is to have.
+
+        Where the model does not say where the data starts and ends, the first and the last part
+        have no bound, so that together they hold every row, those without a time too.
+        """
         if definition.partition is None:
             return [(None, None)]
         compiled = self._compiler.rollup_range(definition.name, self._settings)
@@ -121,9 +132,13 @@ class Builder:
             return [(None, None)]
         row = await self._row(compiled)
         if row is None or len(row) != 2 or None in row:
-            return []
+            return [] if definition.has_range else [(None, None)]
         start, end = (_moment(value) for value in row)
-        return list(partitions(start, end, definition.partition))
+        cut: list[Range] = list(partitions(start, end, definition.partition))
+        if not definition.has_range and cut:
+            cut[0] = (None, cut[0][1])
+            cut[-1] = (cut[-1][0], None)
+        return cut
 
     async def run(self, plan: RollupPlan, report: Report = ignore) -> Sequence[PartOutcome]:
         """Build what a plan says is to be built; then retire what it says is superfluous."""
@@ -152,10 +167,10 @@ class Builder:
             outcome = await self._try_part(definition, part, key)
         except BuildTakenError:
             outcome = PartOutcome(part.key, "taken", part.stored)
+        except TimeoutError:
+            outcome = _failed(part, f"57014: it took longer than {self._timeout:g} s")
         except (WarehouseError, SemanticError) as error:
-            text = f"{error.sqlstate}: {error.message}"
-            outcome = PartOutcome(part.key, "failed", part.stored, text)
-            logger.warning("a pre-aggregation was not built", extra=_fields(part.key, error=text))
+            outcome = _failed(part, f"{error.sqlstate}: {error.message}")
         report(outcome)
         return outcome
 
@@ -165,7 +180,7 @@ class Builder:
         if not part.verdict.builds and part.verdict is not Verdict.ASK:
             return PartOutcome(part.key, "kept", part.stored)
         store = self.stores.of(definition).store
-        async with self._places:
+        async with self._places, asyncio.timeout(self._timeout):
             value = await key.get()
             stored = part.stored
             if part.verdict is Verdict.ASK and stored is not None and stored.refresh_key == value:
@@ -191,7 +206,7 @@ class Builder:
                 BuildColumn(column.name, column.type.name, column.type.modifier)
                 for column in compiled.columns
             ),
-            tuple(BuildIndex(index.name, index.columns) for index in definition.indexes),
+            tuple(_indexes(definition)),
             refresh_key,
         )
 
@@ -230,9 +245,38 @@ PROBLEMS = (WarehouseError, SemanticError, ScheduleError, TooManyPartitionsError
 """What can keep a rollup from being planned."""
 
 
+def _failed(part: PartPlan, text: str) -> PartOutcome:
+    logger.warning("a pre-aggregation was not built", extra=_fields(part.key, error=text))
+    return PartOutcome(part.key, "failed", part.stored, text)
+
+
+def _indexes(definition: RollupDefinition) -> Iterator[BuildIndex]:
+    """The indexes, by the names of the table's columns: the model names the members they hold."""
+    for index in definition.indexes:
+        wanted = [name.strip("{} ").split(".")[-1] for name in index.columns]
+        columns = [
+            column.name
+            for name in wanted
+            for column in definition.columns
+            if name in (column.name, column.member)
+        ]
+        if columns:
+            yield BuildIndex(index.name, tuple(dict.fromkeys(columns)))
+
+
 def _bounds(compiled: CompiledStatement, key: PartKey) -> tuple[Parameter, ...]:
-    values = key.bounds
-    return tuple(Parameter(use.type.name, use.of(values)) for use in compiled.parameters)
+    return tuple(
+        Parameter(use.type.name, _bound(use.of(key.bounds), use.type.name))
+        for use in compiled.parameters
+    )
+
+
+def _bound(value: object, type_name: str) -> object:
+    """A bound of a partition as a value of the time's own type, by the clock of UTC."""
+    if not isinstance(value, datetime) or type_name == "timestamptz":
+        return value
+    local = value.astimezone(UTC).replace(tzinfo=None)
+    return local.date() if type_name == "date" else local
 
 
 def _moment(value: object) -> datetime:

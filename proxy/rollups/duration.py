@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from semantic.model.values import Interval
 
 _PART = re.compile(r"\s*(\d+)\s*([a-z]+?)s?\s*(?=\d|$)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _SHORT = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "d": "day"}
@@ -59,6 +60,18 @@ def parse_duration(text: str) -> Duration | None:
     except ValueError:
         return None
     return total if total and position == len(text) else None
+
+
+def parse_seconds(text: str) -> float | None:
+    """A span without months in seconds, a bare number too; None where it is something else.
+
+    >>> parse_seconds("10 min"), parse_seconds("1.5"), parse_seconds("1 month")
+    (600.0, 1.5, None)
+    """
+    span = parse_duration(text)
+    if span is not None:
+        return float(span.seconds) if not span.months else None
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _of(count: int, unit: str) -> Duration:

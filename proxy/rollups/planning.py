@@ -7,7 +7,8 @@ only another answer means building; else looking is building.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 
 from connectors.rollup_store import PartKey, StoredTable
@@ -97,6 +98,20 @@ def plan_rollup(
         tuple(table for table in own if table.key not in keys),
         tuple(table for table in stored if table.key.version != version),
     )
+
+
+def within(plan: RollupPlan, start: datetime | None, end: datetime | None) -> RollupPlan:
+    """Only the parts that meet a half-open range; then nothing is superfluous."""
+    if start is None and end is None:
+        return plan
+    parts = tuple(part for part in plan.parts if _meets(part.key, start, end))
+    return replace(plan, parts=parts, outside=(), superseded=())
+
+
+def _meets(key: PartKey, start: datetime | None, end: datetime | None) -> bool:
+    ends_before = key.end is not None and start is not None and key.end <= start
+    starts_after = key.start is not None and end is not None and end <= key.start
+    return not ends_before and not starts_after
 
 
 def _verdict(

@@ -56,6 +56,7 @@ class Refresher:
         builder: of the model.
         settings: how.
         changed: told whenever something has been built.
+        report: told what became of each part.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class Refresher:
         builder: Builder,
         settings: RefreshSettings,
         changed: Callable[[], Awaitable[None]] = nothing,
+        report: Report = ignore,
     ) -> None:
         self._builder = builder
         self._settings = settings
         self._changed = changed
+        self._report = report
         self._failures: dict[str, _Failure] = {}
 
     async def run(self) -> None:
@@ -75,12 +78,12 @@ class Refresher:
             for place in self._builder.stores.all():
                 group.create_task(self._run_place(place), name=f"refresh {place.name}")
 
-    async def run_once(self, report: Report = ignore) -> Sequence[PartOutcome]:
+    async def run_once(self) -> Sequence[PartOutcome]:
         """Build everything that is due now, wherever it is kept. Raises what planning raises."""
         outcomes: list[PartOutcome] = []
         for definition in self._scheduled():
             plan = await self._builder.plan(definition)
-            outcomes += await self._builder.run(plan, report)
+            outcomes += await self._builder.run(plan, self._report)
         for place in self._builder.stores.all():
             await place.store.collect(self._settings.grace)
         return outcomes
@@ -118,7 +121,7 @@ class Refresher:
             return
         if not _has_work(plan):
             return
-        outcomes = await self._builder.run(plan)
+        outcomes = await self._builder.run(plan, self._report)
         failed = [each.error for each in outcomes if each.error is not None]
         if failed:
             self._failed(definition, failed[0])

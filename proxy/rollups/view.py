@@ -8,8 +8,9 @@ token is compiled anew, so a statement never reads tables that are no longer the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from connectors.rollup_store import StoredTable
@@ -98,6 +99,7 @@ class RollupView:
         fresh = {
             name: tuple(sorted(parts, key=lambda part: part.key.text()))
             for name, parts in found.items()
+            if _apart(parts)
         }
         if fresh == self._tables and not self._vanished:
             return False
@@ -159,6 +161,13 @@ class RollupView:
                     StoredRollup(name, definition.version, definition.data_source, tuple(parts))
                 )
         return RollupCandidates(tuple(stored)), until
+
+
+def _apart(tables: Sequence[StoredTable]) -> bool:
+    """Whether no row can be in two of the tables; it would be counted twice."""
+    first = datetime.min.replace(tzinfo=UTC)
+    in_order = sorted(tables, key=lambda table: table.key.start or first)
+    return not any(one.key.overlaps(other.key) for one, other in itertools.pairwise(in_order))
 
 
 def usable_until(

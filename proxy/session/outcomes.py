@@ -48,7 +48,9 @@ class OutcomeWriter:
         """
         try:
             if isinstance(outcome, Rows):
-                record.cache = None if outcome.found is None else outcome.found.outcome
+                if outcome.found is not None:
+                    record.cache = outcome.found.outcome
+                    record.rollups = outcome.found.rollups
                 await self._rows(outcome, record, limit)
             elif isinstance(outcome, CopyRows):
                 await self._copy(outcome, record)

@@ -46,6 +46,7 @@ class StatementTimer:
         relations: cubes and views that it reads.
         decision: what access policies made of it.
         cache: of a query over cubes, where its rows came from.
+        rollups: the pre-aggregations that it read.
     """
 
     statement_id: str
@@ -62,6 +63,7 @@ class StatementTimer:
     relations: tuple[str, ...] = ()
     decision: Decision = field(default=Decision())
     cache: str | None = None
+    rollups: tuple[str, ...] = ()
     _mark: float = 0.0
 
     def __post_init__(self) -> None:

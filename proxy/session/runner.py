@@ -12,6 +12,7 @@ from dataclasses import replace
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import Caller, CatalogQuery, CubeQuery
+from proxy.rollups.view import NO_ROLLUPS, RollupChoice
 from proxy.rows.errors import ParameterError
 from proxy.session.backends import BackendFunctions, backend_call
 from proxy.session.copying import open_copy
@@ -378,8 +379,10 @@ class Runner:
             self._impersonation.ran_for(query.as_user)
         caller = await self._engine.informed(caller, query.sql)
         if self._state.transaction.has_snapshot:
-            # Its reads are to be of one moment, which results of others are not.
+            # Its reads are to be of one moment, which results of others are not, nor stored data.
             caller = replace(caller, cache="off")
+            if caller.rollup_choice.mode == "on":
+                caller = replace(caller, rollup_choice=RollupChoice("off"), rollups=NO_ROLLUPS)
         if query.fingerprint != caller.fingerprint():
             again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
             fills = isinstance(portal.prepared.statement, sql.TableChange)

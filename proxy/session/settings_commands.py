@@ -17,7 +17,12 @@ from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
 from proxy.session.results import Done, Rows
 from proxy.session.settings import IDENTITY, NO_ROLE
-from proxy.session.settings_rules import MEASURE_AGGREGATES, check_settings
+from proxy.session.settings_rules import (
+    MAX_STALENESS,
+    MEASURE_AGGREGATES,
+    ROLLUPS,
+    check_settings,
+)
 from proxy.session.state import SessionState
 from proxy.session.transaction_commands import mode_settings
 from proxy.sources import StaticSource
@@ -94,6 +99,10 @@ class SettingsCommands:
             return self._state.caller().semantic.measure_aggregates
         if name == CACHE:
             return self._state.caller().cache
+        if name == ROLLUPS:
+            return self._state.caller().rollup_choice.mode
+        if name == MAX_STALENESS:
+            return self._state.settings.get(name) or ""
         if name in _TRANSACTION_SETTINGS:
             return self._state.transaction.modes.get(name)
         if name == "role":

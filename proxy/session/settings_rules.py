@@ -6,10 +6,17 @@ from collections.abc import Mapping
 
 from proxy.errors import SessionError, Severity
 from proxy.queries import CACHE
+from proxy.rollups.duration import parse_seconds
 
 MEASURE_AGGREGATES = "cubewire.measure_aggregates"
+ROLLUPS = "cubewire.rollups"
+MAX_STALENESS = "cubewire.max_staleness"
 
-_OWN = {MEASURE_AGGREGATES: ("strict", "defined"), CACHE: ("on", "off", "refresh", "only")}
+_OWN = {
+    MEASURE_AGGREGATES: ("strict", "defined"),
+    CACHE: ("on", "off", "refresh", "only"),
+    ROLLUPS: ("on", "off", "only"),
+}
 _ENCODINGS = frozenset(("utf8", "unicode", "sqlascii"))
 _PLANNER = "enable_"
 _FIXED = {"standard_conforming_strings": "on", "transform_null_equals": "off"}
@@ -49,6 +56,13 @@ def check_settings(settings: Mapping[str, str], severity: Severity = "ERROR") ->
                 "22023",
                 f'invalid value for parameter "{name}": "{value}"',
                 hint=f"Available values: {', '.join(known)}.",
+                severity=severity,
+            )
+        if lowered == MAX_STALENESS and value and parse_seconds(value) is None:
+            raise SessionError(
+                "22023",
+                f'invalid value for parameter "{name}": "{value}"',
+                hint="Write a span such as '10 min', or '' for what the refresh keys allow.",
                 severity=severity,
             )
 

@@ -10,13 +10,16 @@ from typing import Literal, cast
 from proxy.cache.results import Mode
 from proxy.errors import SessionError, error_fields
 from proxy.queries import CACHE, Caller
+from proxy.rollups.duration import parse_seconds
+from proxy.rollups.view import Mode as RollupMode
+from proxy.rollups.view import RollupChoice
 from proxy.scopes import Scope, ScopeSource
 from proxy.session.cursor import Cursor, KeptRows
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementRecorder, StatementTimer
 from proxy.session.settings import Settings
-from proxy.session.settings_rules import MEASURE_AGGREGATES
+from proxy.session.settings_rules import MAX_STALENESS, MEASURE_AGGREGATES, ROLLUPS
 from proxy.session.temporary import TemporaryLimits, TemporaryTables
 from proxy.session.transaction import Transaction
 from semantic.compiler.api import SessionSettings
@@ -186,7 +189,12 @@ class SessionState:
             statement_timeout=self.seconds("statement_timeout") or None,
             cache=cast("Mode", settings.get(CACHE) or "on"),
             own=self.temporary if self.temporary.exist else None,
+            rollup_choice=self._rollup_choice(),
         )
+
+    def _rollup_choice(self) -> RollupChoice:
+        mode = cast("RollupMode", self.settings.get(ROLLUPS) or "on")
+        return RollupChoice(mode, parse_seconds(self.settings.get(MAX_STALENESS) or ""))
 
     def seconds(self, name: str) -> float:
         """A timeout setting in seconds; 0 where it is off."""

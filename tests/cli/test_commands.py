@@ -16,7 +16,18 @@ from proxy.config import load_config
 from proxy.version import VERSION
 from tests.architecture.sources import ROOT
 
-COMMANDS = ("serve", "check", "compile", "explain", "functions", "users", "verifier", "version")
+COMMANDS = (
+    "serve",
+    "check",
+    "compile",
+    "explain",
+    "functions",
+    "refresh",
+    "rollups",
+    "users",
+    "verifier",
+    "version",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -56,6 +56,17 @@ async def test_a_rebuilt_table_takes_the_place_of_the_old_one(place: Place) -> N
     assert await place.count(new) == 31
 
 
+async def test_a_table_takes_the_place_of_all_that_it_overlaps(place: Place) -> None:
+    one, two = await make(place, build()), await make(place, build(FEBRUARY, MARCH))
+    open_end = await make(place, build(FEBRUARY, None))
+    assert set(await place.store.read()) == {one, open_end}
+    whole = await make(place, build(None, None))
+    assert await place.store.read() == (whole,)
+    other = await make(place, build(FEBRUARY, MARCH, version="v2"))
+    assert set(await place.store.read()) == {whole, other}
+    assert await place.count(two) == 28
+
+
 async def test_versions_do_not_meet(place: Place) -> None:
     one = await make(place, build())
     two = await make(place, build(version="v2"))

@@ -112,6 +112,13 @@ def test_vanished_tables_are_not_named_until_the_store_has_been_looked_at() -> N
     assert names(seen.use()) == ['"t1"', '"f"']
 
 
+def test_tables_that_overlap_are_not_used() -> None:
+    seen, _ = view()
+    wide = table(name='"wide"', key=PartKey("flights.by_day", "v1"))
+    seen.publish([table(), wide, table("flights.forever", '"f"')])
+    assert names(seen.use()) == ['"f"']
+
+
 def test_tokens_are_not_given_twice() -> None:
     seen, clock = view()
     tokens = set()

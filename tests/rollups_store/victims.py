@@ -1,0 +1,141 @@
+"""Builds that are killed at every step, each in a forked process, and what they leave.
+
+Run as a program, because a process that forks must not have threads: ``python -m
+tests.rollups_store.victims KIND FOLDER DSN``. Prints one JSON object a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import pyarrow.parquet as pq
+
+from tests.rollups_store.support import PARQUET
+from tests.rollups_store.world import DEFINITION, open_world
+
+ONE = replace(DEFINITION, partition=None)
+STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
+    PARQUET: (
+        (os, "fsync"),
+        (Path, "open"),
+        (Path, "rename"),
+        (Path, "replace"),
+        (Path, "unlink"),
+        (pq.ParquetWriter, "write_table"),
+        (pq.ParquetWriter, "close"),
+    ),
+    "postgres": (
+        (asyncpg.Connection, "execute"),
+        (asyncpg.Connection, "fetchval"),
+        (asyncpg.Connection, "fetchrow"),
+        (asyncpg.Connection, "fetch"),
+    ),
+}
+"""What a build does that could be its last."""
+
+
+class Death:
+    """Kills this process at one of its steps."""
+
+    def __init__(self, step: int) -> None:
+        self._left = step
+
+    def tick(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A step: what comes after one is what comes before the next."""
+
+        @functools.wraps(function)
+        def called(*args: Any, **options: Any) -> Any:
+            self.tick()
+            return function(*args, **options)
+
+        return called
+
+
+async def build(kind: str, folder: Path, dsn: str, step: int, factor: int) -> None:
+    """Build once more, and die at a step; 0: live."""
+    async with open_world(kind, folder, SimpleNamespace(dsn=dsn), fresh=False) as world:  # type: ignore[arg-type]
+        world.compiler.factor = str(factor)
+        builder = world.builder(ONE)
+        plan = await builder.plan(ONE, force=True)
+        if step:
+            death = Death(step)
+            for owner, name in STEPS[kind]:
+                setattr(owner, name, death.before(getattr(owner, name)))
+        await builder.run(plan)
+        await world.store.collect(0.0)
+
+
+async def look(kind: str, folder: Path, dsn: str) -> dict[str, object]:
+    """What is there, and what is left over once everything has been collected."""
+    async with open_world(kind, folder, SimpleNamespace(dsn=dsn), fresh=False) as world:  # type: ignore[arg-type]
+        total = await world.total()
+        await world.store.collect(0.0)
+        if kind == PARQUET:
+            rollups = folder / "rollups"
+            left = [
+                each.name for each in rollups.iterdir() if each.suffix in (".parquet", ".building")
+            ]
+        else:
+            found = await world.connector.execute(
+                "SELECT relname::text AS n FROM pg_class WHERE relkind = 'r'"
+                " AND relname <> 'stored'"
+                " AND relnamespace = 'stored_for_tests'::regnamespace"
+            )
+            left = [name async for batch in found for name in batch.column(0).to_pylist()]
+        return {"total": total, "tables": len(await world.store.read()), "left": len(left)}
+
+
+def in_child(work: Callable[[], Any]) -> tuple[int, str]:
+    """Run in a forked process; its status, and what it printed."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        code = 1
+        try:
+            result = asyncio.run(work())
+            os.write(write, json.dumps(result).encode())
+            code = 0
+        except BaseException as error:  # noqa: BLE001 - a child must not return
+            os.write(write, repr(error).encode())
+        os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        text = pipe.read()
+    return os.waitpid(child, 0)[1], text
+
+
+def main(kind: str, folder: Path, dsn: str) -> None:
+    status, text = in_child(lambda: build(kind, folder, dsn, 0, 1))
+    assert status == 0, text
+    for step in range(1, 200):
+        status, text = in_child(lambda step=step: build(kind, folder, dsn, step, step + 1))  # type: ignore[misc]
+        seen, found = in_child(lambda: look(kind, folder, dsn))
+        assert seen == 0, found
+        killed = os.WIFSIGNALED(status)
+        print(
+            json.dumps({"step": step, "killed": killed, "text": text, **json.loads(found)}),
+            flush=True,
+        )
+        if not killed:
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
