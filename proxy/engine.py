@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
@@ -23,6 +22,7 @@ from proxy.catalog_queries import CatalogQueries
 from proxy.concealment import conceal
 from proxy.cube_rows import CachedRows, Columns
 from proxy.discretion import DiscreetBatches, DiscreetRows, withheld
+from proxy.engine_observer import EngineObserver
 from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.hints import add_hint
@@ -71,22 +71,6 @@ from semantic.errors import ForbiddenError, SemanticError, UnsupportedError
 _UNDEFINED_FUNCTION = "42883"
 _TEXTS = frozenset(("text", "varchar"))
 """Types of parameters whose value may be compiled as a constant."""
-
-
-class EngineObserver(Protocol):
-    """Counts what the engine does: the metrics."""
-
-    def statement_cache(self, *, hit: bool) -> None:
-        """A compiled statement was looked up."""
-
-    def result_cache(self, outcome: str) -> None:
-        """A statement's rows came from there (``proxy.cache.results.Outcome``)."""
-
-    def rollups(self, outcome: str) -> None:
-        """A statement was answered from pre-aggregations, or was not for a reason."""
-
-    def warehouse_error(self, data_source: str, sqlstate: str) -> None:
-        """A warehouse refused or failed."""
 
 
 class Engine(CatalogQueries):

@@ -36,7 +36,8 @@ from proxy.catalog.quota import PrivateQuota
 from proxy.config import Config
 from proxy.config.models import DuckdbSource, options_of
 from proxy.configured_functions import FunctionsError, configured_functions
-from proxy.engine import Engine, EngineObserver
+from proxy.engine import Engine
+from proxy.engine_observer import EngineObserver
 from proxy.generation import Generation
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
