@@ -121,7 +121,7 @@ async def start_connectors(
 
 async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> PublishedModel:
     """Ask the warehouses for the types of all members (rule R4)."""
-    dialects = _dialects(connectors)
+    dialects = {name: connector.dialect for name, connector in connectors.items()}
     probed: dict[str, Sequence[tuple[str, str, int]]] = {}
     for name, probe in probe_statements(model, dialects).items():
         columns = await connectors[probe.data_source].probe(probe.sql)
