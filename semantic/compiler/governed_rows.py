@@ -179,7 +179,16 @@ class GovernedRows:
         if not base.cubes and not base.context:
             self._open[cube.name] = base.tree
             return base.tree
-        return self._filled(cube, base, policies)
+        table = self._filled(cube, base, policies)
+        if not base.context or self._probing:
+            return table
+        # The model's SQL keeps rows from callers, as a policy does.
+        policies[f"{cube.name}.sql"] = None
+        select = exp.Select(
+            expressions=[exp.Column(this=exp.Star(), table=identifier(RULED))],
+            from_=exp.From(this=aliased_table(table, RULED)),
+        )
+        return exp.Subquery(this=fenced(select))
 
     def _filled(self, cube: Cube, base: CubeTable, policies: Policies) -> exp.Expr:
         tables = {

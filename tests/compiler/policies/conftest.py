@@ -42,6 +42,8 @@ ANALYZE owners;
 """
 
 STAFF = """
+CREATE TABLE things (id integer, number integer, word text, flag boolean, shown_number integer,
+  shown_word text, shown_flag boolean);
 CREATE TABLE departments (id integer, name text, region text, budget numeric(10,2));
 CREATE TABLE staff (id integer, department_id integer, name text, salary integer,
   hired timestamp, active boolean);
