@@ -200,7 +200,10 @@ class Members:
         target = self.sql.sub_query_measure(cube, dimension)
         if not isinstance(target.member, Measure):
             raise TypeError(name)
-        return self._measures.define(cube.name, name, target.cube, target.member, target.path)
+        masked = self.sql.is_masked(target.cube, target.member.name)
+        return self._measures.define(
+            cube.name, name, target.cube, target.member, target.path, masked=masked
+        )
 
     def row_value(self, relation: Cube | View, name: str) -> exp.Expr:
         """A dimension or segment over base columns, paths seen from the relation's root."""

@@ -52,6 +52,10 @@ def rows(caller: Caller, sql: str) -> list[tuple[object, ...]]:
         ("SELECT to_whom FROM payments WHERE id = 1", [("A***",)]),
         ("SELECT name, salary, payroll, rich FROM people WHERE id = 2", [("B***", -1, 0, None)]),
         ("SELECT MEASURE(pay_per_head) FROM people", [(0,)]),
+        # A measure as a value of another cube's rows.
+        ("SELECT cost, heads FROM units WHERE id = 1", [(0, 2)]),
+        ("SELECT MEASURE(total_cost), MEASURE(per_head) FROM units", [(0, 0)]),
+        ("SELECT per_head FROM units WHERE id = 1", [(0,)]),
         ("SELECT s.name, SUM(p.paid) FROM payments p JOIN staff s ON p.staff_id = s.id "
          "WHERE s.id = 1 GROUP BY 1", [("A***", 30.5)]),
     ],
