@@ -183,6 +183,16 @@ def catalog_options(config: Config) -> CatalogOptions:
     )
 
 
+def guard_limits(config: Config) -> GuardLimits:
+    """What a statement's text may cost."""
+    parser = config.parser
+    return GuardLimits(
+        inline_length=parser.inline_sql_bytes,
+        max_length=parser.max_sql_bytes,
+        max_depth=parser.max_depth,
+    )
+
+
 def decider(config: Config, model: Model) -> Decide:
     """Decides what callers may see of a model.
 
@@ -264,14 +274,9 @@ async def open_engine(
         await catalog.deploy(generation.published)
         rollups = await open_rollups(config, generation.compiler, connectors, stack)
         await rollups.service.start()
-        parser = config.parser
-        limits = GuardLimits(
-            inline_length=parser.inline_sql_bytes,
-            max_length=parser.max_sql_bytes,
-            max_depth=parser.max_depth,
-        )
+        limits = guard_limits(config)
         collecting.close()
-        worker = ParseWorker(limits, parser.parse_deadline)
+        worker = ParseWorker(limits, config.parser.parse_deadline)
         stack.push_async_callback(worker.close)
         profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)
         stack.push_async_callback(profiles.close)
@@ -296,7 +301,7 @@ async def open_engine(
             connectors,
             worker,
             limits,
-            parser.cached_statements * STATEMENT_BYTES,
+            config.parser.cached_statements * STATEMENT_BYTES,
             observer,
             cached,
             invalidation,
