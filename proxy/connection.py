@@ -180,8 +180,11 @@ class ClientConnection(asyncio.Protocol):
         answer = session.recall(data, now)
         if answer is not None:
             self.last_activity = now
-            self._out.append(answer)
-            self.flush()
+            if self._tls is None and not self._out and self._transport is not None:
+                self._transport.write(answer)
+            else:
+                self._out.append(answer)
+                self.flush()
             return True
         if session.listen():
             self._heard, self._said = data, bytearray()

@@ -64,6 +64,10 @@ class CachedRows:
     observe: Callable[[str], None]
     epoch: object = field(default_factory=object)
 
+    def knows(self, cube: str) -> bool:
+        """Whether a model has a cube of that name."""
+        return any(cube in versions.cubes for versions in self.versions.values())
+
     def forget(self, cubes: frozenset[str] | None) -> None:
         """Results of these cubes, or of all (None), have become invalid."""
         self.epoch = object()
@@ -108,8 +112,8 @@ class CachedRows:
             limit = self.times.of_caller(caller.security.roles)
             if limit <= 0:
                 return None
-        versions = self.versions[caller.scope.generation.model.version]
-        version = await versions.of(compiled.cubes)
+        versions = self.versions.get(caller.scope.generation.model.version)
+        version = None if versions is None else await versions.of(compiled.cubes)
         if version is None:
             return None
         # A pre-aggregation that was built again may have kept its name.

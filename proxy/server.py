@@ -133,9 +133,8 @@ class Server:
 
         Returns whether all that share the cache know. Raises KeyError for an unknown cube.
         """
-        known = self._engine.scopes.generation.model.cubes_by_name
         for name in cubes:
-            if name not in known:
+            if not self._engine.cached.knows(name):
                 raise KeyError(name)
         target = ", ".join(cubes) or "all results"
         self._parts.trail.administration("cache invalidate", login="admin port", target=target)

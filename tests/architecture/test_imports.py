@@ -47,6 +47,11 @@ LAYERS = {
     "connectors": Layer(("connectors",), DRIVERS | {"pyarrow", "numpy"}),
     "proxy.wire": Layer(("proxy.wire",), frozenset(), NETWORK | {"time", "os"}),
     "proxy.rows": Layer(("proxy.rows", "proxy.wire"), frozenset({"pyarrow", "numpy"}), NETWORK),
+    "proxy.cache": Layer(
+        ("proxy.cache", "proxy.rows", "proxy.sources", "connectors", "semantic.model"),
+        frozenset({"pyarrow", "redis"}),
+        frozenset({"socket", "ssl", "os", "pickle"}),
+    ),
     # Everything but drivers, and buenavista through its bridge alone.
     "proxy": Layer(PACKAGES, None, DRIVERS | {"buenavista"}),
     "proxy.bv_bridge": Layer(("proxy.wire",), frozenset({"buenavista"})),

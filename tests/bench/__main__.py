@@ -37,6 +37,7 @@ MEASURES: dict[str, Measure] = {
     "compile-list": compiling_lists.measure,
     "throughput": throughput.measure,
     "cache": caching.hits,
+    "cache-cost": caching.costs,
     "cache-stream": caching.rates,
     "crowd": caching.crowd,
     "cache-latency": caching.latencies,
@@ -49,7 +50,9 @@ MEASURES: dict[str, Measure] = {
     "start": starting.measure,
 }
 PEERS = (PGBOUNCER, BUENAVISTA, RIFFQ)
-WITH_PEERS = frozenset({"throughput", "cache", "stream", "connect", "neighbours", "idle"})
+WITH_PEERS = frozenset(
+    {"throughput", "cache", "cache-cost", "stream", "connect", "neighbours", "idle"}
+)
 
 
 def main() -> int:

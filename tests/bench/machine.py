@@ -37,6 +37,16 @@ def memory(pid: int) -> int:
     return total
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process and all below it have taken so far."""
+    total = 0.0
+    for process in tree(pid):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
 def settled_memory(pid: int, patience: float = 15.0) -> int:
     """Memory once it no longer changes: allocators give back what a burst took after a while."""
     deadline = time.monotonic() + patience

@@ -76,6 +76,8 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("cache", "hit, simple, 32 clients, to pgbouncer"): Goal(1.0, at_least=True),
     ("cache", "hit, extended, 32 clients, to pgbouncer"): Goal(0.7, at_least=True),
     ("cache", "hit, prepared, 32 clients, to pgbouncer"): Goal(0.7, at_least=True),
+    ("cache-cost", "hit, simple, 32 clients, to pgbouncer and its server"): Goal(1.0),
+    ("cache-cost", "hit, extended, 32 clients, to pgbouncer and its server"): Goal(1.0),
     ("cache-latency", "from memory, p50"): Goal(0.1),
     ("cache-latency", "from Redis, p50"): Goal(0.5),
     ("cache-stream", "from the cache, text"): _ratio(1.0),

@@ -54,6 +54,46 @@ def hits(field: Field, pace: Pace) -> Iterator[Figure]:
                 yield Figure("cache", f"{case}, to pgbouncer", CUBEWIRE, times, "times")
 
 
+def costs(field: Field, pace: Pace) -> Iterator[Figure]:
+    """Processor time per query, of all processes of a server: what others do to it matters less."""
+    processes = {
+        POSTGRES: (field.postgres.pid,),
+        PGBOUNCER: (field.postgres.pid, *(each.pid for each in field.in_turn(PGBOUNCER))),
+        CUBEWIRE: (field.ours.pid,),
+    }
+    for name, request in (("simple", client.simple(_KEPT)), ("extended", client.whole(_KEPT))):
+        spent: dict[str, float] = {}
+        for target in field.in_turn(POSTGRES, PGBOUNCER, CUBEWIRE):
+            rounds = [
+                run(_cost(target, request, processes[target.name], pace.seconds * 2))
+                for _ in range(pace.rounds)
+            ]
+            spent[target.name] = value = statistics.median(rounds)
+            yield Figure("cache-cost", f"hit, {name}, 32 clients", target.name, value, "us")
+        if PGBOUNCER in spent:
+            times = spent[CUBEWIRE] / spent[PGBOUNCER]
+            case = f"hit, {name}, 32 clients, to pgbouncer and its server"
+            yield Figure("cache-cost", case, CUBEWIRE, times, "times")
+
+
+async def _cost(
+    target: Target, request: bytes, processes: tuple[int, ...], seconds: float
+) -> float:
+    clients = [await target.connect_async() for _ in range(32)]
+    try:
+        await clients[0].ask(request, KEPT)
+        sink: list[float] = []
+        before = sum(map(machine.processor_seconds, processes))
+        until = time.perf_counter() + seconds
+        await asyncio.gather(*(each.repeat(request, KEPT, until, sink) for each in clients))
+        # While they are connected: what a process has spent goes with it.
+        spent = sum(map(machine.processor_seconds, processes)) - before
+        return spent / len(sink) * 1_000_000
+    finally:
+        for each in clients:
+            each.close()
+
+
 def latencies(field: Field, pace: Pace) -> Iterator[Figure]:
     """Milliseconds of one tiny result for one client: from memory, and from Redis."""
     bare = _probe(field.postgres, "SELECT 1", 1)
