@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from semantic.model.values import EMPTY, FrozenMap, freeze
 
 _KEYS = frozenset({"groups", "roles", "attributes", "tenant", "act_as", "expires"})
+_LAST_MOMENT = 1e12
 _DEEPEST = 8
 """Levels of an attribute's value."""
 EVERYBODY = "*"
@@ -127,9 +128,17 @@ def tenant(value: object) -> str | None:
 def _moment(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_moment(value):
         raise GrantsError("expires is a number of seconds since 1970")
     return float(value)
+
+
+def is_moment(value: object) -> TypeGuard[float]:
+    """Whether a value is unix seconds: a number, and one that a clock could show."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # Compared, not converted: a whole number may be too large for a float. NaN is in no range.
+    return -_LAST_MOMENT <= value <= _LAST_MOMENT
 
 
 def _depth(value: object, level: int = 0) -> int:

@@ -234,6 +234,8 @@ def test_every_checker_is_throttled_but_for_answers_that_never_came() -> None:
         {"expires": "tomorrow"},
         {"expires": True},
         {"expires": float("inf")},
+        {"expires": float("nan")},
+        {"expires": 10**400},
         {"act_as": [None]},
     ],
 )

@@ -211,6 +211,12 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "exp not a number": lambda: raw(
         HEADER, json.dumps(claims()).replace('"exp": ', '"exp": NaN, "was": '), signature(RSA)
     ),
+    "exp beyond all numbers": lambda: signed(exp=10**400),
+    "exp of many digits": lambda: raw(
+        HEADER,
+        json.dumps(claims()).replace('"exp": ', f'"exp": {"9" * 5000}, "was": '),
+        signature(RSA),
+    ),
     "not yet": lambda: signed(nbf=time.time() + 120),
     "issued in the future": lambda: signed(iat=time.time() + 120),
     "somebody else's": lambda: signed(sub="bert"),

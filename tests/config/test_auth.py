@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 from proxy.auth.sealing import sealed
 from proxy.config import Config, ConfigError, load_config
 from proxy.config.rules import JwtRule, RejectRule, ScramRule
+from tests.architecture.sources import ROOT
 
 JWT = {
     "method": "jwt",
@@ -61,6 +64,15 @@ def test_rules_in_order_with_their_paths(tmp_path: Path) -> None:
     assert (third.database, third.session_lifetime) == (("a", "b"), 28800)
     assert config.auth.users_file == tmp_path / "users.yml"
     assert config.tls.client_ca == tmp_path / "ca.pem"
+
+
+def test_the_readmes_example_is_one(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (example,) = [
+        each for each in re.findall(r"```yaml\n(.*?)```", readme, re.S) if "rules:" in each
+    ]
+    config = load(tmp_path, yaml.safe_load(textwrap.dedent(example)))
+    assert len(config.auth.rules) == 5
 
 
 def test_without_rules_the_method_is_the_only_one(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import jwt
 
 from proxy.auth.bulkhead import Bulkhead, Unavailable
-from proxy.auth.grants import Grants, GrantsError
+from proxy.auth.grants import Grants, GrantsError, is_moment
 from proxy.auth.identity_map import IdentityMap
 from proxy.auth.keys import FileKeys, KeySource, SharedSecret, TokenKey, UrlKeys
 from proxy.auth.method import LoginMethod, Parts, Refused
@@ -150,12 +149,7 @@ class Tokens:
 def _timely(claims: dict[str, Any]) -> dict[str, Any]:
     """The claims, if their times are numbers; some take texts for them."""
     for name in ("exp", "nbf", "iat"):
-        value = claims.get(name, 0)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        if not is_moment(claims.get(name, 0)):
             raise Refused(f"token whose {name} is no time")
     return claims
 
