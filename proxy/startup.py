@@ -193,16 +193,17 @@ def guard_limits(config: Config) -> GuardLimits:
     )
 
 
-def decider(config: Config, model: Model) -> Decide:
+def decider(config: Config, generation: Generation) -> Decide:
     """Decides what callers may see of a model.
 
-    Raises StartupError where the configured tenancy speaks of what the model does not have.
+    Raises StartupError where the configured tenancy speaks of what the model does not have, and
+    where the configured catalog cannot hide what the model hides.
     """
     tenancy = None
     if config.tenancy.mode == "row":
         found = config.tenancy
         tenancy = RowTenancy(found.dimension, found.members, frozenset(found.shared))
-        problems = list(tenancy.problems(model))
+        problems = list(tenancy.problems(generation.model))
         if problems:
             raise StartupError("\n".join(f"tenancy: {problem}" for problem in problems))
 
@@ -280,8 +281,7 @@ async def open_engine(
         stack.push_async_callback(worker.close)
         profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)
         stack.push_async_callback(profiles.close)
-        decision = decider(config, model)
-        check_catalog(config, generation, decision)
+        decision = decider(config, generation)
         observer = observer or Metrics(VERSION)
         cached, invalidation = await open_cache(
             config.cache,
