@@ -9,7 +9,7 @@ from typing import TextIO
 
 from proxy.audit.chain import Chain, Item
 from proxy.audit.files import FileLimits, FileSink
-from proxy.audit.head import HeadFile, head_path
+from proxy.audit.head import Head, HeadFile, head_path
 from proxy.audit.sinks import Sink, StdoutSink
 from proxy.audit.syslog import SyslogAddress, SyslogSink
 from proxy.audit.trail import AuditTrail
@@ -64,14 +64,25 @@ def open_trail(
         return AuditTrail()
     sink, notes = _open_sink(config, trail_file(config, source, several=several), stdout)
     chain = Chain(chain_key(config, state_directory) if config.chain else None)
-    last = sink.last_line()
-    if last is not None and not chain.resume(last):
-        notes["previous_line"] = "not of this chain"
     head = HeadFile(head_path(state_directory, source)) if config.chain else None
+    _resume(chain, sink.last_line(), None if head is None else head.read(), notes)
     writer = AuditWriter(sink, chain, capacity=config.queue_lines, source=source, head=head)
     trail = AuditTrail(writer, required=config.required, with_sql=config.sql)
     trail.opened(notes)
     return trail
+
+
+def _resume(chain: Chain, last: str | None, head: Head | None, notes: dict[str, Item]) -> None:
+    """Go on where the trail has come to, by its last line or its head: whichever is further.
+
+    So lines that were taken away while nobody wrote leave a gap, which stays to be seen.
+    """
+    if last is not None and not chain.resume(last):
+        notes["previous_line"] = "not of this chain"
+    if head is not None and head.sequence > chain.sequence:
+        if last is not None:
+            notes["missing_lines"] = head.sequence - chain.sequence
+        chain.sequence, chain.previous = head.sequence, head.mac
 
 
 def _open_sink(

@@ -27,7 +27,7 @@ class StdoutSink:
         self._file = file or sys.stdout
 
     def last_line(self) -> str | None:
-        """Not to be known: a chain begins anew with the process."""
+        """Not to be known."""
         return None
 
     def write(self, lines: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ class SyslogSink:
         self._socket: socket.socket | None = None
 
     def last_line(self) -> str | None:
-        """Not to be known: a chain begins anew with the process."""
+        """Not to be known."""
         return None
 
     def write(self, lines: Sequence[str]) -> None:

@@ -275,6 +275,32 @@ def test_a_chain_goes_on_over_restarts(tmp_path: Path) -> None:
     assert (report.problem, report.lines) == (None, 9)
 
 
+def test_lines_taken_away_while_nobody_writes_stay_missing(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "audit.jsonl"
+    for _ in range(2):
+        opened(tmp_path).close()
+    path.write_text("\n".join(path.read_text().splitlines()[:3]) + "\n")
+    opened(tmp_path).close()
+    assert rows(path)[3]["missing_lines"] == 1
+    (report,) = verify([path], _key(tmp_path), None)
+    assert report.problem == "lines 4 to 4 are missing"
+    path.unlink()
+    opened(tmp_path).close()
+    (report,) = verify([path], _key(tmp_path), None)
+    assert (report.problem, report.first, report.last) == (None, 7, 8)
+
+
+def test_a_chain_on_standard_output_goes_on_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        opened(tmp_path, sink="stdout").close()
+    path = tmp_path / "collected"
+    path.write_text(capsys.readouterr().out)
+    (report,) = verify([path], _key(tmp_path), None)
+    assert (report.problem, report.first, report.last) == (None, 1, 4)
+
+
 def test_a_foreign_last_line_begins_another_chain_and_is_named(tmp_path: Path) -> None:
     trail = opened(tmp_path)
     trail.close()
