@@ -33,13 +33,15 @@ class Scope:
     Attributes:
         access: what of the model's rows and values may be seen.
         generation: the model as far as the caller knows it.
-        catalog: the PostgreSQL that shows the same.
+        whole: the model as those know it who may see all of it.
+        catalog: the PostgreSQL that shows the same as ``generation``.
         is_whole: the caller may see every member, row and value there is.
         hidden: names in the model that are no names of anything the caller knows of.
     """
 
     access: Access
     generation: Generation
+    whole: Generation
     catalog: CatalogFace
     is_whole: bool = True
     hidden: frozenset[str] = frozenset()
@@ -109,11 +111,11 @@ class Scopes:
         is_whole = hides_nothing(whole.model, access)
         published = restricted(whole.model, whole.published, access)
         if published is whole.published:
-            return Scope(access, whole, self._catalog, is_whole)
+            return Scope(access, whole, whole, self._catalog, is_whole)
         profile = profile_of(published)
         generation = self._generations.get(profile)
         if generation is None:
             generation = self._generations[profile] = whole.restricted(published, profile)
         catalog = self._profiles.of(profile, generation.published)
         hidden = hidden_names(whole.model, published)
-        return Scope(access, generation, catalog, is_whole, hidden)
+        return Scope(access, generation, whole, catalog, is_whole, hidden)

@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_format(functions)
     add_rollups(commands)
     add_refresh(commands)
+    _add_access(commands)
     _add_audit(commands)
     _add_cache(commands)
     verifier = _add(
@@ -119,6 +120,49 @@ def _add_users(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for parser in (add, passwd, listing, remove):
         parser.add_argument("--file", type=Path, metavar="F", help="instead of auth.users_file")
         parser.add_argument("--config", type=Path, metavar="F", help="configuration file")
+        _add_format(parser)
+
+
+def _add_access(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    access = _add(
+        commands,
+        "access",
+        "show who may see what, and test that it is so",
+        "cubewire access show --user anna",
+    )
+    actions = access.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = _add(
+        actions,
+        "show",
+        "print the cubes, members, masks and row rules of a user",
+        "cubewire access show --user anna --group analysts --attribute region=north",
+    )
+    for option, purpose in (
+        ("--group", "a group besides those configured; may be repeated"),
+        ("--role", "a role besides those configured; may be repeated"),
+        ("--attribute", "a value for policies, as YAML; may be repeated"),
+    ):
+        metavar = "NAME=VALUE" if option == "--attribute" else "NAME"
+        show.add_argument(option, action="append", default=[], metavar=metavar, help=purpose)
+    show.add_argument("--tenant", metavar="NAME", help="the user's tenant")
+    diff = _add(
+        actions,
+        "diff",
+        "print what two users see differently; exits 1 where there is something",
+        "cubewire access diff --user anna --user bert",
+    )
+    for parser in (show, diff):
+        parser.add_argument(
+            "--user", action="append", default=[], required=True, metavar="U", help="login name"
+        )
+    test = _add(
+        actions,
+        "test",
+        "run the model's tests of access policies; exits 1 where one fails",
+        "cubewire access test --config cubewire.yml --format json",
+    )
+    for parser in (show, diff, test):
+        _add_configuration(parser)
         _add_format(parser)
 
 

@@ -12,7 +12,7 @@ import getpass
 import json
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import yaml
 
@@ -113,9 +113,10 @@ def _name(text: str) -> str:
     return text
 
 
-def _grants(arguments: argparse.Namespace) -> Grants:
+def attributes_of(texts: Sequence[str]) -> dict[str, object]:
+    """The attributes that ``--attribute NAME=VALUE`` gives. Raises UsageError."""
     attributes: dict[str, object] = {}
-    for text in arguments.attribute:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UsageError(f"--attribute is NAME=VALUE, not {text!r}")
@@ -123,6 +124,11 @@ def _grants(arguments: argparse.Namespace) -> Grants:
             attributes[key] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise UsageError(f"the value of --attribute {key} is not YAML") from None
+    return attributes
+
+
+def _grants(arguments: argparse.Namespace) -> Grants:
+    attributes = attributes_of(arguments.attribute)
     listed = {key: getattr(arguments, key) for key in _KEYS}
     return Grants.read({**listed, "attributes": attributes, "tenant": arguments.tenant})
 

@@ -16,6 +16,7 @@ from semantic.model.read_members import (
     sql_holder,
 )
 from semantic.model.read_policy import access_policy
+from semantic.model.read_tests import model_test
 from semantic.model.reading import (
     Reader,
     Reading,
@@ -35,7 +36,7 @@ from semantic.model.reading import (
 from semantic.model.relations import Cube, Join, Validity
 from semantic.model.template import Reference, SqlTemplate
 from semantic.model.tree import MapNode, Node
-from semantic.model.values import FrozenMap, ModelTest, RefreshKey
+from semantic.model.values import FrozenMap, RefreshKey
 
 # Older words for the same relationships.
 _RELATIONSHIPS = {
@@ -108,23 +109,6 @@ def refresh_key(reading: Reading, node: Node) -> RefreshKey | None:
     if "timezone" in values:
         values.setdefault("time_zone", values.pop("timezone"))
     return RefreshKey(**values)
-
-
-def _rows(reading: Reading, node: Node) -> tuple[FrozenMap, ...] | None:
-    return listing(frozen_map, "expect")(reading, node)
-
-
-def model_test(reading: Reading, node: Node) -> ModelTest | None:
-    """A test of a cube or view."""
-    before = len(reading.problems)
-    keys: dict[str, Reader[Any]] = {"sql": text, "expect": _rows, "check": text}
-    # The name of a test is free text.
-    values = reading.mapping(node, "test", {"name": text, **keys}, ("name", "sql"))
-    if values is None or len(reading.problems) > before:
-        return None
-    if ("expect" in values) == ("check" in values):
-        reading.problem(node, "test", 'a test has either "expect" or "check"')
-    return ModelTest(**values)
 
 
 def _index(reading: Reading, node: Node) -> Index | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from semantic.model.members import Hierarchy
 from semantic.model.model import Model, ResolutionError
-from semantic.model.read_cubes import model_test
 from semantic.model.read_members import measure, named, segment
 from semantic.model.read_policy import access_policy, filter_node
+from semantic.model.read_tests import model_test
 from semantic.model.reading import (
     MAX_NAME_BYTES,
     Reader,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 Scalar = str | int | float | bool | None
 
@@ -102,10 +103,31 @@ class RefreshKey:
 
 
 @dataclass(frozen=True, slots=True)
+class TestCaller:
+    """Whom a test of access policies runs as."""
+
+    __test__: ClassVar[bool] = False
+
+    user: str
+    groups: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    attributes: FrozenMap = EMPTY
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelTest:
-    """A test of the model: ``sql`` over it gives ``expect``, or what ``check`` gives below it."""
+    """A test of the model: ``sql`` over it gives ``expect``, or what ``check`` gives below it.
+
+    Attributes:
+        caller: whom it runs as, in a test of access policies (``as``).
+        expect_error: the SQLSTATE that such a test expects instead of rows; ``*`` is any.
+    """
 
     name: str
     sql: str
     expect: tuple[FrozenMap, ...] | None = None
     check: str | None = None
+    caller: TestCaller | None = None
+    expect_error: str | None = None
+    location: Location = field(default=NOWHERE, compare=False, repr=False)

@@ -54,7 +54,7 @@ def test_the_policies_that_rule_a_statement_are_named(shop: RunningServer) -> No
 
 
 def test_errors_that_name_the_hidden() -> None:
-    scope = Scope(None, None, None, is_whole=False, hidden=frozenset({"payroll"}))  # type: ignore[arg-type]
+    scope = Scope(None, None, None, None, is_whole=False, hidden=frozenset({"payroll"}))  # type: ignore[arg-type]
     told = SemanticError(
         "42P09", "two paths", detail="By way of payroll, or of depots.", position=3
     )
