@@ -30,6 +30,7 @@ from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
+from proxy.reporting import audited_statement, login_attempt, statement_record
 from proxy.session.backends import BackendFunctions
 from proxy.session.impersonation import Impersonation
 from proxy.session.opening import Identity, starting_settings
@@ -39,7 +40,6 @@ from proxy.session.runner import Runner
 from proxy.session.session import Session
 from proxy.session.state import SessionLimits, SessionState
 from proxy.session.temporary import TemporaryLimits
-from proxy.told import audited_statement, login_attempt, statement_record
 from proxy.wire.connection import Phase, ServerConnection, WireLimits
 
 logger = logging.getLogger("cubewire.server")

@@ -56,6 +56,8 @@ class CursorCommands:
             return await self._close(statement)
         self._check_known(statement.name)
         declared = self._state.portals[statement.name]
+        if self._state.running is not None:
+            self._state.running.reads(declared.prepared.query)
         cursor = self._state.cursors.get(statement.name) or await self._adopt(declared)
         fields = declared.prepared.fields or ()
         wanted = (1,) if cursor.binary else portal.result_formats

@@ -21,6 +21,7 @@ ANYBODY = "*"
 """In ``act_as``: all users."""
 
 _COMMANDS = {"role": "SET ROLE", "session_authorization": "SET SESSION AUTHORIZATION"}
+_RESETS = {"role": "RESET ROLE", "session_authorization": "RESET SESSION AUTHORIZATION"}
 _DENIED = {"role": "set role", "session_authorization": "set session authorization"}
 
 
@@ -69,7 +70,7 @@ class Impersonation:
         began = settings.startup.get("role", NO_ROLE)
         user = self._login.user if name == "session_authorization" else self._session_user()
         context = self._context(user if began == NO_ROLE else began)
-        await self._assume(context, f"RE{_COMMANDS[name]}")
+        await self._assume(context, _RESETS[name])
         settings.reset(name)
         if name == "session_authorization":
             settings.reset("role")

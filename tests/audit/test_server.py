@@ -94,6 +94,15 @@ def test_statements(server: RunningServer, folder: Path) -> None:
     assert str(read[0]["statement"]).startswith(f"{pid}-")
     assert 0 < float(str(read[0]["ms"])) < 60_000
     assert "sql" not in read[0]
+    with psycopg.connect(dsn(server)) as connection:
+        connection.execute("DECLARE c CURSOR FOR SELECT word FROM words")
+        connection.execute("FETCH 1 FROM c")
+        cursor_pid = connection.info.backend_pid
+    # BEGIN, DECLARE, FETCH, COMMIT
+    done = until(
+        lambda: len(found := lines(folder, "statement", session=cursor_pid)) == 4 and found
+    )
+    assert [row.get("relations") for row in done] == [None, ["words"], ["words"], None]  # type: ignore[attr-defined]
     assert lines(folder, "statement", session=pid, kind="catalog")
     assert lines(folder, "statement", session=pid, kind="utility")
 
