@@ -32,6 +32,8 @@ RULES: list[dict[str, Any]] = [
         "audience": "cubewire",
         "clock_skew": 0,
         "algorithms": "ES256",
+        "groups_claim": "realm.groups",
+        "attributes_claims": {"airport": "airport"},
     },
     {"user": "machine", "method": "certificate", "user_map": {"etl.example": "machine"}},
     {"user": "both", "method": "scram", "client_certificate": "match"},
@@ -52,6 +54,29 @@ async def check(request, password):
     await asyncio.sleep({"right": 0.5, "sleep": 60}.get(password, 0.1))
     return {"groups": ["x"]} if password in ("right", "sleep") else None
 """
+MODEL = {
+    "cubes": [
+        {
+            "name": "flights",
+            "sql_table": "flights",
+            "dimensions": [{"name": "origin", "type": "string", "sql": "{CUBE}.origin"}],
+            "access_policy": [
+                {
+                    "group": "analysts",
+                    "row_level": {
+                        "filters": [
+                            {
+                                "member": "origin",
+                                "operator": "equals",
+                                "values": ["{ user.airport }"],
+                            }
+                        ]
+                    },
+                }
+            ],
+        }
+    ]
+}
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -67,13 +92,16 @@ def authority(folder: Path) -> Authority:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, authority: Authority) -> Iterator[RunningServer]:
-    manage(folder, "add", "anna", password="a")
+    manage(folder, "add", "anna", "--group", "analysts", "--attribute", "airport=JFK", password="a")
     manage(folder, "add", "both", password="b")
     public = jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
     (folder / "keys.json").write_text(json.dumps({"keys": [public]}))
     (folder / "live_hook.py").write_text(HOOK)
+    (folder / "models").mkdir()
+    (folder / "models" / "flights.yml").write_text(json.dumps(MODEL))
     configuration = {
         "state_directory": "state",
+        "models": "models",
         "server": {"authentication_timeout": LOGIN_SECONDS},
         "tls": {"client_ca": str(authority.file)},
         "auth": {
@@ -184,6 +212,22 @@ def test_tokens(server: RunningServer) -> None:
     with connect(server, "token_anna", token(sub="token_anna", exp=time.time() + 1.5)) as short:
         assert "identity has expired" in ended(short)
     assert good not in "".join(server.log)
+
+
+def test_what_a_proof_says_is_what_policies_go_by(server: RunningServer) -> None:
+    def origins(user: str, password: str) -> set[object]:
+        with connect(server, user, password, sslmode="require") as connection:
+            return {row[0] for row in connection.execute("SELECT DISTINCT origin FROM flights")}
+
+    assert origins("anna", "a") == {"JFK"}
+    analyst = {"sub": "token_anna", "realm": {"groups": ["analysts"]}}
+    assert origins("token_anna", token(**analyst, airport="EWR")) == {"EWR"}
+    assert origins("token_anna", token(**analyst, airport="' OR ''='")) == set()
+    # An attribute that is not there is no wildcard.
+    assert origins("token_anna", token(**analyst)) == set()
+    for user, password in (("token_anna", token(sub="token_anna")), ("hooked", "right")):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            origins(user, password)
 
 
 def test_client_certificates(server: RunningServer, authority: Authority, tmp_path: Path) -> None:
