@@ -184,6 +184,11 @@ class Compiler:
         Raises:
             SemanticError: 42704, there is no such rollup to be built; 22023, it has no time.
         """
+        rows = self._rollups.rows_sql(name)
+        if rows is not None:
+            definition = self._rollups.definition(name)
+            step = PlanStep("Query", "rows")
+            return CompiledStatement(rows, (), definition.data_source, (), step, (definition.cube,))
         query, kind = self._rollups.build_query(name, start=start is not None, end=end is not None)
         return self._own_statement(name, query, (kind, kind), settings)
 

@@ -9,9 +9,10 @@ from semantic.compiler.plan import Join, PlanNode, Query, Relation, Scan, Select
 from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import bottom_up
 from semantic.compiler.rollups.api import UnusedRollup
-from semantic.compiler.rollups.available import Available
+from semantic.compiler.rollups.available import NO_ROLLUPS, Available
 from semantic.compiler.rollups.matching import Matched, match
 from semantic.compiler.rollups.regrouping import NoMatchError
+from semantic.compiler.rollups.stored_rows import from_stored_rows
 from semantic.compiler.rollups.trees import frame_of
 
 
@@ -21,9 +22,18 @@ def match_rollup(plan: Query, context: RewriteContext) -> Query:
     Wherever a cube is scanned, each SELECT by itself. Scans that stay say why, for EXPLAIN.
     """
     rollups = context.rollups
-    if not rollups.available and not rollups.unavailable:
+    if rollups == NO_ROLLUPS:
         return plan
-    return bottom_up(plan, lambda node: _matched(node, context))
+    plan = bottom_up(plan, lambda node: _matched(node, context))
+    if not rollups.rows:
+        return plan
+
+    def stored(node: PlanNode) -> PlanNode:
+        if not isinstance(node, Scan):
+            return node
+        return from_stored_rows(node, rollups.rows, context.dialect)
+
+    return bottom_up(plan, stored)
 
 
 def _matched(node: PlanNode, context: RewriteContext) -> PlanNode:

@@ -58,6 +58,7 @@ class RollupDefinition:
         parts: names of the rollups that a join or lambda is made of.
         union_with_source: rows that are not built yet are read from the source.
         has_range: whether the model says where the data starts and ends.
+        problem: why it can neither be built nor read; empty for none.
     """
 
     name: str
@@ -77,11 +78,13 @@ class RollupDefinition:
     parts: tuple[str, ...] = ()
     union_with_source: bool = False
     has_range: bool = False
+    problem: str = ""
 
     @property
     def is_built(self) -> bool:
         """Whether it has tables that we make and refresh."""
-        return self.table is None and self.kind in {"rollup", "original_sql"}
+        is_made = self.kind in {"rollup", "original_sql"}
+        return is_made and self.table is None and not self.problem
 
 
 @dataclass(frozen=True, slots=True)

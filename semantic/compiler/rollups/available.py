@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
 
 from semantic.compiler.rollups.api import (
     RollupCandidates,
@@ -12,7 +15,9 @@ from semantic.compiler.rollups.api import (
     StoredRollup,
     UnusedRollup,
 )
-from semantic.compiler.rollups.blueprint import Blueprint
+from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
+from semantic.compiler.rollups.coverage import Span
+from semantic.compiler.rollups.stored_rows import StoredRows
 from semantic.model.model import Model
 
 
@@ -47,13 +52,17 @@ class Rollups:
     Attributes:
         available: those that can be read.
         unavailable: those that cannot, by the cube that they belong to, and why.
+        rows: rows of cubes that are kept as tables.
     """
 
     available: tuple[Available, ...] = ()
     unavailable: tuple[tuple[str, UnusedRollup], ...] = ()
+    rows: tuple[StoredRows, ...] = ()
 
 
 NO_ROLLUPS = Rollups()
+# Of a table that is not ours: more than of what is built for the purpose.
+_UNKNOWN_ROWS = 10_000_000
 
 
 def nothing_built(model: Model) -> Rollups:
@@ -62,7 +71,7 @@ def nothing_built(model: Model) -> Rollups:
         (cube.name, _not_built(f"{cube.name}.{item.name}"))
         for cube in model.cubes
         for item in cube.pre_aggregations
-        if item.type == "rollup"
+        if item.type in {"rollup", "original_sql"} and not item.table
     ]
     return Rollups((), tuple(missing)) if missing else NO_ROLLUPS
 
@@ -74,36 +83,91 @@ def _not_built(name: str) -> UnusedRollup:
 def choose_from(
     definitions: Mapping[str, RollupDefinition],
     blueprints: Mapping[str, Blueprint],
+    sources: Mapping[str, exp.Expr],
     candidates: RollupCandidates,
 ) -> Rollups:
-    """Sort a model's rollups into those that can be read for a statement and the others."""
+    """Sort a model's pre-aggregations into those that can be read for a statement and the others.
+
+    Args:
+        definitions: all of them.
+        blueprints: those of type rollup.
+        sources: the queries whose rows those of type original_sql keep.
+        candidates: what is built, and how old it may be.
+    """
     stored = {item.definition: item for item in candidates.stored}
-    available: list[Available] = []
+    available: dict[str, Available] = {}
     unavailable: list[tuple[str, UnusedRollup]] = []
+    rows: list[StoredRows] = []
     for name, definition in definitions.items():
-        if definition.kind != "rollup":
+        if definition.kind not in {"rollup", "original_sql"}:
             continue
+        found = _given(definition) if definition.table else stored.get(name)
+        problem = _problem(definition, found, candidates.built_since)
+        if problem is not None or found is None:
+            unavailable.append((definition.cube, problem or _not_built(name)))
+            continue
+        if definition.kind == "original_sql":
+            if len(found.parts) == 1 and Span(found.parts[0].start, found.parts[0].end) == Span():
+                source = definition.data_source
+                rows.append(StoredRows(name, sources[name], source, found.parts[0]))
+            continue
+        union = definition.union_with_source
         blueprint = blueprints[name]
-        problem = _problem(definition, stored.get(name), candidates.built_since)
-        if problem is not None:
-            unavailable.append((definition.cube, problem))
+        available[name] = Available(name, blueprint, found.parts, union, found.complete)
+    lambdas = [item for item in definitions.values() if item.kind == "rollup_lambda"]
+    made = [lambda_of(item, available) for item in lambdas]
+    readable = (*available.values(), *(item for item in made if item is not None))
+    return Rollups(readable, tuple(unavailable), tuple(rows))
+
+
+def _given(definition: RollupDefinition) -> StoredRollup:
+    """A table that exists already: nobody knows how old it is, nor how large."""
+    part = StoredPart(definition.table or "", None, None, _UNKNOWN_ROWS, math.inf)
+    return StoredRollup(definition.name, definition.version, definition.data_source, (part,))
+
+
+def lambda_of(definition: RollupDefinition, available: Mapping[str, Available]) -> Available | None:
+    """Rollups one behind the other: of a time that several hold, the first is read.
+
+    The others have to store what the first does.
+    """
+    found = [available[name] for name in definition.parts if name in available]
+    if not found or found[0].name != definition.parts[0]:
+        return None
+    first, parts = found[0], list(found[0].parts)
+    for other in found[1:]:
+        if not _holds_all(other.blueprint, first.blueprint):
             continue
-        available.append(
-            Available(
-                name,
-                blueprint,
-                stored[name].parts,
-                definition.union_with_source,
-                stored[name].complete,
-            )
-        )
-    return Rollups(tuple(available), tuple(unavailable))
+        parts += [part for part in other.parts if not any(_overlap(part, own) for own in parts)]
+    union = definition.union_with_source
+    return replace(first, name=definition.name, parts=tuple(parts), union_with_source=union)
+
+
+def _holds_all(other: Blueprint, first: Blueprint) -> bool:
+    """Whether a rollup stores all that the first does, under the same names."""
+    same_rows = other.frame.has_rows_of(first.frame) and first.frame.has_rows_of(other.frame)
+    return same_rows and (
+        {_content(key) for key in first.keys} <= {_content(key) for key in other.keys}
+        and {_content(part) for part in first.parts} <= {_content(part) for part in other.parts}
+    )
+
+
+def _content(item: Key | Part) -> tuple[object, ...]:
+    if isinstance(item, Key):
+        return item.column.name, item.value, item.grain
+    return item.column.name, item.aggregate
+
+
+def _overlap(one: StoredPart, other: StoredPart) -> bool:
+    return not Span(one.start, one.end).meet(Span(other.start, other.end)).is_empty
 
 
 def _problem(
     definition: RollupDefinition, stored: StoredRollup | None, built_since: float | None
 ) -> UnusedRollup | None:
     name = definition.name
+    if definition.problem:
+        return UnusedRollup(name, definition.problem)
     if stored is None or not stored.parts:
         return _not_built(name)
     if stored.version != definition.version:
@@ -111,6 +175,8 @@ def _problem(
         return UnusedRollup(name, "what is built is of another version of the model", change)
     if stored.data_source != definition.data_source:
         return UnusedRollup(name, f"it is kept in another data source, {stored.data_source}")
+    if built_since is not None and definition.table is not None:
+        return UnusedRollup(name, "it is not known how old its data is")
     oldest = min(part.built_at for part in stored.parts)
     if built_since is not None and oldest < built_since:
         return UnusedRollup(

@@ -25,13 +25,13 @@ from semantic.compiler.rollups.aggregates import (
 )
 from semantic.compiler.rollups.api import ColumnPart, ColumnRole, StoredColumn
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
-from semantic.compiler.rollups.definitions import definition_of, time_reference
+from semantic.compiler.rollups.definitions import content_of, definition_of, time_reference
 from semantic.compiler.rollups.grain import GRAINS
 from semantic.compiler.rollups.measure_types import PartTypes
 from semantic.compiler.rollups.stored_query import stored_query
 from semantic.compiler.rollups.trees import frame_of, is_lasting, named, scan_names
 from semantic.compiler.scan import ScanBuilder
-from semantic.errors import SemanticError
+from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.members import Dimension, Measure, MemberKind
 from semantic.model.model import MemberTarget
 from semantic.model.preaggregation import PreAggregation
@@ -45,17 +45,18 @@ _KEY_TYPES = frozenset(
 )
 
 
-def blueprints(members: Members) -> Mapping[str, Blueprint]:
-    """All rollups of a model that store groups, by name."""
-    found: dict[str, Blueprint] = {}
-    for cube in members.sql.model.cubes:
-        items = [item for item in cube.pre_aggregations if item.type == "rollup"]
-        types = PartTypes(members, cube) if items else None
-        for item in items:
-            if types is not None:
-                made = _Maker(members, cube, item, types).make()
-                found[made.definition.name] = made
-    return found
+def blueprints(members: Members, cube: Cube) -> Mapping[str, Blueprint]:
+    """The rollups of a cube that store groups, by name.
+
+    Raises:
+        SemanticError: the rows of the cube cannot be read without a caller.
+    """
+    items = [item for item in cube.pre_aggregations if item.type == "rollup"]
+    if not items:
+        return {}
+    types = PartTypes(members, cube)
+    made = (_Maker(members, cube, item, types).make() for item in items)
+    return {item.definition.name: item for item in made}
 
 
 class _Maker:
@@ -217,6 +218,8 @@ class _Maker:
 
     def _blueprint(self) -> Blueprint:
         scan = self._builder.make()
+        if any(tree.find(exp.Parameter) for tree in (scan.table, *(j.table for j in scan.joins))):
+            raise UnsupportedError("its rows depend on the caller")
         names = scan_names(scan)
         columns = [ScanColumn(key.column.name, key.value, key.type) for key in self._keys]
         columns += [
@@ -235,7 +238,7 @@ class _Maker:
             self._item,
             (*(item.column for item in keys), *(item.column for item in parts)),
             tuple(self._unstored),
-            (scan, query),
+            content_of(scan, query),
             time_reference(self._item, keys),
         )
         return Blueprint(definition, frame_of(scan), keys, parts, scan, query)

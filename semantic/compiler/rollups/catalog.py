@@ -15,9 +15,11 @@ from semantic.compiler.rollups.available import Rollups, choose_from, nothing_bu
 from semantic.compiler.rollups.blueprint import Blueprint
 from semantic.compiler.rollups.blueprints import blueprints
 from semantic.compiler.rollups.definitions import definition_of
+from semantic.compiler.rollups.stored_rows import rows_query
 from semantic.compiler.trees import all_of, column
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.preaggregation import PreAggregation
+from semantic.model.relations import Cube
 from semantic.model.types import TIMESTAMPTZ, PostgresType
 
 
@@ -28,6 +30,7 @@ class RollupCatalog:
         self._members = members
         self._blueprints: Mapping[str, Blueprint] | None = None
         self._definitions: Mapping[str, RollupDefinition] = {}
+        self._sources: dict[str, exp.Expr] = {}
 
     def definitions(self) -> Mapping[str, RollupDefinition]:
         """All of them by name, in order of the model."""
@@ -36,23 +39,62 @@ class RollupCatalog:
 
     def _known(self) -> Mapping[str, Blueprint]:
         if self._blueprints is None:
-            made = blueprints(self._members)
+            self._blueprints = {}
             found: dict[str, RollupDefinition] = {}
             for cube in self._members.sql.model.cubes:
-                for item in cube.pre_aggregations:
-                    name = f"{cube.name}.{item.name}"
-                    found[name] = (
-                        made[name].definition if name in made else definition_of(cube, item)
-                    )
-            self._blueprints, self._definitions = made, found
+                if cube.pre_aggregations:
+                    found |= self._of_cube(cube)
+            self._definitions = found
         return self._blueprints
+
+    def _of_cube(self, cube: Cube) -> dict[str, RollupDefinition]:
+        problem = ""
+        made: Mapping[str, Blueprint] = {}
+        try:
+            made = blueprints(self._members, cube)
+        except SemanticError as error:
+            problem = error.message
+        self._blueprints = {**(self._blueprints or {}), **made}
+        found: dict[str, RollupDefinition] = {}
+        for item in cube.pre_aggregations:
+            name = f"{cube.name}.{item.name}"
+            blueprint = made.get(name)
+            if blueprint is not None:
+                found[name] = blueprint.definition
+            elif item.type == "original_sql":
+                found[name] = self._original(cube, item)
+            else:
+                found[name] = definition_of(cube, item, problem=problem)
+        return found
+
+    def _original(self, cube: Cube, item: PreAggregation) -> RollupDefinition:
+        """Rows of a cube's own SQL, which nothing of a caller may be part of."""
+        try:
+            source = self._members.tables.table(cube, {})
+        except SemanticError as error:
+            return definition_of(cube, item, problem=error.message)
+        if source.find(exp.Parameter) is not None:
+            return definition_of(cube, item, problem="its rows depend on the caller")
+        self._sources[f"{cube.name}.{item.name}"] = source
+        return definition_of(cube, item, rows=repr(source))
+
+    def rows_sql(self, name: str) -> str | None:
+        """The SQL of the rows that an original_sql keeps; None for other types."""
+        source = self._sources.get(name) if self._known() is not None else None
+        if source is None:
+            return None
+        definition = self.definition(name)
+        dialect = self._members.sql.dialect(definition.data_source)
+        return rows_query(source, definition.cube, dialect)
 
     def choose(self, candidates: RollupCandidates) -> Rollups:
         """What a statement may be answered from."""
-        if not candidates.stored:
-            return nothing_built(self._members.sql.model)
+        model = self._members.sql.model
+        has_tables = any(item.table for cube in model.cubes for item in cube.pre_aggregations)
+        if not candidates.stored and not has_tables:
+            return nothing_built(model)
         made = self._known()
-        return choose_from(self._definitions, made, candidates)
+        return choose_from(self._definitions, made, self._sources, candidates)
 
     def definition(self, name: str) -> RollupDefinition:
         """One of them.
@@ -126,7 +168,8 @@ class RollupCatalog:
         """
         definition = self.definition(name)
         if not definition.is_built:
-            raise SemanticError("42704", f"{name} is nothing that is built")
+            reason = definition.problem or "it is nothing that is built"
+            raise SemanticError("42704", f"{name} cannot be built: {reason}")
         if definition.kind != "rollup":
             raise UnsupportedError(f"pre-aggregations of type {definition.kind} are not built")
         blueprint = self._known()[name]

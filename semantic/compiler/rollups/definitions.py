@@ -16,8 +16,9 @@ def definition_of(
     item: PreAggregation,
     columns: tuple[StoredColumn, ...] = (),
     unstored: tuple[tuple[str, str], ...] = (),
-    rows: tuple[Scan, Select] | None = None,
+    rows: str = "",
     time: str | None = None,
+    problem: str = "",
 ) -> RollupDefinition:
     """The definition of a pre-aggregation of a cube.
 
@@ -26,11 +27,11 @@ def definition_of(
         item: as the model declares it.
         columns: that are stored.
         unstored: members that cannot be, and why.
-        rows: the query of its rows, and the scan that it is over.
+        rows: all that decides which rows it has.
         time: name of the column that partitions are cut by.
+        problem: why it can neither be built nor read.
     """
-    made_of = None if rows is None else (_scan_content(rows[0]), explain(rows[1]))
-    content = (item.type, cube.sql, cube.sql_table, cube.data_source, columns, made_of)
+    content = (item.type, cube.sql, cube.sql_table, cube.data_source, columns, rows)
     return RollupDefinition(
         name=f"{cube.name}.{item.name}",
         cube=cube.name,
@@ -48,14 +49,16 @@ def definition_of(
         table=item.table,
         parts=tuple(_full_name(cube, reference) for reference in item.rollups),
         union_with_source=item.union_with_source_data,
+        problem=problem,
         has_range=item.build_range_start is not None or item.build_range_end is not None,
     )
 
 
-def _scan_content(scan: Scan) -> str:
-    """All that decides which rows a scan has."""
+def content_of(scan: Scan, query: Select) -> str:
+    """All that decides which rows a query over a scan has."""
     joins = [(repr(join.table), repr(join.condition), join.kind) for join in scan.joins]
-    return repr((repr(scan.table), joins, [repr(item) for item in scan.filters]))
+    filters = [repr(item) for item in scan.filters]
+    return repr((repr(scan.table), joins, filters, explain(query)))
 
 
 def _full_name(cube: Cube, reference: Reference) -> str:

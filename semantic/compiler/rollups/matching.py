@@ -287,7 +287,8 @@ class _Match:
 
         def stored(columns: tuple[StoredColumn, ...]) -> Scan:
             tables, dialect = covered.parts, regrouping.dialect
-            return stored_scan(self._scan, own, blueprint, tables, columns, rules, dialect)
+            scan = stored_scan(self._scan, own, blueprint, tables, columns, rules, dialect)
+            return replace(scan, rollup=self._candidate.name)
 
         if not reads_source:
             return stored(columns), False

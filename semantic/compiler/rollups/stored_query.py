@@ -14,7 +14,7 @@ from semantic.compiler.trees import column
 from semantic.model.types import DATE, TIMESTAMP, TIMESTAMPTZ, PostgresType
 
 # Since then the offsets of all time zones are whole quarters of an hour.
-QUARTER_HOURS_SINCE = "1973-01-01 00:00:00+00"
+QUARTER_HOURS_SINCE = "1980-01-01 00:00:00+00"
 
 
 def stored_query(scan: Scan, keys: tuple[Key, ...], parts: tuple[Part, ...]) -> Select:

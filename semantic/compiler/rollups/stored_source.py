@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlglot import exp
 
-from semantic.compiler.dialect import dialect_of
+from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_parts import aliased_table
 from semantic.compiler.fences import RULED, fenced
 from semantic.compiler.plan import (
@@ -48,7 +48,8 @@ def stored_scan(
         rules: conditions that a caller's rows meet, over ``RULED``.
         dialect: of the warehouse.
     """
-    table = _tables(parts, dialect)
+    table = _tables(parts, tuple(item.name for item in blueprint.definition.columns), dialect)
+    is_ours = blueprint.definition.table is None
     if rules is not None:
         # As the rows of a governed cube: nothing else is evaluated before the rules.
         star = exp.Column(this=exp.Star(), table=identifier(RULED))
@@ -63,21 +64,33 @@ def stored_scan(
         table=table,
         joins=(),
         columns=tuple(
-            ScanColumn(item.name, column(alias, item.name), item.type) for item in columns
+            ScanColumn(item.name, _stored(alias, item, is_ours=is_ours), item.type)
+            for item in columns
         ),
         policies=rows.policies,
         fenced=rows.fenced,
         rollup=blueprint.definition.name,
-        rollup_built_at=min(part.built_at for part in parts),
+        rollup_built_at=min(part.built_at for part in parts) if is_ours else None,
     )
 
 
-def _tables(parts: tuple[StoredPart, ...], dialect: str) -> exp.Expr:
+def _stored(alias: str, item: StoredColumn, *, is_ours: bool) -> exp.Expr:
+    """A column of the table; in one that is not ours it may be of another type."""
+    value = column(alias, item.name)
+    return value if is_ours else cast_to(value, item.type)
+
+
+def _tables(parts: tuple[StoredPart, ...], names: tuple[str, ...], dialect: str) -> exp.Expr:
+    """The tables as one; those of several rollups have the columns of the first, and others."""
     tables = [exp.to_table(part.table, dialect=dialect_of(dialect)) for part in parts]
     if len(tables) == 1:
         return tables[0]
     selects: list[exp.Expr] = [
-        exp.Select(expressions=[exp.Star()], from_=exp.From(this=table)) for table in tables
+        exp.Select(
+            expressions=[exp.Column(this=identifier(name)) for name in names],
+            from_=exp.From(this=table),
+        )
+        for table in tables
     ]
     union = selects[0]
     for other in selects[1:]:
