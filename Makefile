@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fmt clean
+.PHONY: help setup demo test test-long check bench fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ SOURCES := proxy semantic connectors tests
 WORKERS ?= 2
 
 help:  ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## install everything into .venv, pinned by hash
 
@@ -53,6 +53,10 @@ check: setup  ## style, types and architecture; under a minute
 
 test: check  ## check, then all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-long: test  ## test, then random statements by the thousand; hours
+	$(BIN)/python -m tests.oracle.campaign
+	$(BIN)/python -m tests.rollups.campaign
 
 bench: setup  ## measure this server beside PostgreSQL; a table and JSON
 	$(BIN)/python -m tests.bench

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import duckdb
-import psycopg
 import pytest
 
-from tests.rollups.sales import TABLES
-from tests.rollups.warehouses import Database, Warehouse, sales_model
+from tests.rollups.campaign import catalog, database
+from tests.rollups.warehouses import Warehouse, sales_model
 from tests.support.oracle import OraclePostgres
 
 
-def _warehouse(oracle: OraclePostgres, dialect: str, database: Database) -> Warehouse:
-    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE rollups_catalog_{dialect}".encode())
-    dsn = oracle.dsn.replace("/postgres", f"/rollups_catalog_{dialect}")
-    return Warehouse(dialect, database, sales_model(), dsn)
+def _warehouse(oracle: OraclePostgres, dialect: str) -> Warehouse:
+    return Warehouse(dialect, database(oracle, dialect), sales_model(), catalog(oracle, dialect))
 
 
 @pytest.fixture(scope="session")
 def in_duckdb(oracle: OraclePostgres) -> Iterator[Warehouse]:
-    database = duckdb.connect(":memory:")
-    database.execute(TABLES)
-    found = _warehouse(oracle, "duckdb", database)
+    found = _warehouse(oracle, "duckdb")
     yield found
     found.close()
 
 
 @pytest.fixture(scope="session")
 def in_postgres(oracle: OraclePostgres) -> Iterator[Warehouse]:
-    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE rollups_base")
-    dsn = oracle.dsn.replace("/postgres", "/rollups_base")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(TABLES)
-        found = _warehouse(oracle, "postgres", connection)
-        yield found
-        found.close()
+    found = _warehouse(oracle, "postgres")
+    yield found
+    found.close()
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

@@ -173,7 +173,7 @@ class Statements:
         return self._one(*forms)
 
     def condition(self) -> str:
-        if self._times and self._random.random() < 0.5:
+        if self._times and self._random.random() < 0.7:
             name = self._times[0][0]
             literal = self._one(*_LITERALS)
             if name == "day":
@@ -224,7 +224,7 @@ class Statements:
         return found
 
     def where(self) -> str:
-        count = self._random.choice([0, 0, 1, 1, 2])
+        count = self._random.choice([0, 1, 1, 2])
         conditions = [self.condition() for _ in range(count)]
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 

@@ -172,7 +172,7 @@ def test_policies_over_stored_dimensions(warehouse: Warehouse) -> None:
             assert statement.governed
             assert rows == expected
         assert len(rows) < 8
-        for group, reason in (("units", "does not store units"), ("masked", "does not store kind")):
+        for group, reason in (("units", "access policies"), ("masked", "does not store kind")):
             access = warehouse.access(group)
             statement, rows, expected = warehouse.answers(sql, stored, access=access)
             assert statement.rollups == ()

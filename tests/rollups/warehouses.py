@@ -74,6 +74,7 @@ class Warehouse:
 
     def close(self) -> None:
         self.analyst.close()
+        self.database.close()
 
     def use(self, model: Model) -> None:
         """Another model over the same tables, with other pre-aggregations or policies."""
@@ -173,11 +174,33 @@ class Warehouse:
         """Let the names of rollups' tables be given again."""
         self._tables = 0
 
-    def answer(self, sql: str, zone: str = "UTC", access: Access = OPEN) -> list[Row]:
-        """The rows of a statement over the source."""
+    def over_source(
+        self, sql: str, zone: str = "UTC", values: Sequence[object] = (), access: Access = OPEN
+    ) -> Answer:
+        """A statement over the source."""
         settings = SessionSettings("tester", "cubewire", time_zone=zone, access=access)
         statement = self.compile(sql, settings=settings, plain=True)
-        return self.run(statement.sql, bound_values(statement), zone)
+        assert not statement.rollups
+        return Answer(statement, self._texts(statement, values, zone))
+
+    def over_rollups(
+        self,
+        sql: str,
+        candidates: RollupCandidates,
+        zone: str = "UTC",
+        values: Sequence[object] = (),
+        access: Access = OPEN,
+    ) -> Answer:
+        """A statement over what is built, as far as it can be."""
+        settings = SessionSettings("tester", "cubewire", time_zone=zone, access=access)
+        statement = self.compile(sql, candidates, settings)
+        return Answer(statement, self._texts(statement, values, zone))
+
+    def _texts(
+        self, statement: CompiledStatement, values: Sequence[object], zone: str
+    ) -> list[str]:
+        rows = self.run(statement.sql, bound_values(statement, values), zone)
+        return sorted(repr(shown(row)) for row in rows)
 
     def answers(
         self,
@@ -188,16 +211,18 @@ class Warehouse:
         access: Access = OPEN,
     ) -> tuple[CompiledStatement, list[str], list[str]]:
         """The statement over rollups, its rows, and those over the source; sorted texts."""
-        settings = SessionSettings("tester", "cubewire", time_zone=zone, access=access)
-        statement = self.compile(sql, candidates, settings)
-        plain = self.compile(sql, candidates, settings, plain=True)
-        assert not plain.rollups
-        assert plain.columns == statement.columns
-        found = []
-        for each in (statement, plain):
-            bound = bound_values(each, values)
-            found.append(sorted(repr(shown(row)) for row in self.run(each.sql, bound, zone)))
-        return statement, found[0], found[1]
+        found = self.over_rollups(sql, candidates, zone, values, access)
+        expected = self.over_source(sql, zone, values, access)
+        assert found.statement.columns == expected.statement.columns
+        return found.statement, found.rows, expected.rows
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A statement and its rows, as sorted texts."""
+
+    statement: CompiledStatement
+    rows: list[str]
 
 
 SETTINGS = SessionSettings("tester", "cubewire")

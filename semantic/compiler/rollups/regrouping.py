@@ -185,9 +185,10 @@ class Regrouping:
                 if key.grain is None and key.value == value and self._may_read(value):
                     return column(table, key.column.name)
             if isinstance(node, exp.Column):
+                # Which one is none of the caller's business.
                 raise NoMatchError(
-                    f"it does not store {node.name}, which rules the rows that you may see",
-                    "add the dimensions that access policies and filters are over",
+                    "it does not store all that access policies and filters of views are over",
+                    "add the dimensions that they are over",
                 )
             return None
 
