@@ -1,4 +1,4 @@
-"""Who is asking: password verifiers, the SASL exchange, TLS and the throttle of wrong passwords.
+"""Who is asking: rules, the methods that prove an identity, TLS, and the throttle of wrong proofs.
 
-Knows PostgreSQL's authentication messages and nothing of sessions, sockets or statements.
+Knows PostgreSQL's authentication messages and nothing of sessions or statements.
 """
