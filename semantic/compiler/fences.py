@@ -25,8 +25,10 @@ def is_governed(table: exp.Expr) -> bool:
     """Whether a table is the governed query of a cube's rows."""
     if not isinstance(table, exp.Subquery) or not isinstance(table.this, exp.Select):
         return False
-    first = table.this.args["from_"].this
-    return table.this.args.get("offset") is not None and first.alias == RULED
+    first = table.this.args.get("from_")  # a cube's own SQL may have none
+    if first is None or table.this.args.get("offset") is None:
+        return False
+    return bool(first.this.alias == RULED)
 
 
 def with_conditions(table: exp.Expr, conditions: list[exp.Expr]) -> exp.Expr:

@@ -98,11 +98,9 @@ def test_statements(server: RunningServer, folder: Path) -> None:
         connection.execute("DECLARE c CURSOR FOR SELECT word FROM words")
         connection.execute("FETCH 1 FROM c")
         cursor_pid = connection.info.backend_pid
-    # BEGIN, DECLARE, FETCH, COMMIT
-    done = until(
-        lambda: len(found := lines(folder, "statement", session=cursor_pid)) == 4 and found
-    )
-    assert [row.get("relations") for row in done] == [None, ["words"], ["words"], None]  # type: ignore[attr-defined]
+    until(lambda: len(lines(folder, "statement", session=cursor_pid)) == 4)
+    done = lines(folder, "statement", session=cursor_pid)  # BEGIN, DECLARE, FETCH, COMMIT
+    assert [row.get("relations") for row in done] == [None, ["words"], ["words"], None]
     assert lines(folder, "statement", session=pid, kind="catalog")
     assert lines(folder, "statement", session=pid, kind="utility")
 
