@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from proxy.cli.shared_arguments import Commands, add_command, add_configuration, add_format
 
@@ -12,7 +13,7 @@ def add_rollups(commands: Commands) -> None:
     rollups = add_command(
         commands,
         "rollups",
-        "build, show and drop pre-aggregations",
+        "build, show, drop and suggest pre-aggregations",
         "cubewire rollups build --demo",
     )
     actions = rollups.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -39,6 +40,7 @@ def add_rollups(commands: Commands) -> None:
     drop.add_argument(
         "--now", action="store_true", help="do not leave the tables for statements that run"
     )
+    _add_suggest(actions)
 
 
 def add_refresh(commands: Commands) -> None:
@@ -64,6 +66,27 @@ def _add_build(actions: Commands) -> None:
     _add_range(build)
     build.add_argument("--force", action="store_true", help="build whatever the age of the data")
     build.add_argument("--parallel", type=int, metavar="N", help="parts built at once")
+
+
+def _add_suggest(actions: Commands) -> None:
+    suggest = add_command(
+        actions,
+        "suggest",
+        "propose the pre-aggregations that would have answered logged statements",
+        "cubewire rollups suggest --from query.log --write",
+    )
+    suggest.add_argument(
+        "--from",
+        dest="log",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="statement log (log.format: json, log.sql: true); - reads standard input",
+    )
+    suggest.add_argument("--most", type=int, default=5, metavar="N", help="at most N (default: 5)")
+    suggest.add_argument("--write", action="store_true", help="write them into the model's files")
+    add_configuration(suggest)
+    add_format(suggest)
 
 
 def _add_named(actions: Commands, name: str, purpose: str, example: str) -> argparse.ArgumentParser:

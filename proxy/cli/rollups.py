@@ -24,6 +24,7 @@ from proxy.cli.rollup_output import (
     print_plans,
     print_status,
 )
+from proxy.cli.rollup_suggest import suggest
 from proxy.config import Config
 from proxy.rollups.builder import PROBLEMS
 from proxy.rollups.opening import Rollups
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     logging.getLogger("cubewire").addHandler(logging.NullHandler())
     try:
         config = demo_configuration(arguments)
+        if arguments.action == "suggest":
+            return suggest(arguments, config)
         return asyncio.run(_with_rollups(arguments, config))
     except (UsageError, *FAILURES) as error:
         return report(error)
