@@ -58,7 +58,7 @@ async def _suggest(config: Config, texts: Sequence[LoggedText], most: int) -> li
         generation = engine.scopes.generation
         settings = SessionSettings("cubewire", config.database, version=engine.catalog.version)
         # What is stored must serve everybody, so statements are read as those of one who sees all.
-        scope = Scope(OPEN, generation, engine.catalog)
+        scope = Scope(OPEN, generation, generation, engine.catalog)
         caller = Caller("cubewire", 0, {}, settings, SecurityContext.of("cubewire"), scope)
         dialects = {name: each.dialect for name, each in engine.connectors.items()}
 
