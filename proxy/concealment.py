@@ -25,16 +25,18 @@ def shown_plan(compiled: CompiledStatement, scope: Scope) -> CompiledStatement:
         for column in relation.columns
     }
     relations = {relation.name for relation in scope.generation.published.relations}
-    steps = _shown_step(compiled.steps, relations, members)
-    rollups = tuple(name for name in compiled.rollups if name.partition(".")[0] in relations)
-    return replace(compiled, sql=WITHHELD, steps=steps, rollups=rollups)
+    return replace(
+        compiled,
+        sql=WITHHELD,
+        steps=_shown_step(compiled.steps, relations, members),
+        rollups=tuple(name for name in compiled.rollups if _relation_of(name) in relations),
+    )
 
 
 def _shown_step(step: PlanStep, relations: set[str], members: set[str]) -> PlanStep:
+    """A step of what may be shown and nothing else, whatever else a step has."""
     known = step.relation in relations
-    policies = tuple(
-        policy for policy in step.policies if re.split("[.:]", policy, maxsplit=1)[0] in relations
-    )
+    policies = tuple(policy for policy in step.policies if _relation_of(policy) in relations)
     words = [step.kind.lower()]
     if known:
         words.append(f"{step.relation} as {step.alias}")
@@ -42,17 +44,20 @@ def _shown_step(step: PlanStep, relations: set[str], members: set[str]) -> PlanS
         words.append(step.alias)
     if policies:
         words.append(f"policies ({', '.join(policies)})")
-    return replace(
-        step,
+    return PlanStep(
+        kind=step.kind,
         text=" ".join(words),
         relation=step.relation if known else "",
-        joins=(),
+        alias=step.alias,
         members=tuple(name for name in step.members if name in members),
         policies=policies,
-        # Why one was not read is said in names of members.
-        unused=(),
         steps=tuple(_shown_step(inner, relations, members) for inner in step.steps),
     )
+
+
+def _relation_of(name: str) -> str:
+    """The cube or view that the name of a policy or of a pre-aggregation begins with."""
+    return re.split("[.:]", name, maxsplit=1)[0]
 
 
 def conceal(error: SemanticError, sql: str, scope: Scope) -> None:

@@ -216,6 +216,7 @@ def decider(config: Config, generation: Generation) -> Decide:
             tenancy=tenancy,
         )
 
+    check_catalog(config, generation, decision)
     return decision
 
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from connectors.errors import WarehouseError
 from proxy.catalog.errors import CatalogError
@@ -18,6 +17,7 @@ from proxy.config import Config
 from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.scopes import Scope, Scopes
+from proxy.tenant_folders import tenant_folders
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.security.context import SecurityContext
@@ -84,13 +84,6 @@ class TenantScopes:
 def has_tenant_models(config: Config) -> bool:
     """Whether each tenant has a model for itself."""
     return config.tenancy.mode in ("data_source", "models")
-
-
-def tenant_folders(models: Path) -> dict[str, Path]:
-    """The model folders of tenants, by their names: the folders in the model folder."""
-    if not models.is_dir():
-        return {}
-    return {path.name: path for path in sorted(models.iterdir()) if path.is_dir()}
 
 
 def load_tenant_models(

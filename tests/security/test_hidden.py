@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.security.shop import dsn
+from tests.security.shop import dsn, start_shop
+from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer
 
 HIDDEN = (
@@ -248,6 +250,23 @@ def test_whole_rows_and_stars_have_the_visible_columns(otto: psycopg.Connection)
     assert len(cursor.description) == 8
     (row,) = otto.execute("SELECT o FROM orders o LIMIT 1").fetchone() or ()
     assert len(row.split(",")) == 8
+
+
+def test_long_statements(otto: psycopg.Connection, shop: RunningServer) -> None:
+    """These are compiled in another process."""
+    sql = f"SELECT {{}} FROM orders /* {'x' * 20_000} */"
+    assert otto.execute(sql.format("count(*)").encode()).fetchall() == [(10,)]
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        otto.execute(sql.format("max(margin)").encode())
+    with psycopg.connect(dsn(shop, "stan"), autocommit=True) as stan:
+        found = stan.execute(sql.format("count(*), max(margin)").encode()).fetchall()
+        assert found == [(20, 120)]
+    assert otto.execute(sql.format("count(*)").encode()).fetchall() == [(10,)]
+
+
+def test_an_external_catalog_is_refused(oracle: OraclePostgres, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"catalog\.dsn cannot be used with access policies"):
+        start_shop(tmp_path, catalog={"dsn": oracle.dsn})
 
 
 def test_a_hidden_name_is_free_for_temporary_tables(otto: psycopg.Connection) -> None:

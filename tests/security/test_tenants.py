@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from connectors.errors import WarehouseError
+from proxy.cli import main
 from proxy.errors import SessionError
 from proxy.scopes import Scope, Scopes
 from proxy.tenants import TenantScopes
@@ -142,6 +143,23 @@ def test_a_tenants_faulty_model_is_reported_at_start(tmp_path: Path) -> None:
     models = {"acme/a.yml": SALES, "globex/b.yml": STOCK.replace("type: sum", "type: some")}
     with pytest.raises(RuntimeError, match=r"b\.yml:9"):
         serve(tmp_path, models, {"mode": "models"})
+
+
+def test_the_models_of_all_tenants_are_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("acme", SALES), ("globex", STOCK.replace("type: sum", "type: some"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.yml").write_text(text)
+    config = tmp_path / "cubewire.yml"
+    config.write_text(json.dumps({"models": str(tmp_path), "tenancy": {"mode": "models"}}))
+    assert main(["check", "--config", str(config)]) == 1
+    out = capsys.readouterr().out
+    assert "ok: 1 cubes" in out
+    assert "a.yml:9" in out
+    assert main(["check", "--config", str(config), "--format", "json"]) == 1
+    found = {Path(each["folder"]).name: each["ok"] for each in json.loads(capsys.readouterr().out)}
+    assert found == {"acme": True, "globex": False}
 
 
 async def test_a_tenant_whose_data_cannot_be_reached_is_tried_again() -> None:

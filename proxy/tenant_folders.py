@@ -1,0 +1,12 @@
+"""Where the models of tenants are, who have one each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def tenant_folders(models: Path) -> dict[str, Path]:
+    """The model folders of tenants, by their names: the folders in the model folder."""
+    if not models.is_dir():
+        return {}
+    return {path.name: path for path in sorted(models.iterdir()) if path.is_dir()}
