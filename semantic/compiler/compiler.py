@@ -28,6 +28,7 @@ from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rollups.api import NONE, RollupCandidates, RollupDefinition
 from semantic.compiler.rollups.catalog import RollupCatalog
+from semantic.compiler.rollups.needs import Need, needs_of
 from semantic.compiler.whole_rows import apart
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
@@ -166,6 +167,11 @@ class Compiler:
     def rollups(self) -> Mapping[str, RollupDefinition]:
         """The model's pre-aggregations by name, as ``cube.name``."""
         return self._rollups.definitions()
+
+    def rollup_needs(self, bound: BoundStatement, settings: SessionSettings) -> tuple[Need, ...]:
+        """What rollups would have to store to answer a statement; none where none could."""
+        plan = self.plan(bound, settings)
+        return needs_of(plan, self._callers.members(UNGOVERNED), settings.time_zone)
 
     def build_rollup(
         self, name: str, start: datetime | None, end: datetime | None, settings: SessionSettings

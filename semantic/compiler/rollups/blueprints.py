@@ -59,6 +59,13 @@ def blueprints(members: Members, cube: Cube) -> Mapping[str, Blueprint]:
     return {item.definition.name: item for item in made}
 
 
+def unstorable(members: Members, cube: Cube, measure: str) -> str:
+    """Why no part of a measure can be stored; empty where it can."""
+    item = PreAggregation("advised", measures=(Reference((measure,)),))
+    made = _Maker(members, cube, item, PartTypes(members, cube)).make()
+    return "; ".join(reason for _, reason in made.definition.unstored)
+
+
 class _Maker:
     """Works out one rollup."""
 
