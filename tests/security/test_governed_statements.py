@@ -79,6 +79,7 @@ def server(
     options: dict[str, Any] = {
         "auth": {"users": users},
         "log__level": "info",
+        "parser__parse_deadline": 20,
         "data_sources__default__setup": [*VIEWS, *LEDGER.format("ledger").strip().split(";\n")],
     }
     with serving(folder, oracle=oracle, **options) as running:
@@ -114,6 +115,10 @@ def test_every_way_to_have_rows(
         with session.transaction(), session.cursor("c") as named:
             named.itersize = 1
             assert named.execute(sql).fetchall() == expected
+        # Longer texts are read in another process.
+        numbers = ", ".join(str(number) for number in range(3500))
+        long = f"SELECT id FROM ledger_{source} WHERE id IN ({numbers}) ORDER BY id"
+        assert session.execute(long).fetchall() == expected
         session.execute(f"CREATE TEMP TABLE kept AS {sql}")
         assert session.execute("SELECT id FROM kept ORDER BY 1").fetchall() == expected
         joined = f"SELECT l.id FROM ledger_{source} l JOIN kept k ON k.id = l.id ORDER BY 1"
