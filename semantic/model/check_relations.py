@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from semantic.model.check_filters import check_filter
 from semantic.model.checking import Checker
 from semantic.model.members import Measure
 from semantic.model.policy import AccessPolicy, FilterCombination, FilterNode, MemberFilter
@@ -130,5 +131,7 @@ def _member_filter(checker: Checker, relation: Cube | View, node: MemberFilter) 
         if join is not None:
             message = f"{node.member} has many values for each row: the join {join} is one_to_many"
             checker.problem(node.member.location, "fan-out", message)
+        else:
+            check_filter(checker, relation, node, target)
     for reference in node.unless:
         checker.member(relation.name, reference, "member")
