@@ -94,9 +94,11 @@ class Runner:
         return again
 
     def check_own(self, portal: Portal) -> None:
-        """Raises 34000 for a portal of whom the session no longer acts for."""
-        security = portal.prepared.security
-        if security is not None and security != self._state.security:
+        """Raises 34000 for a query's portal of whom the session no longer acts for."""
+        prepared = portal.prepared
+        if prepared.query is None or prepared.security is None:
+            return
+        if prepared.security != self._state.security:
             raise SessionError("34000", f'portal "{portal.name}" does not exist')
 
     async def _prepare(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -96,7 +98,11 @@ def outcome(connection: psycopg.Connection[object], sql: str) -> object:
             return found
 
 
-def test_as_in_postgresql(server: RunningServer, oracle: OraclePostgres) -> None:
+@pytest.fixture(scope="module")
+def pair(
+    server: RunningServer, oracle: OraclePostgres
+) -> Iterator[tuple[psycopg.Connection[object], psycopg.Connection[object]]]:
+    """``imp_alice`` here, and on a PostgreSQL where she is a member of the same roles."""
     with psycopg.connect(oracle.dsn, autocommit=True) as admin:
         if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'imp_alice'").fetchall():
             admin.execute("CREATE ROLE imp_bob; CREATE ROLE imp_carol; CREATE ROLE imp_dave")
@@ -106,8 +112,45 @@ def test_as_in_postgresql(server: RunningServer, oracle: OraclePostgres) -> None
         psycopg.connect(theirs_dsn, autocommit=True) as theirs,
         psycopg.connect(dsn(server, "imp_alice"), autocommit=True) as ours,
     ):
-        for sql in SCRIPT:
-            assert (sql, outcome(ours, sql)) == (sql, outcome(theirs, sql))
+        ours.prepare_threshold = theirs.prepare_threshold = None
+        yield ours, theirs
+
+
+Pair = tuple[psycopg.Connection[object], psycopg.Connection[object]]
+
+
+def test_as_in_postgresql(pair: Pair) -> None:
+    ours, theirs = pair
+    for sql in SCRIPT:
+        assert (sql, outcome(ours, sql)) == (sql, outcome(theirs, sql))
+
+
+COMMANDS = (
+    *("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "SAVEPOINT b", "ROLLBACK TO a", "RELEASE a"),
+    *("SET ROLE imp_bob", "SET ROLE imp_carol", "SET ROLE imp_dave", "SET ROLE NONE"),
+    *("SET LOCAL ROLE imp_bob", "SET LOCAL ROLE imp_carol", "SET LOCAL ROLE NONE", "RESET ROLE"),
+    *("SET SESSION AUTHORIZATION DEFAULT", "RESET ALL", "DISCARD ALL", "SELECT 1/0"),
+    *("SET ROLE imp_bob; SELECT current_user; SET LOCAL ROLE imp_carol", "SET ROLE imp_bob; x"),
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_of_commands_as_in_postgresql(pair: Pair, seed: int) -> None:
+    ours, theirs = pair
+    draw = random.Random(seed)
+    done: list[str] = []
+    # The driver does not know that DISCARD ALL drops what it has prepared.
+    prepared = seed % 2 == 1
+    commands = [sql for sql in COMMANDS if not prepared or sql != "DISCARD ALL"]
+    for connection in pair:
+        connection.prepare_threshold = None
+        connection.execute("ROLLBACK")
+        connection.execute("DISCARD ALL")
+        connection.prepare_threshold = 1 if prepared else None
+    for _ in range(120):
+        for sql in (draw.choice(commands), WHO):
+            done.append(sql)
+            assert outcome(ours, sql) == outcome(theirs, sql), "; ".join(done[-16:])
 
 
 def test_the_startup_packet_may_ask_for_a_role(server: RunningServer) -> None:
