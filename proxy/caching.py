@@ -113,7 +113,9 @@ def _shared(
 ) -> SharedInvalidation:
     redis = config.redis
     assert redis.url is not None
-    client = open_client(redis.url.get_secret_value(), redis.timeout)
+    url = redis.url.get_secret_value()
+    client = open_client(url, redis.timeout)
+    channel = open_client(url, redis.timeout, waits=True)
     breaker = Breaker(redis.timeout)
     prefix = redis.prefix.encode()
     own = redis.secret.get_secret_value().encode() if redis.secret is not None else installation()
@@ -127,7 +129,7 @@ def _shared(
         redis.lock_wait,
         config.stale_while_revalidate,
     )
-    return SharedInvalidation(cached.generations, cached.forget, client, breaker, prefix)
+    return SharedInvalidation(cached.generations, cached.forget, client, breaker, prefix, channel)
 
 
 async def refresh_key_answer(connector: Connector, sql: str) -> str:

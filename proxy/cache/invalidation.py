@@ -20,6 +20,8 @@ LOOK_SECONDS = 1.0
 """How often Redis' marks are looked at, and whether it is there: what another process invalidates
 is heard of within this time."""
 
+CLOSE_SECONDS = 2.0
+
 Forget = Callable[[frozenset[str] | None], None]
 """Frees what is kept of some cubes, or of all (None)."""
 
@@ -59,11 +61,17 @@ class Invalidation:
 
 @dataclass(slots=True, eq=False)
 class SharedInvalidation(Invalidation):
-    """The same, for all processes that share a Redis."""
+    """The same, for all processes that share a Redis.
+
+    Attributes:
+        channel: a client that waits for messages.
+    """
 
     client: Client
     breaker: Breaker
     prefix: bytes
+    channel: Client
+    _closing: bool = False
     _watch: asyncio.Task[None] | None = None
     _soon: asyncio.Event | None = None
     _listener: asyncio.Task[None] | None = None
@@ -85,12 +93,16 @@ class SharedInvalidation(Invalidation):
 
     async def close(self) -> None:
         """Stop listening."""
+        self._closing = True
         tasks = [task for task in (self._watch, self._listener) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(RedisError, OSError):
-            await self.client.aclose()
+        if tasks:
+            # The driver may take a cancellation for a timeout of its own.
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+        for client in (self.client, self.channel):
+            with contextlib.suppress(RedisError, OSError):
+                await client.aclose()
 
     @property
     def _marks(self) -> bytes:
@@ -98,7 +110,7 @@ class SharedInvalidation(Invalidation):
 
     async def _keep_looking(self) -> None:
         assert self._soon is not None
-        while True:
+        while not self._closing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._soon.wait()
@@ -140,9 +152,9 @@ class SharedInvalidation(Invalidation):
     async def _listen(self) -> None:
         """Hear at once of what others invalidate; looking makes up for what is not heard."""
         assert self._soon is not None
-        while hasattr(self.client, "pubsub"):
+        while hasattr(self.channel, "pubsub") and not self._closing:
             try:
-                async with self.client.pubsub() as channel:
+                async with self.channel.pubsub() as channel:
                     await channel.subscribe(self.prefix)
                     async for _ in channel.listen():
                         self._soon.set()

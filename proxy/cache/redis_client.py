@@ -38,7 +38,7 @@ class Client(Protocol):
         """Close its connections."""
 
 
-def open_client(url: str, timeout: float) -> Client:
+def open_client(url: str, timeout: float, *, waits: bool = False) -> Client:
     """A client; it connects when it is first used. Raises ValueError for a URL without sense.
 
     Args:
@@ -46,19 +46,17 @@ def open_client(url: str, timeout: float) -> Client:
             query; ``redis+sentinel://user:password@host:26379,other:26379/service/0`` and
             ``redis+cluster://host:6379``, likewise with ``rediss``.
         timeout: seconds to connect and to wait for bytes.
+        waits: for bytes that may come at any time, as on a channel: without limit.
     """
     options: dict[str, Any] = {
-        "socket_timeout": timeout,
+        "socket_timeout": None if waits else timeout,
         "socket_connect_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
     }
     scheme, _, rest = url.partition("://")
     kind, _, variant = scheme.partition("+")
     if variant == "cluster":
-        del options["retry"]
-        cluster = RedisCluster.from_url(
-            f"{kind}://{rest}", cluster_error_retry_attempts=1, **options
-        )
+        cluster = RedisCluster.from_url(f"{kind}://{rest}", **options)
         return cast("Client", cluster)
     if variant == "sentinel":
         return cast("Client", _sentinel(url, options | {"ssl": kind == "rediss"}))
@@ -94,4 +92,12 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
         addresses, sentinel_kwargs={**timeouts, **ssl, **watchers}
     )
     found: Redis = sentinel.master_for(service, **options, **own, db=int(database or 0))
+    close = found.aclose
+
+    async def close_all(_pool: bool | None = None) -> None:
+        await close()
+        for watcher in sentinel.sentinels:
+            await watcher.aclose()
+
+    found.aclose = close_all  # type: ignore[assignment,method-assign]
     return found

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,11 +29,13 @@ class RedisServer:
     Attributes:
         port: the same after each start.
         arguments: more options, as on redis-server's command line.
+        configuration: of a Sentinel, which this then is.
     """
 
     port: int
     arguments: tuple[str, ...] = ()
     running: bool = True
+    configuration: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
     _clients: list[Any] = field(default_factory=list)
 
@@ -63,8 +66,8 @@ class RedisServer:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [
-                *(program(), "--port", str(self.port), "--bind", "127.0.0.1"),
-                *("--save", "", "--appendonly", "no", *self.arguments),
+                *(program(), *self._kind(), "--port", str(self.port), "--bind", "127.0.0.1"),
+                *self.arguments,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -76,6 +79,11 @@ class RedisServer:
                     return
             assert time.monotonic() < deadline, "redis did not start"
             time.sleep(0.02)
+
+    def _kind(self) -> tuple[str, ...]:
+        if self.configuration is not None:
+            return (str(self.configuration), "--sentinel")
+        return ("--save", "", "--appendonly", "no")
 
     def freeze(self) -> None:
         assert self._process is not None
