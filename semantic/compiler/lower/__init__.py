@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from semantic.compiler.lower.alike_keys import alike_keys
 from semantic.compiler.lower.deduplicate import deduplicate
 from semantic.compiler.lower.evaluate_stages import evaluate_stages
 from semantic.compiler.lower.outer_measures import outer_measures
@@ -14,6 +15,7 @@ from semantic.compiler.plan import Query
 Lowering = Callable[[Query], Query]
 
 LOWERINGS: tuple[Lowering, ...] = (
+    alike_keys,
     outer_measures,
     separate_facts,
     evaluate_stages,

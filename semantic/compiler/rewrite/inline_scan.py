@@ -16,8 +16,8 @@ def inline_scan(plan: Query, _: RewriteContext) -> Query:
     """Mark scans whose columns may be computed where they are used.
 
     The scan must be all of FROM. Filters of its own keep it apart, since nothing may be evaluated
-    before them. A grouping key must be a column of the table: a constant would be read as a
-    position, and a long expression is better computed once.
+    before them, and so does a fence. A grouping key must be a column of the table: a constant would
+    be read as a position, and a long expression is better computed once.
     """
     return bottom_up(plan, _inline)
 
@@ -26,7 +26,9 @@ def _inline(node: PlanNode) -> PlanNode:
     if not isinstance(node, Select) or not isinstance(node.source, Scan):
         return node
     scan = node.source
-    if scan.inline or scan.filters or any(is_volatile(c.expression) for c in scan.columns):
+    if scan.inline or scan.fenced or scan.filters:
+        return node
+    if any(is_volatile(column.expression) for column in scan.columns):
         return node
     # A subquery may speak of a key, which a warehouse knows there as a column only.
     is_plain = _is_column if node.subqueries else _is_plain

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from semantic.compiler.plan import Derived, MeasureUse, PlanNode, Query, Select
 from semantic.compiler.rewrite.context import RewriteContext
-from semantic.compiler.rewrite.tools import bottom_up, everywhere, is_volatile
+from semantic.compiler.rewrite.tools import bottom_up, everywhere, has_grouping_sets, is_volatile
 from semantic.compiler.trees import all_of, copied, enclose, is_column_of, rebuild, table_of
 
 
@@ -30,7 +30,7 @@ def _merge(node: PlanNode) -> PlanNode:
         return node
     derived = node.source
     inner = derived.query
-    if not isinstance(inner, Select) or not _is_plain(inner, node) or _has_grouping_sets(node):
+    if not isinstance(inner, Select) or not _is_plain(inner, node) or has_grouping_sets(node):
         return node
     values = {item.name: _typed(item.expression) for item in inner.projections}
     uses = [_moved(use, derived.alias, values) for use in node.measures]
@@ -54,12 +54,6 @@ def _merge(node: PlanNode) -> PlanNode:
         where=all_of(conditions),
         subqueries=outer.subqueries + inner.subqueries,
     )
-
-
-def _has_grouping_sets(node: Select) -> bool:
-    """Whether keys are told apart by their columns, which may turn out to be the same below."""
-    sets = (exp.GroupingSets, exp.Rollup, exp.Cube)
-    return any(isinstance(key, sets) for key in node.group or ())
 
 
 def _is_plain(inner: Select, outer: Select) -> bool:

@@ -144,6 +144,12 @@ def is_volatile(node: exp.Expr) -> bool:
     )
 
 
+def has_grouping_sets(node: Select) -> bool:
+    """Whether keys are told apart by their columns, which may turn out to be the same below."""
+    sets = (exp.GroupingSets, exp.Rollup, exp.Cube)
+    return any(isinstance(key, sets) for key in node.group or ())
+
+
 def relation_aliases(source: PlanNode | None) -> Iterator[str]:
     """The aliases of the relations that a FROM clause makes visible, left to right."""
     if isinstance(source, AliasedRelation):
