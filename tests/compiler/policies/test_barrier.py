@@ -188,3 +188,16 @@ def test_without_the_fence_there_would_be_errors(
             if isinstance(_answer(governed, open_to_all), str):
                 found.add(policy)
     assert found, "the optimiser has changed: look for expressions that it moves"
+
+
+def test_comparisons_behind_the_fence_use_indexes(postgres_vault: Vault) -> None:
+    """An index of the table answers a condition of the client's, where it cannot raise."""
+    governed = postgres_vault.caller("join")
+    sql = "SELECT COUNT(*) FROM vault WHERE number = 77"
+    plans = []
+    for caller in (governed, replace(governed, rules=())):
+        statement = caller.compiled(sql)
+        explained = replace(statement, sql=f"EXPLAIN {statement.sql}")
+        plans.append("\n".join(str(line) for (line,) in caller.run(explained)))
+    assert "vault_number_idx" in plans[0], plans[0]
+    assert "vault_number_idx" not in plans[1]
