@@ -139,6 +139,20 @@ async def make_generation(
 
 
 @asynccontextmanager
+async def open_model(
+    config: Config, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Generation, dict[str, Connector]]]:
+    """The configured model and its warehouses, without catalog and server.
+
+    Raises StartupError where the model has problems, and the parts' own errors.
+    """
+    async with AsyncExitStack() as stack:
+        model, _ = await asyncio.to_thread(read_models, config, environment or os.environ)
+        connectors = await start_connectors(config, (model,), stack)
+        yield await make_generation(connectors, _functions(config), model), connectors
+
+
+@asynccontextmanager
 async def open_model_rollups(
     config: Config, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Rollups]:
@@ -146,10 +160,10 @@ async def open_model_rollups(
 
     Raises StartupError where the model has problems, and the parts' own errors.
     """
-    async with AsyncExitStack() as stack:
-        model, _ = await asyncio.to_thread(read_models, config, environment or os.environ)
-        connectors = await start_connectors(config, (model,), stack)
-        generation = await make_generation(connectors, _functions(config), model)
+    async with (
+        open_model(config, environment) as (generation, connectors),
+        AsyncExitStack() as stack,
+    ):
         yield await open_rollups(config, generation.compiler, connectors, stack)
 
 

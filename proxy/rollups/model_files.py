@@ -1,4 +1,4 @@
-"""Writes suggested pre-aggregations: as YAML to paste, or into the model's own files.
+"""Writes suggested pre-aggregations into the model's own files.
 
 A file is only added to, line by line, so that comments and layout stay. What templates make is not
 in the file as it will be read, so such files are left alone.
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from proxy.rollups.advisor import GRAINS, Suggestion
+from proxy.rollups.advisor import yaml_lines
+from semantic.compiler.rollups.advise import Suggestion
 from semantic.model.loader import load_model
 
 _TEMPLATE_MARKS = ("{%", "{{")
@@ -19,22 +20,6 @@ _TEMPLATE_MARKS = ("{%", "{{")
 
 class WriteError(ValueError):
     """A suggestion cannot be written into the model."""
-
-
-def item_lines(suggestion: Suggestion, indent: int) -> list[str]:
-    """One pre-aggregation as an item of the YAML list ``pre_aggregations``."""
-    shape = suggestion.shape
-    lines = [f"name: {suggestion.name}"]
-    for key, names in (("measures", shape.measures), ("dimensions", shape.dimensions)):
-        if names:
-            lines.append(f"{key}: [{', '.join(sorted(names))}]")
-    if shape.time is not None:
-        lines.append(f"time_dimension: {shape.time}")
-        grain = GRAINS[shape.grain]
-        if grain is not None:
-            lines.append(f"granularity: {grain}")
-    space = " " * indent
-    return [f"{space}- {lines[0]}", *(f"{space}  {line}" for line in lines[1:])]
 
 
 def write_suggestions(
@@ -50,7 +35,7 @@ def write_suggestions(
     before: dict[Path, str] = {}
     try:
         for suggestion in suggestions:
-            cube = report.model.cubes_by_name[suggestion.shape.cube]
+            cube = report.model.cubes_by_name[suggestion.stores.cube]
             path = _file(folder, cube.location.file)
             text = path.read_text(encoding="utf-8")
             before.setdefault(path, text)
@@ -79,9 +64,9 @@ def _file(folder: Path, name: str) -> Path:
 def _added(text: str, suggestion: Suggestion, path: Path) -> str:
     if any(mark in text for mark in _TEMPLATE_MARKS):
         raise WriteError(f"{path} is a template: paste the suggestion by hand")
-    cube = _cube(yaml.compose(text, Loader=yaml.SafeLoader), suggestion.shape.cube)
+    cube = _cube(yaml.compose(text, Loader=yaml.SafeLoader), suggestion.stores.cube)
     if cube is None:
-        raise WriteError(f"{path} has no cube {suggestion.shape.cube} of its own")
+        raise WriteError(f"{path} has no cube {suggestion.stores.cube} of its own")
     lines = text.splitlines()
     column = cube.value[0][0].start_mark.column
     for key, value in cube.value:
@@ -89,14 +74,14 @@ def _added(text: str, suggestion: Suggestion, path: Path) -> str:
             first = value.value[0].start_mark
             # The dash stands before the item's first key.
             indent = lines[first.line].index("-")
-            lines[first.line : first.line] = item_lines(suggestion, indent)
+            lines[first.line : first.line] = yaml_lines(suggestion.as_mapping(), indent)
             return "\n".join(lines) + "\n"
     key, value = cube.value[-1]
     end = value.end_mark.line if value.end_mark.column == 0 else value.end_mark.line + 1
     while end > 0 and not lines[end - 1].strip():
         end -= 1
     header = f"{' ' * column}pre_aggregations:"
-    lines[end:end] = ["", header, *item_lines(suggestion, column + 2)]
+    lines[end:end] = ["", header, *yaml_lines(suggestion.as_mapping(), column + 2)]
     return "\n".join(lines) + "\n"
 
 

@@ -30,6 +30,7 @@ cubes:
     measures:
       - {name: count, type: count}
       - {name: total, type: sum, sql: "{CUBE}.n"}
+      - {name: most, type: max, sql: "{CUBE}.n"}
     pre_aggregations:
       - name: by_day
         measures: [count, total]

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from proxy.cli import main
-from proxy.rollups.advisor import Shape
 from proxy.rollups.query_log import NoStatementsError, read_log
 from tests.rollups_store.served import Setup, configure
 from tests.rollups_store.support import PARQUET
@@ -17,7 +16,7 @@ from tests.support.oracle import OraclePostgres
 
 BY_KIND = "SELECT kind, MEASURE(total) FROM events GROUP BY 1"
 BY_WEEK = "SELECT date_trunc('week', moment) AS w, MEASURE(count) FROM events GROUP BY 1"
-BY_MONTH = "SELECT date_trunc('month', moment) AS m, MEASURE(count) FROM events GROUP BY 1"
+EXTREMES = "SELECT kind, MEASURE(most) FROM events GROUP BY 1"
 BY_ID = "SELECT id, MEASURE(total) FROM events GROUP BY 1"
 
 
@@ -60,9 +59,13 @@ def test_one_rollup_for_all_that_it_can_answer(
 ) -> None:
     (only,) = found(setup, capsys)
     assert only["cube"] == "events"
-    assert (only["measures"], only["dimensions"]) == (["count", "total"], ["kind"])
-    # A week of UTC is known from days, and from weeks: the coarsest that serves is enough.
-    assert (only["time_dimension"], only["granularity"]) == ("moment", "week")
+    assert only["pre_aggregation"] == {
+        "name": "by_week_kind",
+        "measures": ["count", "total"],
+        "dimensions": ["kind"],
+        "time_dimension": "moment",
+        "granularity": "week",
+    }
     assert (only["hits"], only["rows"], only["source_rows"]) == (7, 10, 744)
     assert 4.8 < only["saved_seconds"] < only["seconds"] == 5.0
 
@@ -92,11 +95,11 @@ def test_written_built_and_used(setup: Setup, capsys: pytest.CaptureFixture[str]
     )
     (setup.folder / "query.log").write_text(line(by_hour, 100))
     assert found(setup, capsys) == []
-    (setup.folder / "query.log").write_text(line(BY_MONTH, 100))
+    (setup.folder / "query.log").write_text(line(EXTREMES, 100))
     (other,) = found(setup, capsys, "--write")
-    assert other["granularity"] == "month"
+    assert other["pre_aggregation"]["dimensions"] == ["kind"]
     text = (setup.folder / "models" / "events.yml").read_text()
-    assert (text.count("pre_aggregations:"), text.count("granularity:")) == (1, 2)
+    assert (text.count("pre_aggregations:"), text.count("- name: by_")) == (1, 2)
 
 
 def test_a_template_is_left_alone(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,11 +119,3 @@ def test_a_log_without_statements_is_refused(
     assert "log.sql" in capsys.readouterr().err
     with pytest.raises(NoStatementsError):
         read_log(["{}", "[]", ""])
-
-
-def test_weeks_and_months_meet_in_days() -> None:
-    weeks = Shape("c", frozenset("m"), frozenset("d"), "t", 3)
-    months = Shape("c", frozenset("n"), frozenset("e"), "t", 2)
-    assert weeks.joined(months) == Shape("c", frozenset("mn"), frozenset("de"), "t", 4)
-    assert weeks.joined(Shape("c", frozenset(), frozenset(), "other")) is None
-    assert weeks.joined(Shape("other", frozenset(), frozenset())) is None
