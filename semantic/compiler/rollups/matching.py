@@ -19,7 +19,7 @@ from semantic.compiler.plan import (
     Subquery,
     walk,
 )
-from semantic.compiler.rewrite.tools import everywhere, expressions_of
+from semantic.compiler.rewrite.tools import everywhere, expressions_of, is_volatile
 from semantic.compiler.rollups.api import StoredColumn
 from semantic.compiler.rollups.available import Available
 from semantic.compiler.rollups.blueprint import Key
@@ -102,9 +102,10 @@ class _Match:
         select = self._rewritten(where)
         missing = self._regrouping.missing
         if missing:
-            listed = ", ".join(missing)
-            name = self._candidate.name
-            raise NoMatchError(f"it does not store {listed}", f"add {listed} to {name}")
+            added = ", ".join(name for name, change in missing.items() if not change)
+            changes = [f"add {added} to {self._candidate.name}"] if added else []
+            changes += dict.fromkeys(change for change in missing.values() if change)
+            raise NoMatchError(f"it does not store {', '.join(missing)}", "; ".join(changes))
         found, reads_source = self._source()
         rewritten = _replaced(select.source, self._scan, found) if select.source else found
         rows = sum(part.rows for part in self._covered.parts)
@@ -182,6 +183,8 @@ class _Match:
     def _rewritten(self, where: exp.Expr | None) -> Select:
         """The SELECT with expressions over groups; its FROM still has the scan."""
         select, regrouping = self._select, self._regrouping
+        if any(is_volatile(tree) for node in walk(select) for tree in expressions_of(node)):
+            raise NoMatchError("a function in it gives another value for each row")
         if select.group is None and (select.windows or select.distinct_on or select.measures):
             raise NoMatchError("the query reads rows, not groups")
         group = None if select.group is None else tuple(map(regrouping.value, select.group))

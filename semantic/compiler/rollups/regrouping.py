@@ -56,6 +56,7 @@ class Regrouping:
         dialect: of the warehouse.
         keys: the stored keys that were asked for.
         parts: the stored parts that were asked for.
+        missing: what was asked for and is not stored, and what to do about it but to add it.
     """
 
     scan: Scan
@@ -66,7 +67,7 @@ class Regrouping:
     is_same_grain: bool = False
     keys: dict[str, Key] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
-    missing: dict[str, None] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._columns = {item.name: item for item in self.scan.columns}
@@ -137,11 +138,13 @@ class Regrouping:
         keys = self.time_keys(node)
         if not keys or keys[0].grain is None:
             return None
-        return next((key for key in keys if wanted(key) and self._may_read(key.value)), None)
+        return next(
+            (key for key in keys if wanted(key) and self._may_read(key.value, key.type)), None
+        )
 
     def _plain(self, node: exp.Column) -> exp.Expr:
         for key in self.time_keys(node):
-            if key.grain is None and self._may_read(key.value):
+            if key.grain is None and self._may_read(key.value, key.type):
                 return self._stored(key)
         self._miss(node)
         return node
@@ -150,16 +153,20 @@ class Regrouping:
         keys = self.time_keys(node)
         name = node.name.removesuffix(":row")
         if any(key.grain is None for key in keys):
-            self.missing[f"{name} in another time zone than UTC"] = None
+            self.missing[f"{name} in another time zone than UTC"] = (
+                f"leave out the data_type of {name} if its column is of that type"
+            )
         elif keys:
             stored = ", ".join(str(key.column.granularity) for key in keys)
-            self.missing[f"{name} finer or otherwise cut than by {stored}"] = None
+            self.missing[f"{name} finer or otherwise cut than by {stored}"] = (
+                f"store {name} by a finer granularity"
+            )
         else:
-            self.missing[name] = None
+            self.missing[name] = ""
 
-    def _may_read(self, value: exp.Expr) -> bool:
+    def _may_read(self, value: exp.Expr, kind: PostgresType | None = None) -> bool:
         """Whether a value that was computed by the clock of UTC is the session's, too."""
-        return is_utc(self.zone) or is_zone_free(value)
+        return is_utc(self.zone) or is_zone_free(value, kind)
 
     def _stored(self, key: Key) -> exp.Column:
         self.keys[key.column.name] = key
@@ -182,7 +189,7 @@ class Regrouping:
         def replaced(node: exp.Expr) -> exp.Expr | None:
             value = bare(node)
             for key in self.blueprint.keys:
-                if key.grain is None and key.value == value and self._may_read(value):
+                if key.grain is None and key.value == value and self._may_read(value, key.type):
                     return column(table, key.column.name)
             if isinstance(node, exp.Column):
                 # Which one is none of the caller's business.
@@ -364,7 +371,11 @@ class Regrouping:
     def _distinct(self, wanted: Aggregate, where: exp.Expr | None) -> exp.Expr | None:
         """A count of different values: of a stored one, or read where groups stay what they are."""
         for key in self.blueprint.keys:
-            if key.grain is None and key.value == wanted.value and self._may_read(key.value):
+            if (
+                key.grain is None
+                and key.value == wanted.value
+                and self._may_read(key.value, key.type)
+            ):
                 values = exp.Distinct(expressions=[self._stored(key)])
                 return self._filtered(exp.Count(this=values, big_int=True), where)
         part = self.blueprint.part(wanted)
@@ -384,7 +395,7 @@ class Regrouping:
         if use.portable:
             made = self._aggregate(use.formula, use.type, where)
             if made is None:
-                self.missing[use.name.rpartition(".")[2]] = None
+                self.missing[use.name.rpartition(".")[2]] = ""
                 return use
             return replace(use, formula=made, filter=None)
         formula = rebuild(use.formula, lambda node: self._native(node, use))
@@ -399,7 +410,7 @@ class Regrouping:
             exact = self.dialect == "postgres"
             made = self._aggregate(node, self._native_type(node), None, exact=exact)
         if made is None:
-            self.missing[use.name.rpartition(".")[2]] = None
+            self.missing[use.name.rpartition(".")[2]] = ""
             return node
         return made
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.dialect import within_moment
 from semantic.compiler.fences import RULED
 from semantic.compiler.governed_rows import read_governed
 from semantic.compiler.plan import Scan
 from semantic.compiler.rewrite.tools import is_volatile
 from semantic.compiler.trees import identifier, rebuild, table_of
+from semantic.model.types import PostgresType
 
 # What depends on when or by whom a statement is run.
 _MOMENTARY = (
@@ -74,11 +76,22 @@ def is_lasting(tree: exp.Expr) -> bool:
     return _MOMENTARY_NAMES.isdisjoint(calls)
 
 
-def is_zone_free(tree: exp.Expr) -> bool:
+def is_zone_free(tree: exp.Expr, kind: PostgresType | None = None) -> bool:
     """Whether it is certain that a session's time zone does not change a value.
 
-    The types of the model's columns are not known here, so what might convert a moment does.
+    The types of the model's columns are not known here, so what might convert a moment does, but
+    for what makes one of a local time.
+
+    Args:
+        tree: the value.
+        kind: its type, where that is known.
     """
+    tree = bare(tree)
+    if kind is not None and kind.name == "timestamptz":
+        inner = within_moment(tree)
+        if isinstance(inner, exp.AtTimeZone) and isinstance(inner.args["zone"], exp.Literal):
+            inner = inner.this
+        tree = inner
     return all(_is_zone_free(node) for node in tree.walk())
 
 
