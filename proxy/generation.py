@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.utility.lexer import Kind, next_token
@@ -60,7 +60,13 @@ class Generation:
 
     def restricted(self, published: PublishedModel, profile: str) -> Generation:
         """The same model for callers who are shown a part of it."""
-        return Generation.of(self.model, published, self.compiler.restricted(published), profile)
+        compiler = self.compiler.restricted(published)
+        # Of the types, which are many, all profiles have one table.
+        return replace(
+            Generation.of(self.model, replace(published, types=()), compiler, profile),
+            published=published,
+            types=self.types,
+        )
 
     def names_relation(self, sql: str) -> bool:
         """Whether a relation's name stands in a text as an identifier, not only inside a string.

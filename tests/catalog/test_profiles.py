@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,8 @@ from proxy.catalog.backend import CatalogBackend
 from proxy.catalog.face import CatalogFace
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.catalog.quota import PrivateQuota
-from semantic.model.published import PublishedModel
+from semantic.model.published import PublishedColumn, PublishedModel, PublishedRelation
+from semantic.model.types import TEXT
 from tests.catalog.models import SHOP
 from tests.catalog.support import rows_of
 
@@ -190,3 +194,58 @@ async def test_a_spare_one_waits_for_the_next_profile(templates: Path, place: Pa
     assert await settled(place, 3)
     assert waiting < set(place.iterdir())  # the second profile has made no cluster of its own
     await profiles.close()
+
+
+async def test_as_many_as_may_live_take_less_than_600_mb_and_a_new_one_half_a_second(
+    templates: Path, place: Path
+) -> None:
+    options = CatalogOptions(template_directory=templates, directory=place)
+    profiles = ProfileCatalogs(options, 32, PrivateQuota(2))
+    kept, seconds = [], []
+    for number in range(4):
+        kept.append(profiles.of(str(number), large(number)))
+        began = time.perf_counter()
+        assert len(await tables(kept[-1])) == 50
+        seconds.append(time.perf_counter() - began)
+        assert await settled(place, number + 2)
+        await asyncio.sleep(0.3)  # the spare one has started
+    used = proportional_set_size()
+    await profiles.close()
+    assert used / 5 * 33 < 600 * 1024
+    if os.getloadavg()[0] < (os.cpu_count() or 1):  # a busy machine says nothing of this
+        assert min(seconds[1:]) < 0.5
+
+
+def large(hidden: int) -> PublishedModel:
+    """50 cubes of 61 columns, one of them without one column."""
+    names = [f"column_{number}" for number in range(61)]
+    cubes = [
+        PublishedRelation(
+            f"cube_{number}",
+            "cube",
+            tuple(
+                PublishedColumn(name, TEXT, "dimension", f"[dimension] {name}")
+                for name in names
+                if number or name != names[hidden]
+            ),
+        )
+        for number in range(50)
+    ]
+    return PublishedModel("large", tuple(cubes))
+
+
+def proportional_set_size() -> int:
+    """KiB of all processes of the clusters below this one: what is shared counts by its parts."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, below = 0, list(parents.get(os.getpid(), ()))
+    while below:
+        process = below.pop()
+        below += parents.get(process, ())
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{process}/smaps_rollup").read_text()
+            found += int(text.partition("\nPss:")[2].split()[0])
+    return found
