@@ -45,6 +45,7 @@ _PARAMETER = re.compile(
 _INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
 _NEGATION = re.compile(r"\bnot\b|~", re.IGNORECASE)
 _PRECISE_NOW = re.compile(r"\b(?:current_|local)timestamp\s*\(", re.IGNORECASE)
+_VALUES = re.compile(r"\bvalues\b", re.IGNORECASE)
 _ROW = re.compile(r"\brow\s*\(", re.IGNORECASE)
 
 # PostgreSQL gives all of these one precedence, left to right; the parser has several levels.
@@ -124,6 +125,11 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
             coded.replace(exp.Literal.string(decoded(str(coded.this), mark)))
     if _NEGATION.search(sql):
         enclose_negations(tree)
+    if _VALUES.search(sql):
+        for test in list(tree.find_all(exp.In)):
+            if len(test.expressions) == 1 and isinstance(test.expressions[0], exp.Values):
+                test.set("query", exp.Subquery(this=test.expressions[0]))
+                test.set("expressions", None)
     if "|/" in sql:
         normalise_roots(tree, _OTHER_OPERATORS)
     if "?" in sql:

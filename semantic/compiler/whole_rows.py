@@ -33,16 +33,26 @@ def row_source(node: exp.Expr, scope: Scope) -> CubeSource | None:
         if around.find(name, None, quoted=quoted):
             return None
         around = around.parent
+    return _only_cube(name, scope)
+
+
+def _only_cube(name: str, scope: Scope) -> CubeSource | None:
     parts = scope.named(name)
     only = parts[0] if len(parts) == 1 else None
     return only if isinstance(only, CubeSource) else None
 
 
 def counted_row(node: exp.Expr, scope: Scope) -> CubeSource | None:
-    """The cube or view of ``count(o)``, None for other calls."""
+    """The cube or view of ``count(o)`` or ``count(o.*)``, None for other calls."""
     if not isinstance(node, exp.Count) or node.expressions or not isinstance(node.this, exp.Expr):
         return None
-    return row_source(node.this, scope)
+    row = node.this
+    if isinstance(row, exp.Column) and isinstance(row.this, exp.Star):
+        table = row.args.get("table")
+        if not isinstance(table, exp.Identifier) or row.args.get("db") is not None:
+            return None
+        return _only_cube(name_of(table), scope)
+    return row_source(row, scope)
 
 
 def check_joined(tree: Tree | None, source: CubeSource, node: exp.Expr | None) -> None:
