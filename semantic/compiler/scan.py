@@ -9,6 +9,7 @@ from typing import Literal
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
+from semantic.compiler.expressions.postgres import spelled
 from semantic.compiler.grants import ItemUse, rows_of
 from semantic.compiler.masks import typed_null
 from semantic.compiler.measures import MeasureDefinition, MeasureRows
@@ -89,9 +90,20 @@ class ScanBuilder:
             else:
                 tree = self._members.row_value(self._relation, member)
                 tree = self._masked(member, tree, lambda: self._mask(published))
+                if self._use.may_be_masked(self._relation, member):
+                    tree = self._as_announced(tree, published.type)
                 wanted = published.name
             found = self._columns[key] = self._column(wanted, tree, published.type)
         return column(self.alias, found.name)
+
+    def _as_announced(self, tree: exp.Expr, kind: PostgresType) -> exp.Expr:
+        """A value or its mask in the member's own type: PostgreSQL has several for a text.
+
+        Without its modifier, since a mask may be longer than any value.
+        """
+        if self._members.sql.dialect(self.data_source) != "postgres" or kind == UNKNOWN:
+            return tree
+        return exp.cast(tree, spelled(PostgresType(kind.name)), dialect="postgres")
 
     def _mask(self, published: PublishedColumn) -> exp.Expr:
         return self._members.mask(self._relation, published.name, published.type)
