@@ -13,7 +13,7 @@ from tests.security.random_statements import Attempt, attempts
 from tests.security.twins import Twins, twins
 from tests.support.oracle import OraclePostgres
 
-EXAMPLES = int(os.environ.get("CUBEWIRE_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("NONINTERFERENCE_EXAMPLES", "300"))
 _seen: Counter[str] = Counter()
 
 

@@ -86,125 +86,101 @@ def rows_of(world: int) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, 
 
 
 def model(prefix: str) -> dict[str, object]:
-    """The cubes of one source; the tables carry the same names in each."""
-    cubes = []
-    for source in SOURCES:
-        teams = {"member": "team", "operator": "in", "values": ["{ user.teams }"]}
-        through = {
-            "member": f"people_{source}.team",
-            "operator": "in",
-            "values": ["{ user.teams }"],
-        }
-        young = {
-            "or": [
-                teams,
-                {
-                    "and": [
-                        {"member": "team", "operator": "equals", "values": ["blue"]},
-                        {"member": "pay", "operator": "gt", "values": ["{ user.most }"]},
-                    ]
-                },
-            ]
-        }
-        people = {
-            "dimensions": [
-                {"name": "id", "type": "number", "sql": "{CUBE}.id", "primary_key": True},
-                {"name": "team", "type": "string", "sql": "{CUBE}.team"},
-                {"name": "name", "type": "string", "sql": "{CUBE}.name"},
-                {"name": "pay", "type": "number", "sql": "{CUBE}.pay"},
-                {"name": "note", "type": "string", "sql": "{CUBE}.note"},
-                {"name": "born", "type": "time", "sql": "{CUBE}.born"},
-                {"name": "share", "type": "number", "sql": "100 / {CUBE}.pay"},
-            ],
-            "measures": [
-                {"name": "count", "type": "count"},
-                {"name": "total", "type": "sum", "sql": "{CUBE}.pay"},
-                {"name": "most", "type": "max", "sql": "{CUBE}.pay"},
-                {"name": "names", "type": "count_distinct", "sql": "{CUBE}.name"},
-                {"name": "mean", "type": "avg", "sql": "{CUBE}.pay"},
-            ],
-        }
-        cubes += [
-            {
-                "name": f"people_{source}",
-                "sql_table": f"{prefix}people",
-                "data_source": source,
-                **people,
-                "access_policy": [{"group": "*", "row_level": {"filters": [teams]}}],
-            },
-            {
-                "name": f"some_{source}",
-                "sql_table": f"{prefix}people",
-                "data_source": source,
-                **people,
-                "access_policy": [
-                    {"group": "clerks", "row_level": {"filters": [young]}},
-                    {
-                        "group": "readers",
-                        "member_level": {"includes": ["id", "team", "count"]},
-                        "row_level": {
-                            "filters": [
-                                {"member": "team", "operator": "equals", "values": ["blue"]}
-                            ]
-                        },
-                    },
-                ],
-            },
-            {
-                "name": f"sales_{source}",
-                "sql_table": f"{prefix}sales",
-                "data_source": source,
-                "joins": [
-                    {
-                        "name": f"people_{source}",
-                        "relationship": "many_to_one",
-                        "sql": f"{{CUBE.person_id}} = {{people_{source}.id}}",
-                    }
-                ],
-                "dimensions": [
-                    {"name": "id", "type": "number", "sql": "{CUBE}.id", "primary_key": True},
-                    {"name": "person_id", "type": "number", "sql": "{CUBE}.person_id"},
-                    {"name": "code", "type": "string", "sql": "{CUBE}.code", "mask": "***"},
-                    {"name": "first", "type": "string", "sql": "substr({code}, 1, 1)"},
-                    {"name": "hidden_code", "type": "string", "sql": "{CUBE}.code"},
-                    {"name": "sold", "type": "time", "sql": "{CUBE}.sold"},
-                ],
-                "measures": [
-                    {"name": "count", "type": "count"},
-                    {"name": "revenue", "type": "sum", "sql": "{CUBE}.amount"},
-                    {"name": "codes", "type": "count_distinct", "sql": "{code}"},
-                ],
-                "access_policy": [
-                    {
-                        "group": "*",
-                        "member_level": {"includes": "*", "excludes": ["hidden_code"]},
-                        "member_masking": {"includes": ["code"]},
-                        "row_level": {"filters": [through]},
-                    }
-                ],
-            },
-            {
-                "name": f"vault_{source}",
-                "sql_table": f"{prefix}people",
-                "data_source": source,
-                **people,
-                "access_policy": [{"group": "directors"}],
-            },
-        ]
-    views = [
-        {
-            "name": f"overview_{source}",
-            "cubes": [
-                {
-                    "join_path": f"sales_{source}",
-                    "includes": ["id", "code", "sold", "revenue", "count"],
-                },
-                {"join_path": f"sales_{source}.people_{source}", "includes": ["team", "pay"]},
-            ],
-        }
-        for source in SOURCES
+    """The cubes and views of both sources; the tables carry the same names in each."""
+    cubes = [cube for source in SOURCES for cube in cubes_of(source, prefix)]
+    return {"cubes": cubes, "views": [overview(source) for source in SOURCES]}
+
+
+def cubes_of(source: str, prefix: str) -> list[dict[str, object]]:
+    people = {"sql_table": f"{prefix}people", "data_source": source, **PEOPLE_MEMBERS}
+    sales = {"sql_table": f"{prefix}sales", "data_source": source, **SALES_MEMBERS}
+    teams = one_of("team", "{ user.teams }")
+    young = {"or": [teams, {"and": [one_of("team", "blue"), above("pay", "{ user.most }")]}]}
+    through = one_of(f"people_{source}.team", "{ user.teams }")
+    members = {
+        "member_level": {"includes": "*", "excludes": ["hidden_code"]},
+        "member_masking": {"includes": ["code"]},
+    }
+    few = {"member_level": {"includes": ["id", "team", "count"]}}
+    join = {
+        "name": f"people_{source}",
+        "relationship": "many_to_one",
+        "sql": f"{{CUBE.person_id}} = {{people_{source}.id}}",
+    }
+    blue = rows(one_of("team", "blue"))
+    some = [{"group": "clerks", **rows(young)}, {"group": "readers", **few, **blue}]
+    policies: dict[str, tuple[dict[str, object], list[dict[str, object]]]] = {
+        "people": (people, [{"group": "*", **rows(teams)}]),
+        "some": (people, some),
+        "sales": ({**sales, "joins": [join]}, [{"group": "*", **members, **rows(through)}]),
+        "vault": (people, [{"group": "directors"}]),
+    }
+    return [
+        {"name": f"{name}_{source}", **cube, "access_policy": listed}
+        for name, (cube, listed) in policies.items()
     ]
-    return {"cubes": cubes, "views": views}
+
+
+def overview(source: str) -> dict[str, object]:
+    sales = ["id", "code", "sold", "revenue", "count"]
+    return {
+        "name": f"overview_{source}",
+        "cubes": [
+            {"join_path": f"sales_{source}", "includes": sales},
+            {"join_path": f"sales_{source}.people_{source}", "includes": ["team", "pay"]},
+        ],
+    }
+
+
+def one_of(member: str, value: str) -> dict[str, object]:
+    return {"member": member, "operator": "in", "values": [value]}
+
+
+def above(member: str, value: str) -> dict[str, object]:
+    return {"member": member, "operator": "gt", "values": [value]}
+
+
+def rows(rule: dict[str, object]) -> dict[str, object]:
+    return {"row_level": {"filters": [rule]}}
+
+
+def dimension(name: str, kind: str, sql: str = "", **more: object) -> dict[str, object]:
+    return {"name": name, "type": kind, "sql": sql or f"{{CUBE}}.{name}", **more}
+
+
+PEOPLE_MEMBERS: dict[str, object] = {
+    "dimensions": [
+        dimension("id", "number", primary_key=True),
+        dimension("team", "string"),
+        dimension("name", "string"),
+        dimension("pay", "number"),
+        dimension("note", "string"),
+        dimension("born", "time"),
+        dimension("share", "number", "100 / {CUBE}.pay"),
+    ],
+    "measures": [
+        {"name": "count", "type": "count"},
+        {"name": "total", "type": "sum", "sql": "{CUBE}.pay"},
+        {"name": "most", "type": "max", "sql": "{CUBE}.pay"},
+        {"name": "names", "type": "count_distinct", "sql": "{CUBE}.name"},
+        {"name": "mean", "type": "avg", "sql": "{CUBE}.pay"},
+    ],
+}
+SALES_MEMBERS: dict[str, object] = {
+    "dimensions": [
+        dimension("id", "number", primary_key=True),
+        dimension("person_id", "number"),
+        dimension("code", "string", mask="***"),
+        dimension("first", "string", "substr({code}, 1, 1)"),
+        dimension("hidden_code", "string", "{CUBE}.code"),
+        dimension("sold", "time"),
+    ],
+    "measures": [
+        {"name": "count", "type": "count"},
+        {"name": "revenue", "type": "sum", "sql": "{CUBE}.amount"},
+        {"name": "codes", "type": "count_distinct", "sql": "{code}"},
+    ],
+}
 
 
 def insert(table: str, rows: Sequence[tuple[Any, ...]]) -> str:
