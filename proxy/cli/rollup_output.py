@@ -207,6 +207,7 @@ def _listed(definition: RollupDefinition, stored: Sequence[StoredTable]) -> dict
         "partition": definition.partition,
         "refresh": refresh,
         "columns": [column.name for column in definition.columns],
+        "problem": definition.problem,
         "unstored": [{"member": name, "reason": why} for name, why in definition.unstored],
         "parts": len(own),
         "rows": sum(table.rows for table in own),

@@ -186,7 +186,7 @@ class Builder:
             if part.verdict is Verdict.ASK and stored is not None and stored.refresh_key == value:
                 await store.confirm([stored], time.time())
                 return PartOutcome(part.key, "confirmed", stored)
-            build = self._build(definition, part.key, value)
+            build = await self._build(definition, part.key, value)
             made = await store.build(build, self._connectors[definition.data_source], stored)
             logger.info(
                 "a pre-aggregation was built",
@@ -194,7 +194,7 @@ class Builder:
             )
             return PartOutcome(part.key, "built", made)
 
-    def _build(
+    async def _build(
         self, definition: RollupDefinition, key: PartKey, refresh_key: str | None
     ) -> TableBuild:
         compiled = self._compiler.build_rollup(definition.name, key.start, key.end, self._settings)
@@ -202,13 +202,20 @@ class Builder:
             key,
             compiled.sql,
             _bounds(compiled, key),
-            tuple(
-                BuildColumn(column.name, column.type.name, column.type.modifier)
-                for column in compiled.columns
-            ),
+            await self._columns(compiled),
             tuple(_indexes(definition)),
             refresh_key,
         )
+
+    async def _columns(self, compiled: CompiledStatement) -> tuple[BuildColumn, ...]:
+        """The columns of a build; those of a cube's own SQL only the warehouse knows."""
+        if compiled.columns:
+            return tuple(
+                BuildColumn(each.name, each.type.name, each.type.modifier)
+                for each in compiled.columns
+            )
+        probed = await self._connectors[compiled.data_source].probe(compiled.sql)
+        return tuple(BuildColumn(each.name, each.type_name, each.modifier) for each in probed)
 
     async def _refresh_key(self, definition: RollupDefinition) -> str | None:
         compiled = self._compiler.rollup_refresh_key(definition.name, self._settings)

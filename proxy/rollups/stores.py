@@ -13,7 +13,7 @@ from connectors.base import Connector
 from connectors.errors import WarehouseError
 from connectors.parquet_rollups import ParquetRollups
 from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
-from connectors.rollup_store import PartKey, RollupStore, StoredTable
+from connectors.rollup_store import RollupStore, StoredTable
 from proxy.config import Config
 from proxy.config.models import PostgresSource
 from semantic.compiler.rollups.api import RollupDefinition
@@ -64,17 +64,11 @@ class RollupStores:
         return tuple({id(place): place for place in self.places.values()}.values())
 
     async def read(self) -> list[StoredTable]:
-        """What all stores hold, and the tables that exist without us."""
-        tables = [brought(each) for each in self.definitions.values() if each.table is not None]
+        """What all stores hold."""
+        tables: list[StoredTable] = []
         for place in self.all():
             tables += await place.read_or_nothing()
         return tables
-
-
-def brought(definition: RollupDefinition) -> StoredTable:
-    """A table of somebody else's, as if it were stored: its size and its age are not known."""
-    key = PartKey(definition.name, definition.version)
-    return StoredTable(key, definition.table or "", 0, 0, 0.0, 0.0, 0.0)
 
 
 def rollup_folder(config: Config, data_source: str) -> Path:
@@ -94,7 +88,13 @@ async def open_stores(
     opened: dict[tuple[str, bool], Place] = {}
     for definition in _built(definitions.values()):
         source = config.data_sources[definition.data_source]
-        warehouse = isinstance(source, PostgresSource) and definition.store == "warehouse"
+        warehouse = isinstance(source, PostgresSource)
+        if warehouse and definition.store == "duckdb":
+            # One statement runs in one engine, and that of the cube is the warehouse.
+            logger.warning(
+                "a pre-aggregation of a PostgreSQL source is kept in the warehouse, not in DuckDB",
+                extra={"fields": {"rollup": definition.name}},
+            )
         key = (definition.data_source, warehouse)
         if key not in opened:
             store: RollupStore

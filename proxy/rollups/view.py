@@ -58,6 +58,7 @@ class RollupUse:
 
 
 NO_ROLLUPS = RollupUse(0)
+ROLLUPS_OFF = RollupUse(-1, RollupCandidates(others=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class RollupView:
 
     def use(self, choice: RollupChoice = DEFAULT_CHOICE) -> RollupUse:
         """What a statement of a session that chose so may be answered from."""
-        if choice.mode == "off" or not self._tables:
+        if choice.mode == "off":
+            return ROLLUPS_OFF
+        if not self._tables and choice.max_staleness is None:
             return NO_ROLLUPS
         now = self._clock()
         known = self._choices.get(choice.max_staleness)
@@ -160,7 +163,7 @@ class RollupView:
                 stored.append(
                     StoredRollup(name, definition.version, definition.data_source, tuple(parts))
                 )
-        return RollupCandidates(tuple(stored)), until
+        return RollupCandidates(tuple(stored), others=max_staleness is None), until
 
 
 def _apart(tables: Sequence[StoredTable]) -> bool:
@@ -177,9 +180,6 @@ def usable_until(
     key = definition.refresh_key
     if key is not None and key.immutable:
         return float("inf")
-    if definition.table is not None:
-        # Nobody here knows how old somebody else's table is.
-        return float("inf") if max_staleness is None else float("-inf")
     closed = closed_at(key, table.key.end)
     if closed is not None and closed <= table.built_at:
         return float("inf")

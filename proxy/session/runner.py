@@ -12,7 +12,7 @@ from dataclasses import replace
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import Caller, CatalogQuery, CubeQuery
-from proxy.rollups.view import NO_ROLLUPS, RollupChoice
+from proxy.rollups.view import ROLLUPS_OFF, RollupChoice
 from proxy.rows.errors import ParameterError
 from proxy.session.backends import BackendFunctions, backend_call
 from proxy.session.copying import open_copy
@@ -384,7 +384,7 @@ class Runner:
             # Its reads are to be of one moment, which results of others are not, nor stored data.
             caller = replace(caller, cache="off")
             if caller.rollup_choice.mode == "on":
-                caller = replace(caller, rollup_choice=RollupChoice("off"), rollups=NO_ROLLUPS)
+                caller = replace(caller, rollup_choice=RollupChoice("off"), rollups=ROLLUPS_OFF)
         if query.fingerprint != caller.fingerprint():
             again = await self._engine.prepare(query.sql, query.parameter_oids, caller)
             fills = isinstance(portal.prepared.statement, sql.TableChange)

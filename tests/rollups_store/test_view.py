@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from connectors.rollup_store import PartKey, StoredTable
-from proxy.rollups.view import NO_ROLLUPS, RollupChoice, RollupUse, RollupView
+from proxy.rollups.view import NO_ROLLUPS, ROLLUPS_OFF, RollupChoice, RollupUse, RollupView
 from semantic.compiler.rollups.api import RollupDefinition
 from semantic.model.values import RefreshKey
 
@@ -14,7 +14,6 @@ HOURLY = RollupDefinition(
     "flights.by_day", "flights", "default", "rollup", (), "v1", refresh_key=RefreshKey("1 hour")
 )
 FOREVER = replace(HOURLY, name="flights.forever", refresh_key=RefreshKey(immutable=True))
-BROUGHT = replace(HOURLY, name="flights.brought", table="dwh.flights_by_day")
 
 
 @dataclass
@@ -33,7 +32,7 @@ def table(rollup: str = "flights.by_day", name: str = '"t1"', **values: object) 
 
 def view() -> tuple[RollupView, Clock]:
     clock = Clock()
-    definitions = {each.name: each for each in (HOURLY, FOREVER, BROUGHT)}
+    definitions = {each.name: each for each in (HOURLY, FOREVER)}
     return RollupView(definitions, clock), clock
 
 
@@ -67,7 +66,7 @@ def test_another_part_does_not_change_the_token_of_who_does_not_use_them() -> No
     seen.publish([table()])
     off = seen.use(RollupChoice("off"))
     seen.publish([table(name='"t2"')])
-    assert seen.use(RollupChoice("off")) == off == NO_ROLLUPS
+    assert seen.use(RollupChoice("off")) == off == ROLLUPS_OFF
 
 
 def test_what_has_missed_a_refresh_is_not_used() -> None:
@@ -96,9 +95,10 @@ def test_a_limit_of_the_session_goes_before_the_refresh_key() -> None:
 
 def test_a_table_of_unknown_age_is_used_only_by_who_does_not_ask() -> None:
     seen, _ = view()
-    seen.publish([table("flights.brought", "dwh.flights_by_day", built_at=0.0, checked_at=0.0)])
-    assert names(seen.use()) == ["dwh.flights_by_day"]
-    assert names(seen.use(RollupChoice("on", 86_400.0))) == []
+    assert seen.use().candidates.others
+    assert not seen.use(RollupChoice("on", 86_400.0)).candidates.others
+    assert not seen.use(RollupChoice("off")).candidates.others
+    assert seen.use(RollupChoice("off")).token != seen.use().token
 
 
 def test_vanished_tables_are_not_named_until_the_store_has_been_looked_at() -> None:

@@ -132,10 +132,12 @@ class RollupCandidates:
     Attributes:
         stored: what is built; other versions than the model's are passed over.
         built_since: Unix seconds; parts built before are too old for the statement.
+        others: whether tables of others may be read, of which nobody knows how old they are.
     """
 
     stored: tuple[StoredRollup, ...] = ()
     built_since: float | None = None
+    others: bool = True
 
 
 NONE = RollupCandidates()

@@ -101,6 +101,10 @@ def choose_from(
     for name, definition in definitions.items():
         if definition.kind not in {"rollup", "original_sql"}:
             continue
+        if definition.table and not candidates.others:
+            reason = "the session wants data of a known age, or none"
+            unavailable.append((definition.cube, UnusedRollup(name, reason)))
+            continue
         found = _given(definition) if definition.table else stored.get(name)
         problem = _problem(definition, found, candidates.built_since)
         if problem is not None or found is None:

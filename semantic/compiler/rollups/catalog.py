@@ -90,7 +90,9 @@ class RollupCatalog:
     def choose(self, candidates: RollupCandidates) -> Rollups:
         """What a statement may be answered from."""
         model = self._members.sql.model
-        has_tables = any(item.table for cube in model.cubes for item in cube.pre_aggregations)
+        has_tables = candidates.others and any(
+            item.table for cube in model.cubes for item in cube.pre_aggregations
+        )
         if not candidates.stored and not has_tables:
             return nothing_built(model)
         made = self._known()
