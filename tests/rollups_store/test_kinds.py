@@ -1,0 +1,83 @@
+"""Kinds of pre-aggregations besides rollups: rows of a cube's own SQL, tables of others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+
+from proxy.cli import main
+from tests.rollups_store.served import HOURS, Setup, configure, connect, explain, served, wait_for
+from tests.rollups_store.support import KINDS, PARQUET
+from tests.support.oracle import OraclePostgres
+
+MODEL = """
+  - name: mornings
+    sql: SELECT id, moment, kind, n FROM served_events WHERE kind = 'am'
+    dimensions:
+      - {name: id, type: number, sql: "{CUBE}.id", primary_key: true}
+      - {name: moment, type: time, data_type: timestamptz, sql: "{CUBE}.moment"}
+    measures:
+      - {name: total, type: sum, sql: "{CUBE}.n"}
+    pre_aggregations:
+      - {name: rows, type: original_sql, refresh_key: {immutable: true}}
+  - name: given
+    sql_table: served_events
+    dimensions:
+      - {name: id, type: number, sql: "{CUBE}.id", primary_key: true}
+      - {name: kind, type: string, sql: "{CUBE}.kind"}
+    measures:
+      - {name: count, type: count}
+    pre_aggregations:
+      - {name: by_kind, measures: [count], dimensions: [kind], table: given_by_kind}
+"""
+GIVEN = "CREATE TABLE given_by_kind AS SELECT kind, COUNT(*) AS count FROM served_events GROUP BY 1"
+BY_KIND = "SELECT kind, MEASURE(count) FROM given GROUP BY 1 ORDER BY 1"
+TOTAL = "SELECT MEASURE(total) FROM mornings"
+
+
+@pytest.fixture(params=KINDS)
+def setup(request: pytest.FixtureRequest, tmp_path: Path, oracle: OraclePostgres) -> Setup:
+    setup = configure(request.param, tmp_path / "here", oracle, every="1 hour")
+    model = setup.folder / "models" / "events.yml"
+    model.write_text(model.read_text() + MODEL)
+    if setup.kind == PARQUET:
+        with duckdb.connect(setup.folder / "events.duckdb") as database:
+            database.execute(GIVEN)
+    else:
+        with psycopg.connect(setup.dsn, autocommit=True) as owner:
+            owner.execute(GIVEN)
+    return setup
+
+
+def test_rows_of_a_cubes_sql_and_tables_of_others(
+    setup: Setup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ["--config", str(setup.config), "--format", "json"]
+    assert main(["rollups", "build", "mornings.rows", *config]) == 0
+    (built,) = json.loads(capsys.readouterr().out)
+    assert (built["status"], built["rows"]) == ("built", HOURS // 2)
+    with served(setup) as server, connect(server) as client:
+        wait_for(lambda: explain(client, TOTAL)["Rollups"] == ["mornings.rows"])
+        assert client.execute(TOTAL).fetchall() == [(HOURS,)]
+        expected: list[Any] = [("am", HOURS // 2), ("pm", HOURS // 2)]
+        assert explain(client, BY_KIND)["Rollups"] == ["given.by_kind"]
+        assert client.execute(BY_KIND).fetchall() == expected
+        # How old it is nobody knows.
+        client.execute("SET cubewire.max_staleness = '1 day'")
+        assert explain(client, BY_KIND)["Rollups"] == []
+        client.execute("RESET cubewire.max_staleness")
+        assert explain(client, BY_KIND)["Rollups"] == ["given.by_kind"]
+        client.execute("SET cubewire.rollups = off")
+        assert explain(client, BY_KIND)["Rollups"] == []
+        assert client.execute(BY_KIND).fetchall() == expected
+        client.execute("SET cubewire.rollups = on")
+        if setup.kind != PARQUET:
+            client.execute("SET cubewire.cache = 'off'")
+            with psycopg.connect(setup.dsn, autocommit=True) as owner:
+                owner.execute("DROP TABLE given_by_kind")
+            assert client.execute(BY_KIND).fetchall() == expected
