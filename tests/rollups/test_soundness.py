@@ -11,7 +11,7 @@ from tests.rollups.soundness import Tally, check
 from tests.rollups.warehouses import Warehouse, sales_model
 
 # Of the statements of this test; so that it does not become an empty one.
-LEAST_MATCHED = 0.3
+LEAST_MATCHED = 0.25
 # A case is made of a number, so there is nothing to shrink.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
@@ -26,6 +26,8 @@ def test_answers_are_those_of_the_source(
     @settings(
         max_examples=examples,
         deadline=None,
+        # The same cases each time; the campaign looks for others.
+        derandomize=True,
         phases=PHASES,
         suppress_health_check=[HealthCheck.too_slow],
     )

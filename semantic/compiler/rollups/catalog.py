@@ -28,6 +28,9 @@ class RollupCatalog:
 
     def __init__(self, members: Members) -> None:
         self._members = members
+        model = members.sql.model
+        self._nothing = nothing_built(model)
+        self._has_tables = any(item.table for cube in model.cubes for item in cube.pre_aggregations)
         self._blueprints: Mapping[str, Blueprint] | None = None
         self._definitions: Mapping[str, RollupDefinition] = {}
         self._sources: dict[str, exp.Expr] = {}
@@ -89,12 +92,8 @@ class RollupCatalog:
 
     def choose(self, candidates: RollupCandidates) -> Rollups:
         """What a statement may be answered from."""
-        model = self._members.sql.model
-        has_tables = candidates.others and any(
-            item.table for cube in model.cubes for item in cube.pre_aggregations
-        )
-        if not candidates.stored and not has_tables:
-            return nothing_built(model)
+        if not candidates.stored and not (candidates.others and self._has_tables):
+            return self._nothing
         made = self._known()
         return choose_from(self._definitions, made, self._sources, candidates)
 
