@@ -192,12 +192,12 @@ BEGIN
         || (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
             WHERE attrelid = 'pg_stat_activity'::regclass AND attnum > 3)
         || ' FROM (' || rtrim(pg_get_viewdef('pg_stat_activity'::regclass), ';')
-        || ') activity WHERE usename = session_user';
+        || ') activity WHERE pid = catalog_backend_pid()';
 END
 $do$;
 """
 """A client's process id is the one in its BackendKeyData, which is not the child's. In
-pg_stat_activity everybody sees only themselves."""
+pg_stat_activity a session sees itself alone: other backends are a pool's, nobody's sessions."""
 
 
 def membership(user: str, role: str) -> str:

@@ -73,9 +73,15 @@ def replayed(folder: Path) -> int:
 def test_the_same_bytes(client: RawClient, folder: Path, messages: tuple[object, ...]) -> None:
     before = replayed(folder)
     answers = [client.exchange(*messages) for _ in range(5)]  # type: ignore[arg-type]
+
+    def is_replayed() -> bool:
+        # A busy machine may hand over a message in pieces, which are not looked up.
+        answers.append(client.exchange(*messages))  # type: ignore[arg-type]
+        return replayed(folder) - before >= 2
+
+    until(is_replayed, 5)
     assert rows(answers[0])
     assert all(answer == answers[0] for answer in answers)
-    until(lambda: replayed(folder) - before >= 2, 5)
 
 
 def test_a_name_that_stands_for_another_statement(client: RawClient, folder: Path) -> None:

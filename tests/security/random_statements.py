@@ -49,7 +49,14 @@ _WAYS = {
     ),
 }  # fmt: skip
 _TESTS = ("{} IS NOT NULL", "{} IS NULL", "({})::text > '1'", "({})::text <> ''", "{} IN ({})")
-_AGGREGATES = ("max", "min", "count", "array_agg", "count(DISTINCT {})", "sum(length(({})::text))")
+_AGGREGATES = (
+    "max({})",
+    "min({})",
+    "count({})",
+    "array_agg(({})::text ORDER BY ({})::text)",
+    "count(DISTINCT {})",
+    "sum(length(({})::text))",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +148,4 @@ def _aggregate(draw: st.DrawFn, cube: str) -> str:
         return f"MEASURE(a.{draw(st.sampled_from(MEASURES[cube]))})"
     function = draw(st.sampled_from(_AGGREGATES))
     expression = draw(_expression(cube, "a"))
-    return function.format(expression) if "{}" in function else f"{function}({expression})"
+    return function.format(*[expression] * function.count("{}"))
