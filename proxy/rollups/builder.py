@@ -23,7 +23,7 @@ from connectors.rollup_store import (
 )
 from proxy.rollups.partitions import Range, TooManyPartitionsError, partitions
 from proxy.rollups.planning import PartPlan, RollupPlan, Verdict, plan_rollup
-from proxy.rollups.schedule import ScheduleError
+from proxy.rollups.schedule import ScheduleError, check_schedule
 from proxy.rollups.stores import RollupStores
 from semantic.compiler.api import CompiledStatement, SessionSettings
 from semantic.compiler.rollups.api import RollupDefinition
@@ -114,6 +114,7 @@ class Builder:
 
         Raises WarehouseError, SemanticError, ScheduleError, TooManyPartitionsError.
         """
+        check_schedule(definition.refresh_key)
         stored = await self.stores.of(definition).read_or_nothing()
         own = [table for table in stored if table.key.rollup == definition.name]
         ranges = await self.ranges(definition)

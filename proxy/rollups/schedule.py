@@ -64,6 +64,15 @@ def check_schedule(key: RefreshKey | None) -> None:
         raise ScheduleError(f"update_window: {error}") from None
 
 
+def has_schedule(key: RefreshKey | None) -> bool:
+    """Whether ``check_schedule`` has nothing to say."""
+    try:
+        check_schedule(key)
+    except ScheduleError:
+        return False
+    return True
+
+
 def _next_of_cron(line: str, zone_name: str | None, moment: datetime) -> float:
     try:
         zone = UTC if zone_name is None else ZoneInfo(zone_name)

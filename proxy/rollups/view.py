@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from connectors.rollup_store import StoredTable
-from proxy.rollups.schedule import closed_at, too_old_at
+from proxy.rollups.schedule import closed_at, has_schedule, too_old_at
 from semantic.compiler.rollups.api import (
     NONE,
     RollupCandidates,
@@ -71,14 +71,16 @@ class RollupView:
     """The stored pre-aggregations of one model, as statements see them. Event loop only.
 
     Args:
-        definitions: of the model, by name.
+        definitions: of the model, by name; those whose age cannot be judged are left out.
         clock: Unix seconds.
     """
 
     def __init__(
         self, definitions: Mapping[str, RollupDefinition], clock: Callable[[], float]
     ) -> None:
-        self.definitions = definitions
+        self.definitions = {
+            name: each for name, each in definitions.items() if has_schedule(each.refresh_key)
+        }
         self._clock = clock
         self._tables: dict[str, tuple[StoredTable, ...]] = {}
         self._vanished: set[str] = set()

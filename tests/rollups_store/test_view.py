@@ -112,6 +112,13 @@ def test_vanished_tables_are_not_named_until_the_store_has_been_looked_at() -> N
     assert names(seen.use()) == ['"t1"', '"f"']
 
 
+def test_a_refresh_key_that_cannot_be_read_fails_no_statement() -> None:
+    odd = replace(HOURLY, refresh_key=RefreshKey("now and then"))
+    seen = RollupView({odd.name: odd}, Clock())
+    seen.publish([table()])
+    assert seen.use() == NO_ROLLUPS
+
+
 def test_tables_that_overlap_are_not_used() -> None:
     seen, _ = view()
     wide = table(name='"wide"', key=PartKey("flights.by_day", "v1"))
