@@ -20,6 +20,7 @@ from tests.bench.measures import (
     compiling,
     compiling_lists,
     connections,
+    governing,
     neighbours,
     starting,
     streams,
@@ -35,6 +36,7 @@ Measure = Callable[[Field, Pace], Iterator[Figure]]
 MEASURES: dict[str, Measure] = {
     "compile": compiling.measure,
     "compile-list": compiling_lists.measure,
+    "policies": governing.measure,
     "throughput": throughput.measure,
     "cache": caching.hits,
     "cache-cost": caching.costs,

@@ -16,6 +16,8 @@ from semantic.compiler.api import SessionSettings
 from semantic.security.context import SecurityContext
 from tests.bench.targets import DATABASE, USER, Field
 
+ANYBODY = SecurityContext.of(USER)
+
 
 @asynccontextmanager
 async def open_bench_engine(field: Field) -> AsyncIterator[Engine]:
@@ -37,9 +39,8 @@ async def open_engine_of(config: Path) -> AsyncIterator[Engine]:
             gc.set_threshold(*thresholds)
 
 
-async def caller(engine: Engine) -> Caller:
+async def caller(engine: Engine, security: SecurityContext = ANYBODY) -> Caller:
     """A session that has set nothing."""
-    security = SecurityContext.of(USER)
     scope = await engine.scopes.open(security)
     settings = SessionSettings(USER, DATABASE, access=scope.access)
     return Caller(USER, 0, {}, settings, security, scope)

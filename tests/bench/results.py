@@ -69,6 +69,7 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("compile-list", "all, p50"): Goal(3.0),
     ("compile-list", "all, p95"): Goal(10.0),
     ("compile-list", "all, slowest"): Goal(50.0),
+    ("policies", "p50 with policies to that without"): Goal(1.3),
     ("stream", "DuckDB, text"): _ratio(0.7),
     ("stream", "DuckDB, binary"): _ratio(0.5),
     ("stream", "PostgreSQL, text"): _ratio(0.2),

@@ -80,9 +80,11 @@ MASKED = ("a{0}", f"{MARKER}{{0}}'[")
 def rows_of(world: int) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, ...]]]:
     """The rows of people and of sales, codes of the world."""
     sold = [(*row[:3], MASKED[world].format(row[0] % 10), row[4]) for row in SOLD]
-    people, sales = [*VISIBLE, *HIDDEN[world]], [*sold, *HIDDEN_SOLD[world]]
-    # The hidden ones come first in one world and last in the other.
-    return (people[::-1], sales[::-1]) if world else (people, sales)
+    # The hidden ones come last in one world and first in the other; which of the visible rows is
+    # the first to fail is no secret, so those keep their order.
+    parts = ((VISIBLE, HIDDEN[world]), (sold, HIDDEN_SOLD[world]))
+    people, sales = ([*b, *a] if world else [*a, *b] for a, b in parts)
+    return people, sales
 
 
 def model(prefix: str) -> dict[str, object]:

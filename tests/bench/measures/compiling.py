@@ -9,7 +9,7 @@ from pathlib import Path
 
 from proxy.catalog.errors import CatalogError
 from proxy.engine import Engine
-from proxy.queries import type_of
+from proxy.queries import Caller, type_of
 from semantic.compiler.api import Analysis, ResultColumn
 from semantic.errors import SemanticError
 from tests.bench.engine import caller, open_bench_engine, open_engine_of
@@ -134,20 +134,22 @@ async def _measure(bench: Field, rounds: int) -> Times:
     return times
 
 
-async def compile_unseen(engine: Engine, named: Named, times: Times) -> float:
+async def compile_unseen(
+    engine: Engine, named: Named, times: Times, whose: Caller | None = None
+) -> float:
     """Bind, analyse and compile one unseen text.
 
     Returns:
         Seconds of binding and compiling; the analysis is in ``times`` apart.
     """
-    who, sql = await caller(engine), named.unseen()
+    who, sql = whose or await caller(engine), named.unseen()
     compiler = who.scope.generation.compiler
     began, began_work = time.perf_counter(), time.thread_time()
     bound = compiler.bind(sql, who.semantic)
     seconds, work = time.perf_counter() - began, time.thread_time() - began_work
     assert bound is not None
     began = time.perf_counter()
-    answer = await engine.catalog.analyse(bound.analysis_sql, (), who.overlay, who.user)
+    answer = await who.scope.catalog.analyse(bound.analysis_sql, (), who.overlay, who.user)
     times.analysis.append(time.perf_counter() - began)
     analysis = Analysis(
         tuple(type_of(oid) for oid in answer.parameter_oids),
