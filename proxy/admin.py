@@ -1,7 +1,8 @@
-"""The admin port over HTTP/1.1: ``/metrics``, ``/healthz``, ``/readyz``, ``/cache/invalidate``.
+"""The admin port over HTTP/1.1: ``/metrics``, ``/healthz``, ``/readyz``, and two requests.
 
-Small on purpose. It answers one request without a body and closes, and bounds what a peer can make
-it hold: bytes of the request, time, and connections. What changes anything needs a token.
+Small on purpose. It answers one request, whose body it does not look at, and closes. It bounds what
+a peer can make it hold: bytes of the request, time, and connections. What changes anything needs a
+token.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ _LONGEST_REQUEST = 8192
 _SECONDS = 5.0
 _MOST_CONNECTIONS = 64
 _BEARER = re.compile(rb"\r\nauthorization: *bearer +([^\r\n]+?) *\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9}) *\r\n", re.IGNORECASE)
+_LONGEST_BODY = 1 << 20
+_GITLAB = re.compile(rb"\r\nx-gitlab-token: *([^\r\n]+?) *\r\n", re.IGNORECASE)
 _REASONS = {
     200: "OK",
+    202: "Accepted",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -43,9 +48,13 @@ class Readiness:
 
     Attributes:
         problems: one short sentence each; none means ready.
+        model_version: of the model that is served.
+        model_problems: why the model folder's own is not served; no reason not to be ready.
     """
 
     problems: tuple[str, ...] = ()
+    model_version: str = ""
+    model_problems: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -71,12 +80,16 @@ class AdminServer:
         invalidate: makes cached results of cubes invalid; returns whether everybody has been told.
             Raises KeyError for names of no cube.
         token: what a request that changes something has to bear; without one, none may.
+        reload: asks for the model to be loaded anew, and returns at once.
+        reload_token: what that request has to bear; another one, for it is given to a git host.
     """
 
     metrics: Metrics
     readiness: Callable[[], Readiness]
     invalidate: Callable[[Sequence[str]], Awaitable[bool]] | None = None
     token: str | None = None
+    reload: Callable[[], None] | None = None
+    reload_token: str | None = None
     _server: asyncio.Server | None = None
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -129,19 +142,17 @@ class AdminServer:
         method, (target, _, query) = parts[0], parts[1].partition(b"?")
         if target == b"/cache/invalidate":
             return await self._invalidate(method, query.decode("ascii", "replace"), head), True
+        if target == b"/reload":
+            await _skip_body(reader, head)
+            return self._reload(method, head), True
         if method not in {b"GET", b"HEAD"}:
             return _Answer(405, b"only GET and HEAD\n", headers=("Allow: GET, HEAD",)), True
         return self._route(target), method == b"GET"
 
     async def _invalidate(self, method: bytes, query: str, head: bytes) -> _Answer:
-        if method != b"POST":
-            return _Answer(405, b"only POST\n", headers=("Allow: POST",))
-        if self.token is None or self.invalidate is None:
-            return _Answer(403, b"server.admin_token is not configured\n")
-        given = _BEARER.search(head)
-        if given is None or not hmac.compare_digest(given[1], self.token.encode()):
-            headers = ("WWW-Authenticate: Bearer",)
-            return _Answer(401, b"a bearer token is needed\n", headers=headers)
+        refusal = _refusal(method, self.token, "server.admin_token", _BEARER.search(head))
+        if refusal is not None or self.invalidate is None:
+            return refusal or _Answer(404, b"there is no cache\n")
         cubes = parse_qs(query).get("cube", [])
         try:
             everywhere = await self.invalidate(cubes)
@@ -150,17 +161,51 @@ class AdminServer:
         body = json.dumps({"invalidated": cubes or "all", "everywhere": everywhere}) + "\n"
         return _Answer(200 if everywhere else 503, body.encode(), "application/json")
 
+    def _reload(self, method: bytes, head: bytes) -> _Answer:
+        given = _BEARER.search(head) or _GITLAB.search(head)
+        refusal = _refusal(method, self.reload_token, "reload.token", given)
+        if refusal is not None or self.reload is None:
+            return refusal or _Answer(404, b"no model can be loaded\n")
+        self.reload()
+        return _Answer(202, b'{"accepted": true}\n', "application/json")
+
     def _route(self, target: bytes) -> _Answer:
         if target == b"/healthz":
             return _Answer(200, b"ok\n")
         if target == b"/readyz":
             state = self.readiness()
-            body = json.dumps({"ready": state.ready, "problems": list(state.problems)}) + "\n"
+            report: dict[str, object] = {"ready": state.ready, "problems": list(state.problems)}
+            if state.model_version:
+                problems = list(state.model_problems)
+                report["model"] = {"version": state.model_version, "problems": problems}
+            body = json.dumps(report) + "\n"
             return _Answer(200 if state.ready else 503, body.encode(), "application/json")
         if target == b"/metrics":
             self.metrics.ready = self.readiness().ready
             return _Answer(200, self.metrics.text(), CONTENT_TYPE)
-        return _Answer(404, b"known are /metrics, /healthz, /readyz, /cache/invalidate\n")
+        return _Answer(404, b"known are /metrics, /healthz, /readyz, /cache/invalidate, /reload\n")
+
+
+async def _skip_body(reader: asyncio.StreamReader, head: bytes) -> None:
+    """Read what a git host tells of its push: closing before would take the answer from it."""
+    length = _LENGTH.search(head)
+    left = min(int(length[1]), _LONGEST_BODY) if length is not None else 0
+    while left > 0 and (piece := await reader.read(left)):
+        left -= len(piece)
+
+
+def _refusal(
+    method: bytes, token: str | None, setting: str, given: re.Match[bytes] | None
+) -> _Answer | None:
+    """Why a request that changes something is not carried out; None where it may be."""
+    if method != b"POST":
+        return _Answer(405, b"only POST\n", headers=("Allow: POST",))
+    if token is None:
+        return _Answer(403, f"{setting} is not configured\n".encode())
+    if given is None or not hmac.compare_digest(given[1], token.encode()):
+        headers = ("WWW-Authenticate: Bearer",)
+        return _Answer(401, b"a bearer token is needed\n", headers=headers)
+    return None
 
 
 def _encode(answer: _Answer, *, with_body: bool) -> bytes:

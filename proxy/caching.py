@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from connectors.base import Connector, Notifier
 from proxy.cache.breaker import Breaker
@@ -53,28 +54,15 @@ async def open_cache(
 
     Raises CacheSettingsError, and ScheduleError for a refresh key that cannot be read.
     """
-
-    async def ask(data_source: str, sql: str) -> str:
-        return await refresh_key_answer(connectors[data_source], sql)
-
-    times = TimesToLive(config.ttl, config.by_cube, config.by_source, config.by_role)
-
-    def versions_of(model: Model) -> DataVersions:
-        freshness = cube_freshness(model, times, config.refresh_every)
-        versions = DataVersions(freshness, ask, stale)
-        stack.push_async_callback(versions.close)
-        return versions
-
-    stale = config.stale_while_revalidate
-    all_cubes = [cube for model in models for cube in model.cubes]
-    _check(config, all_cubes, connectors)
+    times = times_of(config)
+    versions = data_versions(config, models, connectors)
     results = None
     if config.enabled:
         memory = MemoryStore(config.memory_bytes)
-        results = ResultCache(memory, config.max_entry_bytes, stale)
+        results = ResultCache(memory, config.max_entry_bytes, config.stale_while_revalidate)
         stack.push_async_callback(results.close)
-    versions = {model.version: versions_of(model) for model in models}
     cached = CachedRows(results, versions, Generations(), times, observe)
+    stack.push_async_callback(cached.close)
     invalidation = Invalidation(cached.generations, cached.forget)
     if results is not None and config.redis.url is not None:
         invalidation = _shared(config, secret, cached, results)
@@ -83,11 +71,35 @@ async def open_cache(
     for source, channel in config.listen.items():
         connector = connectors[source]
         assert isinstance(connector, Notifier)
-        cubes = [cube.name for cube in all_cubes if cube.data_source == source]
-        following = follow(connector.notifications(channel), cubes, invalidation)
+        cubes_now = partial(cached.cubes_of, source)
+        following = follow(connector.notifications(channel), cubes_now, invalidation)
         task = asyncio.create_task(following, name=f"notifications of {source}")
         stack.push_async_callback(_stop, task)
     return cached, invalidation
+
+
+def times_of(config: CacheConfig) -> TimesToLive:
+    """How long results may live, as configured."""
+    return TimesToLive(config.ttl, config.by_cube, config.by_source, config.by_role)
+
+
+def data_versions(
+    config: CacheConfig, models: Sequence[Model], connectors: Mapping[str, Connector]
+) -> dict[str, DataVersions]:
+    """What tells how fresh the data of models is, by the models' versions.
+
+    Raises CacheSettingsError, and ScheduleError for a refresh key that cannot be read.
+    """
+
+    async def ask(data_source: str, sql: str) -> str:
+        return await refresh_key_answer(connectors[data_source], sql)
+
+    _check(config, [cube for model in models for cube in model.cubes], connectors)
+    times, stale = times_of(config), config.stale_while_revalidate
+    return {
+        model.version: DataVersions(cube_freshness(model, times, config.refresh_every), ask, stale)
+        for model in models
+    }
 
 
 def _check(config: CacheConfig, cubes: Sequence[Cube], connectors: Mapping[str, Connector]) -> None:

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from proxy.catalog import Catalog
 from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
 from proxy.errors import SessionError
 from proxy.hints import add_hint
 from proxy.queries import Caller, CatalogQuery, relayed_field
+from proxy.served import ModelChangedError, ServedScopes
 from proxy.sources import CatalogSource, own_source
 from proxy.wire.backend import DataRow
 
@@ -23,7 +25,29 @@ SettingsObserver = Callable[[dict[str, str], dict[str, str]], None]
 
 
 class CatalogQueries:
-    """Asks the catalog of whoever asks."""
+    """Asks the catalog of whoever asks.
+
+    Attributes:
+        scopes: what exists for each caller, in the model in service.
+        catalog: of those who may see everything, which runs always.
+    """
+
+    scopes: ServedScopes
+    catalog: Catalog
+
+    async def check_current(self, caller: Caller) -> None:
+        """Raises ModelChangedError where the catalog is no longer what the caller's scope was.
+
+        A profile's catalog always is: it is never altered.
+        """
+        if self.is_overtaken(caller):
+            await self.scopes.settled()
+            if self.is_overtaken(caller):
+                raise ModelChangedError
+
+    def is_overtaken(self, caller: Caller) -> bool:
+        """Whether the caller's catalog shows another model by now, or is being altered to."""
+        return caller.scope.catalog is self.catalog and not self.scopes.holds(caller.scope)
 
     async def informed(self, caller: Caller, sql: str) -> Caller:
         """The caller with the temporary tables that a statement may name."""
@@ -41,7 +65,26 @@ class CatalogQueries:
         caller: Caller,
         position: Callable[[int], int] | None = None,
     ) -> CatalogAnalysis:
-        """What PostgreSQL says of a statement, where the session's temporary tables are known."""
+        """What PostgreSQL says of a statement, where the session's temporary tables are known.
+
+        Raises ModelChangedError where it may have spoken of another model than the caller's.
+        """
+        await self.check_current(caller)
+        try:
+            answer = await self._asked(sql, parameter_oids, caller, position)
+        except CatalogError:
+            await self.check_current(caller)
+            raise
+        await self.check_current(caller)
+        return answer
+
+    async def _asked(
+        self,
+        sql: str,
+        parameter_oids: Sequence[int],
+        caller: Caller,
+        position: Callable[[int], int] | None,
+    ) -> CatalogAnalysis:
         own = caller.own
         if own is None or not own.concerns(sql):
             return await caller.scope.catalog.analyse(

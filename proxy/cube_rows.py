@@ -52,7 +52,8 @@ class CachedRows:
 
     Attributes:
         results: None where the cache is off.
-        versions: of the data of each model, by the model's version.
+        versions: of the data of each model, by the model's version; the last ones' too.
+        current: those of the models in service.
         observe: told where the rows of each statement came from.
         epoch: replaced by another object whenever results have become invalid before their time.
     """
@@ -63,10 +64,33 @@ class CachedRows:
     times: TimesToLive
     observe: Callable[[str], None]
     epoch: object = field(default_factory=object)
+    current: Mapping[str, DataVersions] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.current = self.versions
+
+    def serve(self, versions: Mapping[str, DataVersions]) -> None:
+        """Other models are served from now on; the last ones are still being answered from."""
+        self.versions = {**self.current, **versions}
+        self.current = versions
+
+    def cubes_of(self, data_source: str) -> list[str]:
+        """The cubes that are read from a data source."""
+        return [
+            name
+            for versions in self.current.values()
+            for name, cube in versions.cubes.items()
+            if cube.data_source == data_source
+        ]
+
+    async def close(self) -> None:
+        """Stop what is being asked."""
+        for versions in self.versions.values():
+            await versions.close()
 
     def knows(self, cube: str) -> bool:
         """Whether a model has a cube of that name."""
-        return any(cube in versions.cubes for versions in self.versions.values())
+        return any(cube in versions.cubes for versions in self.current.values())
 
     def forget(self, cubes: frozenset[str] | None) -> None:
         """Results of these cubes, or of all (None), have become invalid."""

@@ -7,7 +7,7 @@ come from (``open_cube``, ``open_catalog``). It knows no messages and no session
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
 from proxy.cache.invalidation import Invalidation
 from proxy.cache.results import Found, KeepBatch
+from proxy.cache.versions import DataVersions
 from proxy.catalog import Catalog
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
@@ -35,6 +36,7 @@ from proxy.queries import (
     cube_query,
     record_layout,
     refuse_whole_rows,
+    text_settings,
     type_of,
 )
 from proxy.rollups.answers import Answers, check_only, compiled_for
@@ -46,6 +48,7 @@ from proxy.rows.errors import NeedsServer
 from proxy.rows.parameters import decode_parameter
 from proxy.rows.settings import TextSettings
 from proxy.scopes import ScopeSource
+from proxy.served import ServedScopes
 from proxy.sources import (
     BatchSource,
     EncodedSource,
@@ -94,7 +97,7 @@ class Engine(CatalogQueries):
         invalidation: Invalidation,
         rollups: Rollups,
     ) -> None:
-        self.scopes = scopes
+        self.scopes = ServedScopes(scopes)
         self.catalog = catalog
         self.cached = cached
         self.invalidation = invalidation
@@ -105,6 +108,15 @@ class Engine(CatalogQueries):
         self._limits = limits
         self._statements = StatementCache(cache_bytes)
         self._observer = observer
+
+    def serve(
+        self, scopes: ScopeSource, rollups: Rollups, versions: Mapping[str, DataVersions]
+    ) -> None:
+        """Answer from another version of the model; what is being answered is not disturbed."""
+        self.scopes.replace(scopes)
+        self.cached.serve(versions)
+        self.rollups = rollups
+        self._answers = Answers(rollups, self._observer.rollups)
 
     async def split(self, sql: str) -> tuple[StatementText, ...]:
         """The statements of a text. Raises SemanticError 54000 where it is too long."""
@@ -471,17 +483,3 @@ class Engine(CatalogQueries):
         for connector in self.connectors.values():
             await connector.close()
         await self.catalog.close()
-
-
-def text_settings(caller: Caller) -> TextSettings:
-    """How the session wants values written."""
-    overlay = caller.overlay
-    defaults = TextSettings()
-    return replace(
-        defaults,
-        time_zone=caller.semantic.time_zone,
-        date_style=overlay.get("DateStyle", defaults.date_style),
-        interval_style=overlay.get("IntervalStyle", defaults.interval_style),
-        extra_float_digits=int(overlay.get("extra_float_digits", defaults.extra_float_digits)),
-        bytea_output=overlay.get("bytea_output", defaults.bytea_output),
-    )

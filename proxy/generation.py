@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.utility.lexer import Kind, next_token
-from semantic.model.model import Model
+from semantic.model.model import Model, content_hash
 from semantic.model.published import PublishedModel
 from semantic.model.types import PostgresType
+
+TYPES_DIGITS = 16
+"""Of the hash of all types, in a version."""
 
 _WORD = re.compile(r"\w+")
 _PLAIN = re.compile(r"\w+\Z")
@@ -21,7 +24,7 @@ class Generation:
     """A model version as callers of one visibility profile know it; never changed.
 
     Attributes:
-        version: of the model and of what is shown of it, for keys.
+        version: of the model, its types and of what is shown of it, for keys.
         types: of all members, hidden ones too, by relation and name.
         words: relation names that are one word, in lower case.
         phrases: relation names with other characters, in lower case.
@@ -48,11 +51,13 @@ class Generation:
             profile: names what is shown, where that is not all.
         """
         names = [relation.name.lower() for relation in published.relations]
+        # The same model over other tables may have other types.
+        version = f"{model.version}.{content_hash(published.types)[:TYPES_DIGITS]}"
         return cls(
             model,
             published,
             compiler,
-            f"{model.version}/{profile}" if profile else model.version,
+            f"{version}/{profile}" if profile else version,
             {(relation, name): kind for relation, name, kind in published.types},
             frozenset(name for name in names if _PLAIN.match(name)),
             tuple(name for name in names if not _PLAIN.match(name)),

@@ -11,6 +11,7 @@ from proxy.catalog.private import PrivateResult
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
 from proxy.rollups.view import DEFAULT_CHOICE, NO_ROLLUPS, RollupChoice, RollupUse
 from proxy.rows.records import Record
+from proxy.rows.settings import TextSettings
 from proxy.scopes import Scope
 from proxy.wire.backend import FieldDescription
 from proxy.wire.oids import BY_OID, TYPES
@@ -229,3 +230,17 @@ def relayed_field(name: str, oid: int, modifier: int) -> FieldDescription:
     if kind.name in TYPES:
         return field_of(name, kind)
     return FieldDescription(name, 0, 0, oid, -1, modifier, 0)
+
+
+def text_settings(caller: Caller) -> TextSettings:
+    """How the session wants values written."""
+    overlay = caller.overlay
+    defaults = TextSettings()
+    return replace(
+        defaults,
+        time_zone=caller.semantic.time_zone,
+        date_style=overlay.get("DateStyle", defaults.date_style),
+        interval_style=overlay.get("IntervalStyle", defaults.interval_style),
+        extra_float_digits=int(overlay.get("extra_float_digits", defaults.extra_float_digits)),
+        bytea_output=overlay.get("bytea_output", defaults.bytea_output),
+    )

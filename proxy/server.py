@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
+from proxy.reload.reloader import Reloader
 from proxy.reporting import audited_statement, login_attempt, statement_record
 from proxy.session.backends import BackendFunctions
 from proxy.session.impersonation import Impersonation
@@ -101,6 +103,7 @@ class Server:
         self._keepalive = KeepAlive(config)
         self._suspects: set[ClientConnection] = set()
         self._standings: dict[ClientConnection, Standing] = {}
+        self.reloader: Reloader | None = None
 
     # ------------------------------------------------------------------------- life
 
@@ -126,7 +129,25 @@ class Server:
         """Whether new sessions are taken."""
         problems = ("stopping",) if self.stopping else ()
         unaudited = self._parts.trail.stops_service
-        return Readiness(problems if unaudited is None else (*problems, unaudited))
+        if unaudited is not None:
+            problems = (*problems, unaudited)
+        reloader = self.reloader
+        if reloader is None:
+            return Readiness(problems)
+        return Readiness(problems, reloader.loader.version, reloader.problems)
+
+    async def model_replaced(self) -> None:
+        """Let sessions at rest take over the model in service, so that the former one can go.
+
+        Those with temporary tables do so with their next statement, which may fail for it.
+        """
+        for connection in list(self._connections):
+            session = connection.session
+            if session is None or connection.working or session.state.temporary.exist:
+                continue
+            with suppress(SessionError):  # which the session's next statement is told
+                await session.state.follow_model()
+        spare_what_stays()
 
     async def invalidate_results(self, cubes: Sequence[str]) -> bool:
         """Make cached results of cubes invalid, or of all where none is named.
@@ -301,6 +322,7 @@ class Server:
         """See LoginHost."""
         assert isinstance(connection, ClientConnection)
         self._parts.trail.check("FATAL")
+        serial = self._engine.scopes.serial
         scope = await self._engine.scopes.open(identity.security)
         settings = await starting_settings(self._engine, self._config, identity, scope)
         recorder = StatementRecorder(identity.process_id, self._record, self._parts.trail.check)
@@ -315,6 +337,7 @@ class Server:
             recorder=recorder,
             measure_aggregates=self._measure_aggregates(identity),
             version=self._engine.catalog.version,
+            serial=serial,
         )
         contexts = UserContexts(self.authenticator.users)
         impersonation = Impersonation(state, contexts, self._parts.trail)
@@ -375,7 +398,11 @@ class Server:
 
 
 def spare_what_stays() -> None:
-    """Take what start-up made out of the collector's sight: looking at it takes 0.1 s each time."""
+    """Take what stays out of the collector's sight: looking at it takes 0.1 s each time.
+
+    A model that has been replaced was put there, and is looked at again.
+    """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -406,6 +433,8 @@ class StopSignals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        # One that comes while the server starts means what it loads anyhow.
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
 
     def end_next(self, task: asyncio.Task[None] | None) -> None:
         """What the next signal cancels."""
@@ -439,12 +468,15 @@ async def open_admin(
     """The admin port, where one is configured; worker n has the n-th port from it."""
     if not config.server.admin_port:
         return None
-    token = config.server.admin_token
+    token, reload_token = config.server.admin_token, config.reload.token
+    reloader = server.reloader
     admin = AdminServer(
         metrics,
         server.readiness,
         server.invalidate_results,
         None if token is None else token.get_secret_value(),
+        None if reloader is None else partial(reloader.ask, "webhook"),
+        None if reload_token is None else reload_token.get_secret_value(),
     )
     await admin.start(config.server.admin_host, config.server.admin_port + worker)
     return admin

@@ -69,6 +69,23 @@ class TenantScopes:
             ) from error
         return await scopes.open(context)
 
+    async def with_models(self, models: Mapping[str, Model]) -> TenantScopes:
+        """The same over other models.
+
+        What has been made of a model that is the same stays. Of the others it is made now for those
+        tenants who are here, so that one that cannot be read is found out. Raises as ``make``.
+        """
+        after = TenantScopes(self.generation, models, self._make)
+        for tenant, made in list(self._scopes.items()):
+            model = models.get(tenant)
+            if model is None or not made.done() or made.exception() is not None:
+                continue
+            if model.version != self._models[tenant].version:
+                made = asyncio.create_task(after._begin(tenant, model), name="scopes of a tenant")
+            after._scopes[tenant] = made
+            await made
+        return after
+
     async def _begin(self, tenant: str, model: Model) -> Scopes:
         try:
             return await self._make(model)

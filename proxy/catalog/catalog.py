@@ -132,8 +132,10 @@ class Catalog:
         Returns:
             The number of statements it took.
         """
-        if self.model is not None and self.model.version == model.version:
-            return 0
+        return 0 if self.model == model else await self.restore(model)
+
+    async def restore(self, model: PublishedModel) -> int:
+        """The same where it is not known what the catalog shows."""
         server = self._server
 
         async def publish(admin: ChildConnection) -> int:

@@ -56,6 +56,7 @@ class ProfileCatalogs:
         self._spare: asyncio.Task[Catalog] | None = None
         self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._wanted: set[str] = set()
 
     @property
     def live(self) -> int:
@@ -69,10 +70,26 @@ class ProfileCatalogs:
             profile: names what the catalog shows.
             published: what it shows.
         """
+        self._wanted.add(profile)
         found = self._known.get(profile)
         if found is None:
             found = self._known[profile] = ProfileCatalog(self, published)
         return found
+
+    def expect_others(self) -> None:
+        """Another model is served from now on: nobody has asked for one of its profiles yet."""
+        self._wanted.clear()
+
+    def retire(self) -> None:
+        """Stop what nobody has asked for since, and nobody uses.
+
+        What is still in use goes when another takes its place, or with the next model.
+        """
+        wanted = {id(self._known.get(profile)) for profile in self._wanted}
+        for profile in list(self._live):
+            if id(profile) not in wanted and profile.may_stop:
+                self._live.remove(profile)
+                self._end(profile)
 
     async def close(self) -> None:
         """Stop all of them."""

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from connectors.errors import WarehouseError
 from proxy.access_report import RelationReport, difference, report_of
 from proxy.access_tests import TestOutcome, access_tests, run_test
+from proxy.assembly import read_models
 from proxy.auth.contexts import UserContexts
 from proxy.auth.opening import local_users
 from proxy.catalog.errors import CatalogError
@@ -21,7 +22,7 @@ from proxy.cli.users import attributes_of
 from proxy.config import Config
 from proxy.errors import SessionError
 from proxy.scopes import Scope
-from proxy.startup import open_engine, read_models
+from proxy.startup import open_engine
 from semantic.model.values import FrozenMap, freeze
 from semantic.security.context import SecurityContext
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from connectors.options import ConnectorOptionsError
 from connectors.rollup_store import StoredTable
+from proxy.assembly import StartupError
 from proxy.cli.configuration import UsageError, report
 from proxy.cli.demo import demo_configuration
 from proxy.cli.rollup_output import (
@@ -30,7 +31,7 @@ from proxy.rollups.builder import PROBLEMS
 from proxy.rollups.opening import Rollups
 from proxy.rollups.partitions import Range, parse_range
 from proxy.rollups.planning import RollupPlan, within
-from proxy.startup import StartupError, open_model_rollups
+from proxy.startup import open_model_rollups
 from semantic.compiler.rollups.api import RollupDefinition
 
 TAKEN = 3

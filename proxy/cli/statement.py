@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
+from proxy.assembly import StartupError
 from proxy.auth.contexts import UserContexts
 from proxy.auth.opening import local_users
 from proxy.auth.setup import SetupError
@@ -19,7 +20,7 @@ from proxy.cli.configuration import UsageError, report
 from proxy.cli.demo import demo_configuration
 from proxy.config import Config
 from proxy.queries import Caller, CatalogQuery
-from proxy.startup import StartupError, open_engine
+from proxy.startup import open_engine
 from semantic.compiler.api import CompiledStatement, SessionSettings
 from semantic.errors import SemanticError
 from semantic.security.context import SecurityContext

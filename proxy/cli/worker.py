@@ -12,6 +12,7 @@ import uvloop
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
+from proxy.assembly import StartupError
 from proxy.auth.certificate import CertificateError
 from proxy.auth.sealing import sealed
 from proxy.auth.secret import login_secret
@@ -22,7 +23,7 @@ from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
 from proxy.cli.shown import shown_login, with_login
 from proxy.config import Config
-from proxy.startup import StartupError, serve
+from proxy.startup import serve
 
 FAILURES = (
     StartupError,

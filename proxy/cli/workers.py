@@ -57,6 +57,7 @@ class Workers:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._forward, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._workers = [_Worker(number) for number in range(self.count)]
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -123,6 +124,12 @@ class Workers:
         self._stopping = True
         for worker in self._workers:
             self._send(worker, number)
+
+    def _reload(self) -> None:
+        """Each worker loads the model anew for itself; one that is starting does so anyhow."""
+        for worker in self._workers:
+            if worker.ready is not None:
+                self._send(worker, signal.SIGHUP)
 
     def _send(self, worker: _Worker, number: signal.Signals) -> None:
         if worker.process is not None:

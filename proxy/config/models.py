@@ -12,6 +12,7 @@ from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.caching import CacheConfig
 from proxy.config.functions import FunctionConfig
+from proxy.config.reload import ReloadConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
 from proxy.config.units import Bytes, Seconds
@@ -313,6 +314,7 @@ class Config(Section):
         default_factory=MeasureAggregatesConfig, description=""
     )
     rollups: RollupsConfig = Field(default_factory=RollupsConfig, description="")
+    reload: ReloadConfig = Field(default_factory=ReloadConfig, description="")
 
     @model_validator(mode="after")
     def _safe_logins(self) -> Config:

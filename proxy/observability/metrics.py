@@ -6,6 +6,7 @@ each. The prometheus-client types are made when somebody asks for ``/metrics``.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ HELP = {
     "cubewire_rollup_statements_total": "Statements on cubes with pre-aggregations by what came of "
     "them (hit, or why not).",
     "cubewire_rollup_builds_total": "Parts of pre-aggregations built here, by status.",
+    "cubewire_model_reloads_total": "Looks at a changed model by result (replaced, unchanged, "
+    "refused).",
+    "cubewire_model_loaded_timestamp_seconds": "When the model that is served was loaded.",
     "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
     "cubewire_audit_lines_total": "Lines of the audit trail that were written.",
     "cubewire_audit_events_missed_total": "Events that are missing from the audit trail.",
@@ -103,6 +107,7 @@ class Metrics(Collector):
     Attributes:
         connections: open now.
         ready: whether new sessions are taken.
+        model_loaded: Unix seconds, of the model that is served.
         cache: the state of the result cache, where there is one.
         dropped_lines: log lines lost, set by whoever counts statements; likewise ``audit_lines``
             and ``audit_missed``.
@@ -123,6 +128,8 @@ class Metrics(Collector):
         self._results: dict[Labels, int] = {}
         self._rollups: dict[Labels, int] = {}
         self._builds: dict[Labels, int] = {}
+        self._reloads: dict[Labels, int] = {}
+        self.model_loaded = time.time()
         self._errors: dict[Labels, int] = {}
         self._durations: dict[Labels, Histogram] = {}
         self._stages: dict[Labels, Histogram] = {}
@@ -170,6 +177,12 @@ class Metrics(Collector):
         """A part of a pre-aggregation was built, or could not be."""
         _count(self._builds, (status,))
 
+    def model_reload(self, result: str) -> None:
+        """The model was replaced, found unchanged, or refused."""
+        _count(self._reloads, (result,))
+        if result == "replaced":
+            self.model_loaded = time.time()
+
     def result_cache(self, outcome: str) -> None:
         """A statement's rows came from memory, Redis, the warehouse ..."""
         _count(self._results, (outcome,))
@@ -207,6 +220,8 @@ class Metrics(Collector):
                 yield _gauge("cubewire_redis_available", [((), available)])
         yield _counter("cubewire_rollup_statements_total", self._rollups.items(), ("outcome",))
         yield _counter("cubewire_rollup_builds_total", self._builds.items(), ("status",))
+        yield _counter("cubewire_model_reloads_total", self._reloads.items(), ("result",))
+        yield _gauge("cubewire_model_loaded_timestamp_seconds", [((), self.model_loaded)])
         yield _counter(
             "cubewire_warehouse_errors_total",
             self._errors.items(),

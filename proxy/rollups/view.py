@@ -25,6 +25,9 @@ from semantic.compiler.rollups.api import (
 
 Mode = Literal["on", "off", "only"]
 
+_TOKENS = itertools.count(1)
+"""Of all views: a model that comes back must not meet the tokens of its last time."""
+
 _MOST_CHOICES = 64
 """Freshness limits remembered at once: clients use a handful."""
 
@@ -85,7 +88,6 @@ class RollupView:
         self._tables: dict[str, tuple[StoredTable, ...]] = {}
         self._vanished: set[str] = set()
         self._choices: dict[float | None, _Choice] = {}
-        self._tokens = itertools.count(1)
 
     @property
     def tables(self) -> Mapping[str, tuple[StoredTable, ...]]:
@@ -129,7 +131,7 @@ class RollupView:
         if known is not None and now < known.until:
             return known.use
         candidates, until = self._candidates(choice.max_staleness, now)
-        use = RollupUse(next(self._tokens), candidates)
+        use = RollupUse(next(_TOKENS), candidates)
         if known is not None and known.use.candidates == candidates:
             use = known.use
         if len(self._choices) >= _MOST_CHOICES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.queries import CatalogQuery, CubeQuery
+from proxy.scopes import Scope
 from proxy.wire.backend import FieldDescription
 from semantic.compiler.statements import Statement
 from semantic.security.context import SecurityContext
@@ -21,6 +22,7 @@ class PreparedStatement:
         fields: result columns, None where it returns no rows.
         query: what to run, None for a utility statement.
         security: for whom it was prepared.
+        version: of the model as they know it.
     """
 
     text: str
@@ -29,6 +31,11 @@ class PreparedStatement:
     fields: tuple[FieldDescription, ...] | None = None
     query: CubeQuery | CatalogQuery | None = None
     security: SecurityContext | None = None
+    version: str = ""
+
+    def is_for(self, security: SecurityContext, scope: Scope) -> bool:
+        """Whether it was prepared for this caller, with the model as they know it."""
+        return self.security == security and self.version == scope.generation.version
 
     @property
     def kind(self) -> str:

@@ -251,6 +251,7 @@ class Replayer:
             and not state.cancel_requested
             and not state.temporary.exist
             and state.all_reported()
+            and state.is_current
         )
 
     def _current_context(self) -> object:

@@ -7,13 +7,18 @@ when, and writes what comes out.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
+from proxy.catalog.errors import CatalogError
 from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.queries import Caller, CatalogQuery, CubeQuery
 from proxy.rollups.view import ROLLUPS_OFF, RollupChoice
 from proxy.rows.errors import ParameterError
+from proxy.served import MOST_CHANGES, ModelChangedError
 from proxy.session.backends import BackendFunctions, backend_call
 from proxy.session.copying import open_copy
 from proxy.session.cursors import CursorCommands
@@ -22,6 +27,8 @@ from proxy.session.impersonation import Impersonation
 from proxy.session.portal import Portal, expand_formats
 from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
+from proxy.session.refusals import READ_ONLY_VERBS, refusal
+from proxy.session.result_types import check_same, unchanged
 from proxy.session.results import Done, Outcome, Rows
 from proxy.session.settings_commands import SettingsCommands
 from proxy.session.sleeping import sleep, sleep_call
@@ -39,7 +46,7 @@ from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.statements import StatementText
 from semantic.errors import UnsupportedError
 
-READ_ONLY_VERBS = "cannot execute {} in a read-only transaction"
+_T = TypeVar("_T")
 
 
 class Runner:
@@ -73,24 +80,43 @@ class Runner:
             describe: its parameters and columns must be known now (Parse); a simple Query learns
                 them when it runs.
         """
+
+        async def prepare() -> PreparedStatement:
+            prepared = await self._prepare(text, parameter_oids, describe=describe)
+            version = self._state.scope.generation.version
+            return replace(prepared, security=self._state.security, version=version)
+
+        return await self._settled(prepare)
+
+    async def _settled(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        """Do something for whom the session acts by now, with the model in service.
+
+        It is done again where that is replaced before the statement is understood.
+        """
+        for _ in range(MOST_CHANGES):
+            await self._follow()
+            with suppress(ModelChangedError):
+                return await step()
+        raise ModelChangedError
+
+    async def _follow(self) -> None:
         await self._impersonation.follow()
-        prepared = await self._prepare(text, parameter_oids, describe=describe)
-        return replace(prepared, security=self._state.security)
+        await self._state.follow_model()
 
     async def revalidated(self, name: str) -> PreparedStatement:
-        """A prepared statement as it is for whom the session now acts.
+        """A prepared statement as it is for whom the session now acts, with the model in service.
 
         Raises 26000 for an unknown name, 0A000 where its columns are others now, and whatever
-        preparing it for them does.
+        preparing it anew does.
         """
-        await self._impersonation.follow()
-        prepared = self._state.find_statement(name)
-        if prepared.security == self._state.security or prepared.query is None:
+        await self._follow()
+        state = self._state
+        prepared = state.find_statement(name)
+        if prepared.query is None or prepared.is_for(state.security, state.scope):
             return prepared
         again = await self.prepare(prepared.text, prepared.parameter_oids, describe=True)
-        if _types(again) != _types(prepared) or again.parameter_oids != prepared.parameter_oids:
-            raise SessionError("0A000", "cached plan must not change result type")
-        self._state.statements[name] = again
+        check_same(prepared, again)
+        state.statements[name] = again
         return again
 
     def check_own(self, portal: Portal) -> None:
@@ -317,15 +343,45 @@ class Runner:
 
         Raises 55000 for a finished statement without rows, which cannot be run again.
         """
-        await self._impersonation.follow()
+        await self._follow()
         self._state.find_portal(portal.name)
         if portal.name in self._state.cursors:
             return await self._cursors.read_on(portal, limit)
         if portal.outcome is None:
-            portal.outcome = await self.open(portal)
+            portal.outcome = await self._settled(partial(self.open, portal))
         elif not isinstance(portal.outcome, Rows):
             raise SessionError("55000", f'portal "{portal.name}" cannot be run')
         return portal.outcome
+
+    async def begin(self, portal: Portal) -> Outcome:
+        """Carry out a statement of a simple Query, as far as nothing has to be sent yet.
+
+        Raises ModelChangedError where a text that named no cube of the model names one by now: the
+        catalog, which it was sent to, must not answer it.
+        """
+        caller = self._state.caller()
+        try:
+            outcome = await self.open(portal)
+        except CatalogError:
+            if await self._names_cube_by_now(portal, caller):
+                raise ModelChangedError from None
+            raise
+        if await self._names_cube_by_now(portal, caller):
+            await outcome.close()
+            raise ModelChangedError
+        if isinstance(outcome, Rows):
+            await outcome.anticipate()
+        return outcome
+
+    async def _names_cube_by_now(self, portal: Portal, caller: Caller) -> bool:
+        prepared = portal.prepared
+        if caller.own is not None or not self._engine.is_overtaken(caller):
+            return False
+        if not isinstance(prepared.statement, sql.Select) or isinstance(prepared.query, CubeQuery):
+            return False
+        await self._engine.scopes.settled()
+        await self._follow()
+        return self._may_touch(prepared.text)
 
     async def open(self, portal: Portal) -> Outcome:
         """Carry out a statement; where it returns rows, start them."""
@@ -350,7 +406,7 @@ class Runner:
             return await self._transactions.run(statement)
         if isinstance(statement, sql.Unlisten):
             return Done("UNLISTEN")
-        raise _refusal(statement)
+        raise refusal(statement)
 
     async def _copy_out(self, portal: Portal, statement: sql.CopyOut) -> Outcome:
         query, caller = portal.prepared.query, self._state.caller()
@@ -435,39 +491,3 @@ class Runner:
         lines = await explain_lines(self._engine, caller, portal, statement, query)
         source = StaticSource([(line,) for line in lines])
         return Rows(RowReader(source), explain_fields(statement), "EXPLAIN", counted=False)
-
-
-def unchanged(old: CubeQuery, new: CubeQuery | CatalogQuery) -> CubeQuery:
-    """Check that a statement prepared under other settings or another model still fits.
-
-    PostgreSQL's words for it are kept: "cached plan must not change result type".
-    """
-    if not isinstance(new, CubeQuery) or [f.type_oid for f in old.fields] != [
-        f.type_oid for f in new.fields
-    ]:
-        raise SessionError("0A000", "cached plan must not change result type")
-    return new
-
-
-def _types(prepared: PreparedStatement) -> list[int] | None:
-    fields = prepared.fields
-    return None if fields is None else [field.type_oid for field in fields]
-
-
-def _refusal(statement: sql.Statement | None) -> SessionError:
-    if isinstance(statement, sql.CopyServer):
-        return SessionError(
-            "42501",
-            "permission denied to COPY to or from a file or an external program",
-            hint="Use COPY ... TO STDOUT; psql's \\copy also works for anyone.",
-        )
-    if isinstance(statement, sql.CopyIn):
-        return SessionError("25006", READ_ONLY_VERBS.format("COPY FROM"))
-    if isinstance(statement, sql.Lock):
-        return SessionError("25006", READ_ONLY_VERBS.format("LOCK TABLE"))
-    if isinstance(statement, sql.Listen | sql.Notify):
-        name = type(statement).__name__.upper()
-        return SessionError(
-            "0A000", f"{name} is not supported", hint="Nothing in Cubewire sends notifications."
-        )
-    return SessionError("0A000", f"{type(statement).__name__} is not supported")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from proxy.catalog.errors import CatalogError
 from proxy.errors import SessionError, flatten, is_own_fault
 from proxy.queries import with_formats
+from proxy.served import MOST_CHANGES, ModelChangedError
 from proxy.session.client import Client
 from proxy.session.outcomes import OutcomeWriter
 from proxy.session.portal import Portal, expand_formats
@@ -173,17 +175,23 @@ class Session:
 
     async def _run_simple(self, text: str) -> None:
         with self.state.statement(text) as record:
+            prepared, outcome = await self._begun(text, record)
+            self._note(prepared, outcome, record)
+            if isinstance(outcome, Rows):
+                self._client.send(RowDescription(outcome.fields).encode())
+            await self._writer.write(outcome, record)
+
+    async def _begun(self, text: str, record: StatementTimer) -> tuple[PreparedStatement, Outcome]:
+        """A statement that has been begun, again where the model was replaced meanwhile."""
+        for _ in range(MOST_CHANGES):
             prepared = await self._runner.prepare(text, (), describe=False)
             record.prepared(prepared.kind)
             record.reads(prepared.query)
             self._runner.check_no_parameters(prepared)
-            portal = Portal("", prepared)
-            outcome = await self._runner.open(portal)
-            self._note(prepared, outcome, record)
-            if isinstance(outcome, Rows):
-                await outcome.anticipate()
-                self._client.send(RowDescription(outcome.fields).encode())
-            await self._writer.write(outcome, record)
+            with suppress(ModelChangedError):
+                outcome = await self._runner.begin(Portal("", prepared))
+                return prepared, outcome
+        raise ModelChangedError
 
     def _note(self, prepared: PreparedStatement, outcome: Outcome, record: StatementTimer) -> None:
         if self._turn is not None:

@@ -20,6 +20,7 @@ from proxy.session.settings import IDENTITY, NO_ROLE
 from proxy.session.settings_rules import (
     MAX_STALENESS,
     MEASURE_AGGREGATES,
+    MODEL_VERSION,
     ROLLUPS,
     check_settings,
 )
@@ -101,6 +102,8 @@ class SettingsCommands:
             return self._state.caller().cache
         if name == ROLLUPS:
             return self._state.caller().rollup_choice.mode
+        if name == MODEL_VERSION:
+            return self._state.scope.generation.model.version
         if name == MAX_STALENESS:
             return self._state.settings.get(name) or ""
         if name in _TRANSACTION_SETTINGS:

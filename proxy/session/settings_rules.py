@@ -11,6 +11,7 @@ from proxy.rollups.duration import parse_seconds
 MEASURE_AGGREGATES = "cubewire.measure_aggregates"
 ROLLUPS = "cubewire.rollups"
 MAX_STALENESS = "cubewire.max_staleness"
+MODEL_VERSION = "cubewire.model_version"
 
 _OWN = {
     MEASURE_AGGREGATES: ("strict", "defined"),
@@ -45,6 +46,10 @@ def check_settings(settings: Mapping[str, str], severity: Severity = "ERROR") ->
                 f'{name} = "{value}" is not supported',
                 hint=f"Leave it {_FIXED[lowered]}.",
                 severity=severity,
+            )
+        if lowered == MODEL_VERSION:
+            raise SessionError(
+                "55P02", f'parameter "{MODEL_VERSION}" cannot be changed', severity=severity
             )
         if lowered.startswith(_PLANNER):
             raise SessionError(

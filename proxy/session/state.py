@@ -13,7 +13,8 @@ from proxy.queries import CACHE, Caller
 from proxy.rollups.duration import parse_seconds
 from proxy.rollups.view import Mode as RollupMode
 from proxy.rollups.view import RollupChoice
-from proxy.scopes import Scope, ScopeSource
+from proxy.scopes import Scope
+from proxy.served import ServedScopes
 from proxy.session.cursor import Cursor, KeptRows
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
@@ -47,6 +48,7 @@ class SessionState:
         scopes: tells the scope of others.
         database: the database of the startup packet.
         version: what ``version()`` says.
+        serial: of the model that ``scope`` is of.
         offset: characters before the statement at hand in the client's text, for error positions.
         several: the Query message at hand holds several statements.
         running: the statement at hand.
@@ -55,13 +57,14 @@ class SessionState:
     process_id: int
     security: SecurityContext
     scope: Scope
-    scopes: ScopeSource
+    scopes: ServedScopes
     database: str
     settings: Settings
     limits: SessionLimits
     recorder: StatementRecorder
     measure_aggregates: str = "strict"
     version: str = ""
+    serial: int = -1
     transaction: Transaction = field(init=False)
     kept: KeptRows = field(init=False)
     temporary: TemporaryTables = field(init=False)
@@ -130,6 +133,35 @@ class SessionState:
         self.security, self.scope = security, scope
         self.temporary.move(scope.catalog)
         self._caller = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the session has the model in service."""
+        return self.serial == self.scopes.serial
+
+    async def follow_model(self) -> None:
+        """Take over the model in service, where it has been replaced.
+
+        What is open stays open: it was begun with the former one. Temporary tables stay unless
+        they are in a catalog that does not show the new model: that of a group of users whose
+        relations have changed. Raises SessionError 55000 where they are lost, once.
+        """
+        while not self.is_current:
+            serial = self.scopes.serial
+            scope = await self.scopes.open(self.security)
+            lost = self.temporary.exist and scope.catalog is not self.scope.catalog
+            if lost:
+                self.temporary.close()
+            if not self.temporary.exist:
+                self.temporary.move(scope.catalog)
+            self.scope, self._caller, self.serial = scope, None, serial
+            if lost:
+                raise SessionError(
+                    "55000",
+                    "the temporary tables of this session are lost",
+                    detail="The model has been replaced, and shows other relations to this user.",
+                    hint="Make them again.",
+                )
 
     async def caller_for(self, security: SecurityContext) -> Caller:
         """The caller of one statement that runs for another user; temporary tables are not theirs.

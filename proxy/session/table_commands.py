@@ -244,6 +244,7 @@ class TableCommands:
         if statement.verb == "INSERT":
             return await self._insert(portal, source, query, caller)
         made = await self._make(source, query)
+        self._check_not_overtaken(caller)
         exists = any(notice.get("C") == _EXISTS for notice in made.notices)
         self._notice(made.notices)
         if exists or not source.with_data:
@@ -259,6 +260,14 @@ class TableCommands:
             return await self._state.temporary.define(text, query.parameter_oids, (), nothing)
         except CatalogError as error:
             raise _moved(error, source, query) from None
+
+    def _check_not_overtaken(self, caller: Caller) -> None:
+        """Raises 40001 where a table may have been given the columns of another model.
+
+        It is there by now, so that the statement cannot be begun again here.
+        """
+        if self._engine.is_overtaken(caller):
+            raise SessionError("40001", "the model was replaced meanwhile", hint="Run it again.")
 
     async def _copy(self, name: str, portal: Portal, query: CubeQuery, caller: Caller) -> int:
         """Put a query's rows into a table; how many."""
@@ -281,11 +290,10 @@ class TableCommands:
         names = ", ".join(f"c{place}" for place in places)
         head = f"CREATE TEMPORARY TABLE pg_temp.{stage} ({names}) AS"
         await self._make(TableSource(source.query, head), query)
+        self._check_not_overtaken(caller)
         await self._copy(stage, portal, query, caller)
-        targets = await self._engine.analyse(
-            f"{source.head} VALUES ({', '.join(f'${place}' for place in places)})",
-            (),
-            self._state.caller(),
+        targets = await temporary.analyse(
+            f"{source.head} VALUES ({', '.join(f'${place}' for place in places)})", ()
         )
         values = [
             _as_literal(f"c{place}", field.type_oid, target)

@@ -1,0 +1,189 @@
+"""What serves one version of a model, put together from the configuration.
+
+A start does it once, a reload again; whatever is wrong is told before anything is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from connectors.base import Connector
+from connectors.registry import open_connector
+from proxy.catalog.profiles import ProfileCatalogs
+from proxy.config import Config
+from proxy.config.models import DuckdbSource, options_of
+from proxy.configured_functions import FunctionsError, configured_functions
+from proxy.generation import Generation
+from proxy.rollups.stores import rollup_folder
+from proxy.scopes import Decide, Scopes
+from proxy.tenants import NO_MODEL, has_tenant_models, load_tenant_models
+from semantic.compiler.compiler import Compiler
+from semantic.compiler.probe import probe_statements
+from semantic.compiler.publish import publish
+from semantic.model.functions import ConfiguredFunction
+from semantic.model.loader import load_model
+from semantic.model.model import Model
+from semantic.model.published import PublishedModel
+from semantic.security.access import Access, RowTenancy, decide
+from semantic.security.context import SecurityContext
+from semantic.security.visibility import profile_of
+
+MEMORY_PERCENT = 50
+"""What all workers' DuckDB may take of the machine, where nothing is configured: it spills beyond.
+
+DuckDB's own 80 % is for a process that has the machine to itself.
+"""
+
+
+class StartupError(Exception):
+    """The server cannot start, or cannot take a new model; ``str`` is a report for the terminal.
+
+    Attributes:
+        problems: the same one by one.
+    """
+
+    def __init__(self, report: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(report)
+        self.problems = tuple(problems) or (report,)
+
+
+def read_model(config: Config, environment: Mapping[str, str]) -> Model:
+    """Load the model folder. Raises StartupError with every problem found."""
+    report = load_model(config.models, environment)
+    if report.model is None:
+        problems = [f"{each.location}: {each.text}" for each in report.problems]
+        raise StartupError(report.render_text(), problems)
+    return report.model
+
+
+def read_models(config: Config, environment: Mapping[str, str]) -> tuple[Model, dict[str, Model]]:
+    """The model, and those of tenants. Raises StartupError with every problem found."""
+    if not has_tenant_models(config):
+        return read_model(config, environment), {}
+    tenants, problems = load_tenant_models(config, environment)
+    if problems:
+        raise StartupError("\n".join(problems), problems)
+    return NO_MODEL, tenants
+
+
+async def start_connectors(
+    config: Config,
+    models: Iterable[Model],
+    stack: AsyncExitStack,
+    known: Collection[str] = (),
+) -> dict[str, Connector]:
+    """Open the warehouses that the models' cubes name, without those that are open already.
+
+    Raises StartupError for one that is not configured, and what opening it does.
+    """
+    connectors: dict[str, Connector] = {}
+    named = {cube.data_source for model in models for cube in model.cubes}
+    for name in sorted(named.difference(known)):
+        source = config.data_sources.get(name)
+        if source is None:
+            configured = ", ".join(config.data_sources) or "none"
+            raise StartupError(
+                f"the model reads data source {name!r}, which is not configured "
+                f"(known: {configured})"
+            )
+        options = options_of(source)
+        if options.get("memory_limit") == "":
+            options["memory_limit"] = f"{max(1, MEMORY_PERCENT // config.server.workers)}%"
+        if isinstance(source, DuckdbSource):
+            folder = str(rollup_folder(config, name))
+            options["allowed_directories"] = [*source.allowed_directories, folder]
+        connector = open_connector(source.type, options)
+        await connector.start()
+        stack.push_async_callback(connector.close)
+        connectors[name] = connector
+    return connectors
+
+
+async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> PublishedModel:
+    """Ask the warehouses for the types of all members (rule R4)."""
+    dialects = {name: connector.dialect for name, connector in connectors.items()}
+    probed: dict[str, Sequence[tuple[str, str, int]]] = {}
+    for name, probe in probe_statements(model, dialects).items():
+        columns = await connectors[probe.data_source].probe(probe.sql)
+        probed[name] = [(column.name, column.type_name, column.modifier) for column in columns]
+    return await asyncio.to_thread(publish, model, probed, dialects)
+
+
+async def make_generation(
+    connectors: Mapping[str, Connector], functions: tuple[ConfiguredFunction, ...], model: Model
+) -> Generation:
+    """A model as those know it who may see all of it."""
+    published = replace(await publish_model(model, connectors), functions=functions)
+    dialects = {name: connector.dialect for name, connector in connectors.items()}
+
+    def make() -> Generation:
+        return Generation.of(model, published, Compiler(model, published, dialects))
+
+    return await asyncio.to_thread(make)
+
+
+def decider(config: Config, generation: Generation) -> Decide:
+    """Decides what callers may see of a model.
+
+    Raises StartupError where the configured tenancy speaks of what the model does not have, and
+    where the configured catalog cannot hide what the model hides.
+    """
+    tenancy = None
+    if config.tenancy.mode == "row":
+        found = config.tenancy
+        tenancy = RowTenancy(found.dimension, found.members, frozenset(found.shared))
+        problems = list(tenancy.problems(generation.model))
+        if problems:
+            raise StartupError("\n".join(f"tenancy: {problem}" for problem in problems))
+
+    def decision(generation: Generation, context: SecurityContext) -> Access:
+        return decide(
+            generation.model,
+            generation.types,
+            context,
+            default=config.security.default,
+            tenancy=tenancy,
+        )
+
+    check_catalog(config, generation, decision)
+    return decision
+
+
+async def tenant_scopes(
+    generate: Callable[[Model], Awaitable[Generation]],
+    profiles: ProfileCatalogs,
+    decision: Decide,
+    model: Model,
+) -> Scopes:
+    """The scopes of one tenant's callers. Raises what asking the warehouses does."""
+    generation = await generate(model)
+    catalog = profiles.of(profile_of(generation.published), generation.published)
+    return Scopes(generation, catalog, profiles, decision)
+
+
+def check_catalog(config: Config, generation: Generation, decision: Decide) -> None:
+    """Raises StartupError where the configured catalog cannot hide what the model hides.
+
+    An external catalog is one database, which shows one set of relations to everybody; databases
+    beside it would go by other names than the one that clients connect to.
+    """
+    if config.catalog.dsn is None:
+        return
+    nobody = SecurityContext.of("")
+    if has_tenant_models(config) or not decision(generation, nobody).is_open:
+        raise StartupError(
+            "catalog.dsn cannot be used with access policies, nor with tenants who have a model "
+            "each: an external catalog shows the same relations to everybody.\n"
+            "Leave out catalog.dsn, so that each group of users gets a catalog of its own."
+        )
+
+
+def read_functions(config: Config) -> tuple[ConfiguredFunction, ...]:
+    """The warehouses' functions that are configured. Raises StartupError."""
+    try:
+        return configured_functions(config)
+    except FunctionsError as error:
+        raise StartupError(str(error)) from None

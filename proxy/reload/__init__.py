@@ -1,0 +1,1 @@
+"""Replacing the model of a running server."""
