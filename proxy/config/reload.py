@@ -13,7 +13,7 @@ class GitConfig(Section):
 
     remote: str = Field(
         default="",
-        pattern=r"^[^-]?.*$",
+        pattern=r"^([^-].*)?$",
         description="Remote whose branch is followed (`origin`); empty: none is.",
     )
     branch: str = Field(

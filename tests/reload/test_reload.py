@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from tests.reload.world import TOKEN, TOTAL, World, model, until, value
+from tests.conftest import free_port
+from tests.reload.world import TOKEN, TOTAL, World, model, start, until, value
 
 NAMES = "SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM \
 information_schema.columns WHERE table_name = 'things'"
@@ -56,7 +58,7 @@ def test_broken_model_keeps_the_old_one(world: World, client: psycopg.Connection
     assert any("sql_tabel" in problem for problem in state["model"]["problems"])
     assert world.metric('cubewire_model_reloads_total{result="refused"}') == refused + 1
     assert world.metric("cubewire_model_loaded_timestamp_seconds") == loaded
-    assert sum("the model was refused" in line for line in world.running.log) >= 2
+    until(lambda: sum("the model was refused" in line for line in world.running.log) >= 2)
     assert client.execute(ANSWER).fetchall() == [("v1", TOTAL)]
     trail = (world.folder / "audit.jsonl").read_text()
     assert any("model reload" in each and "failed" in each for each in trail.splitlines())
@@ -163,3 +165,21 @@ def test_version_cannot_be_set(client: psycopg.Connection[Any]) -> None:
     with pytest.raises(errors.CantChangeRuntimeParam):
         client.execute("SET cubewire.model_version = 'x'")
     assert len(value(client, "SHOW cubewire.model_version")) >= 16
+
+
+def test_each_worker_reloads_for_itself(tmp_path: Path) -> None:
+    port = free_port()
+    server = {"port": 0, "admin_port": port, "workers": 2}
+    several = start(tmp_path, model(1), server=server, reload={"watch": False})
+    try:
+        several.admin_port = port
+        first = several.version()
+        several.write(model(2))
+        os.kill(several.running.pid, signal.SIGHUP)
+        for number in range(2):
+            several.admin_port = port + number
+            until(lambda: several.version() != first)
+        answer = several.connect().execute(ANSWER).fetchall()
+        assert answer == [("v2", 2 * TOTAL)]
+    finally:
+        several.close()

@@ -85,10 +85,7 @@ class World:
         made.replace(self.folder / "models" / "cubes.yml")
 
     def version(self) -> str:
-        with psycopg.connect(self.running.dsn, autocommit=True) as connection:
-            row = connection.execute("SHOW cubewire.model_version").fetchone()
-        assert row is not None
-        return str(row[0])
+        return str(self.readiness()["model"]["version"])
 
     def serve(self, content: dict[str, Any], connection: psycopg.Connection[Any]) -> None:
         """Write a model, and wait until a session has it."""
