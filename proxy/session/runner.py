@@ -115,7 +115,8 @@ class Runner:
         if prepared.query is None or prepared.is_for(state.security, state.scope):
             return prepared
         again = await self.prepare(prepared.text, prepared.parameter_oids, describe=True)
-        check_same(prepared, again)
+        if name or state.unnamed_described:
+            check_same(prepared, again)
         state.statements[name] = again
         return again
 

@@ -236,6 +236,7 @@ class Session:
             state.check_new_statement(message.statement)
         else:
             state.statements.pop("", None)
+            state.unnamed_described = False
         statements = await self._runner.split(message.query)
         if len(statements) > 1:
             raise SessionError("42601", "cannot insert multiple commands into a prepared statement")
@@ -266,6 +267,7 @@ class Session:
         if message.kind == "S":
             self._check_describable(state.find_statement(message.name))
             prepared = await self._runner.revalidated(message.name)
+            state.unnamed_described |= not message.name
             self._client.send(ParameterDescription(prepared.parameter_oids).encode())
             formats: tuple[int, ...] = ()
         else:

@@ -52,6 +52,7 @@ class SessionState:
         offset: characters before the statement at hand in the client's text, for error positions.
         several: the Query message at hand holds several statements.
         running: the statement at hand.
+        unnamed_described: the client knows the columns of the unnamed prepared statement.
     """
 
     process_id: int
@@ -74,6 +75,7 @@ class SessionState:
     notices: list[dict[str, str]] = field(default_factory=list)
     offset: int = 0
     several: bool = False
+    unnamed_described: bool = False
     cancel_requested: bool = False
     running: StatementTimer | None = None
     _reported: dict[str, str] = field(default_factory=dict)

@@ -41,6 +41,7 @@ def model(
         "dimensions": [
             member("id", "{CUBE}.id", "number", primary_key=True, public=True),
             member("tag", f"'v{number}'", "string"),
+            picked(number),
             *(member(name, "{CUBE}.kind", "number") for name in columns),
         ],
         "measures": [member("total", f"{{CUBE}}.amount * {number}", "sum")],
@@ -60,6 +61,13 @@ def still() -> dict[str, Any]:
         "dimensions": dimensions,
         "measures": measures,
     }
+
+
+def picked(number: int) -> dict[str, Any]:
+    """A column that is a number in odd versions, a text in even ones."""
+    if number % 2:
+        return member("pick", f"{number}", "number", data_type="bigint")
+    return member("pick", f"'v{number}'", "string")
 
 
 @dataclass(slots=True)
