@@ -24,7 +24,7 @@ NOT_SHOWN = {
     f"{UNGROUPED}add flights.carrier to GROUP BY, or leave it out.": "PostgreSQL has no hint here",
     'HINT:  Perhaps you meant "airlines".': "the same",
     'HINT:  Perhaps you meant "public.airlines".': "the same",
-    'ERROR:  role "nobody" does not exist': "whom one may not act for, and who is not, are told alike",
+    'ERROR:  role "nobody" does not exist': "those one may not act for are told alike",
     'ERROR:  permission denied to set role "nobody"': "the same",
 }
 """Lines that are left out of the comparison, each with its reason."""
