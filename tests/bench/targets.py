@@ -133,10 +133,18 @@ class Field:
 
     def start_another(self, **cache: object) -> Target:
         """Another server of ours, alike but for its section ``cache``; it runs to the end."""
-        settings = yaml.safe_load(self.config.read_text()) | {"cache": cache}
+        return self.start_with(self.configured(cache=cache))
+
+    def configured(self, **sections: object) -> Path:
+        """Another configuration file, alike but for these sections."""
+        settings = yaml.safe_load(self.config.read_text()) | sections
         path = self.config.with_name(f"another-{len(list(self.directory.glob('another-*')))}.yml")
         path.write_text(yaml.safe_dump(settings))
-        return self._start_ours(path)
+        return path
+
+    def start_with(self, config: Path) -> Target:
+        """Another server of ours, with a configuration of its own; it runs to the end."""
+        return self._start_ours(config)
 
     def on_close(self, end: Callable[[], None]) -> None:
         """Something else to stop at the end."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
+from pathlib import Path
 
 import pytest
 
 from semantic.model.loader import load_model
 from tests.bench import client
 from tests.bench.machine import percentile
-from tests.bench.measures import compiling_lists
+from tests.bench.measures import compiling_lists, rollups
 from tests.bench.pace import Pace, compare
 from tests.bench.results import GOALS, Figure, Goal, as_json, missed
 from tests.bench.statements import bi_statements
@@ -43,6 +45,17 @@ def test_model() -> None:
     assert report.model is not None, report.render_text()
     names = {cube.name for cube in report.model.cubes}
     assert {"orders", "orders_big", "orders_slow", "orders_few", "orders_pg"} <= names
+
+
+def test_dashboards(tmp_path: Path) -> None:
+    for folder in rollups.MODELS:
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    report = load_model(tmp_path, {})
+    assert report.model is not None, report.render_text()
+    stored = {
+        f"{cube.name}.{item.name}" for cube in report.model.cubes for item in cube.pre_aggregations
+    }
+    assert {rollup for rollup, _ in rollups.DASHBOARDS.values()} == stored
 
 
 def test_percentile() -> None:

@@ -1,4 +1,4 @@
-"""TPC-H at scale 0.1: made once by tpchgen-cli, kept as Parquet and in a DuckDB file."""
+"""TPC-H: made once a scale by tpchgen-cli, kept as Parquet and in a DuckDB file."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ KEYS = {
 _KEPT = REPOSITORY / ".cubewire" / "tpch"
 
 
-def tpch_folder() -> Path:
+def tpch_folder(scale: float = SCALE) -> Path:
     """The folder with ``tpch.duckdb`` and a Parquet file a table; made where it is not there.
 
     Several processes may ask at once: the first makes it.
     """
     _KEPT.mkdir(parents=True, exist_ok=True)
-    made = _KEPT / f"scale-{SCALE}"
+    made = _KEPT / f"scale-{scale:g}"
     with (_KEPT / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             making = _KEPT / "making"
             shutil.rmtree(making, ignore_errors=True)
-            _make(making)
+            _make(making, scale)
             making.rename(made)
     return made
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, scale: float) -> None:
     command = Path(sys.executable).parent / "tpchgen-cli"
-    wanted = ("parquet", "--quiet", "-s", str(SCALE), "-o", str(folder))
+    wanted = ("parquet", "--quiet", "-s", str(scale), "-o", str(folder))
     subprocess.run([command, *wanted], check=True, timeout=300)
     with duckdb.connect(str(folder / "tpch.duckdb")) as database:
         for table in KEYS:
