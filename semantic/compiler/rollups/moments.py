@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.duckdb.moments import IntervalParts, parse_interval
 from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.expressions.periods import MICROSECOND, Period, read_period
 from semantic.compiler.rollups.grain import (
@@ -20,6 +22,7 @@ from semantic.compiler.rollups.grain import (
 )
 from semantic.compiler.rollups.trees import bare
 from semantic.compiler.trees import copied
+from semantic.errors import SemanticError
 from semantic.model.types import PostgresType
 
 Operator = Literal[">=", "<", ">", "<="]
@@ -228,6 +231,8 @@ def written(value: exp.Expr, kind: PostgresType) -> datetime | None:
     It has a zone only where one is written for a column of moments.
     """
     value = bare(value)
+    if isinstance(value, exp.Add | exp.Sub):
+        return _shifted(value, kind)
     if isinstance(value, exp.Cast):
         name = _cast_name(value)
         inner = bare(value.this)
@@ -253,6 +258,34 @@ def written(value: exp.Expr, kind: PostgresType) -> datetime | None:
     if kind.name == "date" and len(value.name) != len("2024-01-01"):
         return None
     return found
+
+
+def _shifted(value: exp.Add | exp.Sub, kind: PostgresType) -> datetime | None:
+    """The moment that a written date or timestamp and a written interval make."""
+    start, span = bare(value.this), bare(value.expression)
+    # A text and an interval are two intervals; what days are to a moment depends on its zone.
+    if not isinstance(start, exp.Cast) or kind.name == "timestamptz":
+        return None
+    if not isinstance(span, exp.Cast):
+        return None
+    if _cast_name(span) != "INTERVAL" or span.args["to"].expressions or not _is_text(span.this):
+        return None
+    found = written(start, kind)
+    if found is None:
+        return None
+    try:
+        parts = parse_interval(span.this.name)
+        return _moved(found, parts if isinstance(value, exp.Add) else -parts)
+    except (SemanticError, OverflowError, ValueError):
+        return None
+
+
+def _moved(moment: datetime, by: IntervalParts) -> datetime:
+    """By months first, to the last day of a shorter one, as PostgreSQL does."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 + by.months, 12)
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    moved = moment.replace(year=year, month=month + 1, day=day)
+    return moved + timedelta(days=by.days, microseconds=by.microseconds)
 
 
 def is_on_start(value: exp.Expr, kind: PostgresType, grain: Period, zone: str) -> bool:

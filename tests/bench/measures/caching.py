@@ -22,6 +22,7 @@ from tests.support.redis_server import RedisServer
 _KEPT = "SELECT status, country, amount FROM orders_kept"
 PROBES = 2_000
 CROWD, DASHBOARD = 200, 20
+WIDE, WIDE_ROWS = 32, 500_000
 
 
 def hits(field: Field, pace: Pace) -> Iterator[Figure]:
@@ -152,6 +153,23 @@ def rates(field: Field, pace: Pace) -> Iterator[Figure]:
         once(field.ours)
         case = f"from the cache, {'binary' if binary else 'text'}"
         yield from compare("cache-stream", case, "rows/s", pace, targets, once)
+    yield from _wide(pace, targets)
+
+
+def _wide(pace: Pace, targets: list[Target]) -> Iterator[Figure]:
+    """The same of 32 columns, fewer rows of them."""
+    names = ", ".join(f"{name} AS c{n}" for n, name in enumerate((COLUMNS.split(", ") * 7)[:WIDE]))
+
+    def once(target: Target) -> float:
+        table = "orders_all_kept" if target.name == CUBEWIRE else "orders"
+        sql = f"SELECT {names} FROM {table} WHERE id <= {WIDE_ROWS}"
+        streamed = stream(target, sql, WIDE_ROWS, binary=False)
+        return streamed.rows / streamed.seconds
+
+    case = f"from the cache, {WIDE} columns"
+    for target in targets:
+        once(target)
+    yield from compare("cache-stream", case, "rows/s", pace, targets, once)
 
 
 def crowd(field: Field, pace: Pace) -> Iterator[Figure]:
