@@ -6,21 +6,32 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.security.twins import SOURCES, USERS
+from tests.security.twins import RANDOM_CUBES, SOURCES, USERS
 
 COLUMNS = {
     "people": {
-        "id": "int", "team": "text", "name": "text", "pay": "int", "note": "text",
-        "born": "date", "share": "int", "vacant": "int",
+        "id": "int",
+        "team": "text",
+        "name": "text",
+        "pay": "int",
+        "note": "text",
+        "born": "date",
+        "share": "int",
+        "vacant": "int",
     },
     "some": {"id": "int", "team": "text", "pay": "int", "name": "text"},
     "sales": {
-        "id": "int", "person_id": "int", "code": "text", "first": "text", "sold": "time",
+        "id": "int",
+        "person_id": "int",
+        "code": "text",
+        "first": "text",
+        "sold": "time",
         "hidden_code": "text",
     },
     "overview": {"id": "int", "code": "text", "sold": "time", "team": "text", "pay": "int"},
     "vault": {"id": "int", "name": "text"},
-}  # fmt: skip
+}
+COLUMNS |= {f"random{number}": COLUMNS["people"] for number in range(RANDOM_CUBES)}
 MEASURES = {
     "people": ("count", "total", "most", "names", "mean"),
     "some": ("count", "total"),
@@ -28,6 +39,8 @@ MEASURES = {
     "overview": ("count", "revenue"),
     "vault": ("count",),
 }
+MEASURES |= {f"random{number}": MEASURES["people"] for number in range(RANDOM_CUBES)}
+
 _WAYS = {
     "int": (
         "10 / {}", "{} + 2147483000", "-{}", "{} % {}", "sqrt({})", "chr({})", "{}::smallint",
@@ -105,7 +118,7 @@ def _condition(draw: st.DrawFn, cube: str, alias: str) -> str:
 
 @st.composite
 def _statement(draw: st.DrawFn, source: str) -> str:
-    cube = draw(st.sampled_from(("people", "people", "sales", "some", "overview", "vault")))
+    cube = draw(st.sampled_from(tuple(COLUMNS)))
     where = f" WHERE {draw(_condition(cube, 'a'))}" if draw(st.booleans()) else ""
     table = f"{cube}_{source} a"
     kind = draw(st.integers(0, 9))

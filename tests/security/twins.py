@@ -7,6 +7,8 @@ number and kind, and hold what makes expressions fail: zeros, texts that are no 
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,9 @@ import psycopg
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer, start_server
 
+RANDOM_CUBES = 5
+"""Cubes whose policies are made at random."""
+RANDOM_SEED = int(os.environ.get("NONINTERFERENCE_SEED", "1"))
 MARKER = "zq7x"
 """Stands in every hidden text."""
 
@@ -116,11 +121,42 @@ def cubes_of(source: str, prefix: str) -> list[dict[str, object]]:
         "some": (people, some),
         "sales": ({**sales, "joins": [join]}, [{"group": "*", **members, **rows(through)}]),
         "vault": (people, [{"group": "directors"}]),
+        **{f"random{n}": (people, random_policies(n)) for n in range(RANDOM_CUBES)},
     }
     return [
         {"name": f"{name}_{source}", **cube, "access_policy": listed}
         for name, (cube, listed) in policies.items()
     ]
+
+
+def random_policies(number: int) -> list[dict[str, object]]:
+    """Policies of whatever members and rows, none of which gives a row that is hidden."""
+    r = random.Random(number + RANDOM_SEED)
+    members = [str(item["name"]) for item in (*PEOPLE_DIMENSIONS, *PEOPLE_MEASURES)]
+    policies = []
+    for _ in range(r.randint(1, 3)):
+        policy: dict[str, object] = {"group": r.choice(("*", "clerks", "readers"))}
+        if r.random() < 0.5:
+            policy["member_level"] = {
+                "includes": "*",
+                "excludes": r.sample(members, r.randint(1, 4)),
+            }
+        if r.random() < 0.5:
+            policy["member_masking"] = {"includes": r.sample(members, r.randint(1, 4))}
+        seen = one_of("team", "{ user.teams }")
+        more = r.choice(
+            (
+                [],
+                [above("pay", "{ user.most }")],
+                [{"or": [one_of("note", "20"), above("id", "1"), one_of("team", "{ user.team }")]}],
+                [{"member": "note", "operator": "contains", "values": ["2"]}],
+                [{"member": "born", "operator": "afterDate", "values": ["1990-06-01"]}],
+                [{"member": "name", "operator": "notEquals", "values": ["10"]}],
+            )
+        )
+        policy["row_level"] = {"filters": [seen, *more]}
+        policies.append(policy)
+    return policies
 
 
 def overview(source: str) -> dict[str, object]:
@@ -150,23 +186,25 @@ def dimension(name: str, kind: str, sql: str = "", **more: object) -> dict[str, 
     return {"name": name, "type": kind, "sql": sql or f"{{CUBE}}.{name}", **more}
 
 
+PEOPLE_DIMENSIONS = (
+    dimension("id", "number", primary_key=True),
+    dimension("team", "string"),
+    dimension("name", "string"),
+    dimension("pay", "number"),
+    dimension("note", "string"),
+    dimension("born", "time"),
+    dimension("share", "number", "100 / {CUBE}.pay"),
+)
+PEOPLE_MEASURES: tuple[dict[str, object], ...] = (
+    {"name": "count", "type": "count"},
+    {"name": "total", "type": "sum", "sql": "{CUBE}.pay"},
+    {"name": "most", "type": "max", "sql": "{CUBE}.pay"},
+    {"name": "names", "type": "count_distinct", "sql": "{CUBE}.name"},
+    {"name": "mean", "type": "avg", "sql": "{CUBE}.pay"},
+)
 PEOPLE_MEMBERS: dict[str, object] = {
-    "dimensions": [
-        dimension("id", "number", primary_key=True),
-        dimension("team", "string"),
-        dimension("name", "string"),
-        dimension("pay", "number"),
-        dimension("note", "string"),
-        dimension("born", "time"),
-        dimension("share", "number", "100 / {CUBE}.pay"),
-    ],
-    "measures": [
-        {"name": "count", "type": "count"},
-        {"name": "total", "type": "sum", "sql": "{CUBE}.pay"},
-        {"name": "most", "type": "max", "sql": "{CUBE}.pay"},
-        {"name": "names", "type": "count_distinct", "sql": "{CUBE}.name"},
-        {"name": "mean", "type": "avg", "sql": "{CUBE}.pay"},
-    ],
+    "dimensions": list(PEOPLE_DIMENSIONS),
+    "measures": list(PEOPLE_MEASURES),
 }
 SALES_MEMBERS: dict[str, object] = {
     "dimensions": [
