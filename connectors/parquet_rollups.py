@@ -45,6 +45,7 @@ from connectors.rollup_store import (
     new_table_name,
     quoted,
 )
+from connectors.threads import finished_in_thread
 
 ROW_GROUP_ROWS = 122_880
 """DuckDB's own choice: what one of its threads reads at a time."""
@@ -143,10 +144,10 @@ class ParquetRollups:
                 async for batch in stream:
                     waiting.append(batch)
                     if sum(each.num_rows for each in waiting) >= ROW_GROUP_ROWS:
-                        await asyncio.to_thread(_write, written, waiting, fields)
+                        await finished_in_thread(_write, written, waiting, fields)
                         waiting = []
-                await asyncio.to_thread(_write, written, waiting, fields)
-                return await asyncio.to_thread(self._publish, build, written, started, clock)
+                await finished_in_thread(_write, written, waiting, fields)
+                return await finished_in_thread(self._publish, build, written, started, clock)
         finally:
             await stream.close()
 

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from connectors.base import BatchStream, RowStream
+from connectors.threads import finished_in_thread
 from connectors.workers import be_nice
 from proxy.catalog.backend import CatalogResult
 from proxy.catalog.private import PrivateResult
@@ -42,7 +43,7 @@ _encoders = ThreadPoolExecutor(
 
 async def in_encoder(encode: Callable[[pa.RecordBatch], T], batch: pa.RecordBatch) -> T:
     """Encode a large batch in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(_encoders, encode, batch)
+    return await finished_in_thread(encode, batch, executor=_encoders)
 
 
 class RowSource(Protocol):
@@ -168,8 +169,7 @@ class RecordSource:
         rows = await self._source.next_rows()
         if rows is None or rows.rows <= ENCODE_INLINE_ROWS:
             return None if rows is None else with_records(rows, self._layout)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_encoders, with_records, rows, self._layout)
+        return await finished_in_thread(with_records, rows, self._layout, executor=_encoders)
 
     async def close(self) -> None:
         """See RowSource."""
