@@ -97,11 +97,15 @@ class ScanBuilder:
         return column(self.alias, found.name)
 
     def _as_announced(self, tree: exp.Expr, kind: PostgresType) -> exp.Expr:
-        """A value or its mask in the member's own type: PostgreSQL has several for a text.
+        """A value or its mask in the member's own type, where a mask is not in it already.
 
-        Without its modifier, since a mask may be longer than any value.
+        PostgreSQL has several types for a text, and a number that is written out is no numeric.
+        Without a modifier, since a mask may be longer than any value.
         """
-        if self._members.sql.dialect(self.data_source) != "postgres" or kind == UNKNOWN:
+        if kind.name == "varchar":
+            return exp.Cast(this=tree, to=exp.DataType(this=exp.DType.VARCHAR, nested=False))
+        is_postgres = self._members.sql.dialect(self.data_source) == "postgres"
+        if not is_postgres or kind.name not in ("bpchar", "name", "json", "jsonb", "numeric"):
             return tree
         return exp.cast(tree, spelled(PostgresType(kind.name)), dialect="postgres")
 

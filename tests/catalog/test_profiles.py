@@ -209,7 +209,7 @@ async def test_as_many_as_may_live_take_less_than_600_mb_and_a_new_one_half_a_se
         seconds.append(time.perf_counter() - began)
         assert await settled(place, number + 2)
         await asyncio.sleep(0.3)  # the spare one has started
-    used = proportional_set_size()
+    used = proportional_set_size(place)
     await profiles.close()
     assert used / 5 * 33 < 600 * 1024
     if os.getloadavg()[0] < (os.cpu_count() or 1):  # a busy machine says nothing of this
@@ -234,14 +234,15 @@ def large(hidden: int) -> PublishedModel:
     return PublishedModel("large", tuple(cubes))
 
 
-def proportional_set_size() -> int:
-    """KiB of all processes of the clusters below this one: what is shared counts by its parts."""
+def proportional_set_size(place: Path) -> int:
+    """KiB of all processes of the clusters in a folder: what is shared counts by its parts."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
             parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found, below = 0, list(parents.get(os.getpid(), ()))
+    found = 0
+    below = [child for child in parents.get(os.getpid(), ()) if str(place) in command_of(child)]
     while below:
         process = below.pop()
         below += parents.get(process, ())
@@ -249,3 +250,10 @@ def proportional_set_size() -> int:
             text = Path(f"/proc/{process}/smaps_rollup").read_text()
             found += int(text.partition("\nPss:")[2].split()[0])
     return found
+
+
+def command_of(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
