@@ -92,27 +92,49 @@ class FaultProxy:
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
+        await asyncio.sleep(0)  # what has been accepted has a task by now
         for pair in list(self._links):
             for writer in pair:
                 _reset(writer)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were closed let go of their sockets
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        try:
+            link = await self._connect()
+            if link is None:
+                _reset(writer)
+            else:
+                await self._forward(reader, writer, link)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _connect(self) -> socket.socket | None:
+        """A link to the server; None where the server is not there: nor is the way to it."""
         link = socket.socket()
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
         link.setblocking(False)
         try:
             await self._loop.sock_connect(link, self._target)
-        except OSError:  # the server is not there: nor is the way to it
+        except OSError:
             link.close()
-            self._tasks.discard(task)
-            _reset(writer)
-            return
+            return None
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: socket.socket
+    ) -> None:
         there_reader, there_writer = await asyncio.open_connection(sock=link, limit=CHUNK)
         pair = (writer, there_writer)
         self._links.add(pair)
@@ -120,12 +142,8 @@ class FaultProxy:
             await asyncio.gather(
                 self._pump(reader, there_writer), self._pump(there_reader, writer, paced=True)
             )
-        except (OSError, asyncio.CancelledError):
-            pass
         finally:
             self._links.discard(pair)
-            self._tasks.discard(task)
-            writer.close()
             there_writer.close()
 
     async def _pump(
