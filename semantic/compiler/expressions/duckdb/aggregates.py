@@ -24,7 +24,6 @@ from semantic.compiler.expressions.duckdb.frames import (
     Arguments,
     Frame,
     Rule,
-    may_fail,
     ordering,
     read_arguments,
 )
@@ -69,11 +68,6 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     order = node.args.get("order")
     if order is not None:
         window.set("order", ordering(translator, order))
-    if any(may_fail(key) for key in _window_keys(window)):
-        raise UnsupportedError(
-            "a window's key that may fail (a quotient, a cast) is not supported on DuckDB",
-            hint="Compute it in a subquery and use its column.",
-        )
     if node.args.get("spec") is not None:
         window.set("spec", _frame_clause(translator, node.args["spec"]))
     if node.this is None or isinstance(node.this, exp.Identifier):
@@ -83,11 +77,6 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     if isinstance(inner, exp.Filter):
         return _framed(translator, inner.this, Frame(_condition(translator, inner), window))
     return _framed(translator, inner, Frame(None, window))
-
-
-def _window_keys(window: exp.Window) -> list[exp.Expr]:
-    order = window.args.get("order")
-    return [*window.args["partition_by"], *(order.expressions if order is not None else [])]
 
 
 def _frame_clause(translator: Translator, node: exp.Expr) -> exp.Expr:

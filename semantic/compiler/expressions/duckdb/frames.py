@@ -64,16 +64,7 @@ class Arguments:
 
 def _is_sortable(node: exp.Expr) -> bool:
     """Whether DuckDB takes an expression as the key of a DISTINCT aggregate: if it can find it."""
-    return node.find(exp.Column) is not None and not may_fail(node)
-
-
-def may_fail(node: exp.Expr) -> bool:
-    """Whether a tree raises errors of its own, for which DuckDB takes it as volatile."""
-    return any(
-        (isinstance(item, exp.Anonymous) and item.name.lower() == "error")
-        or (isinstance(item, exp.Var) and "ERROR(" in item.name)
-        for item in node.walk()
-    )
+    return node.find(exp.Column) is not None
 
 
 def read_arguments(translator: Translator, call: Call, resolved: Resolved) -> Arguments:
