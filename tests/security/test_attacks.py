@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.twins import MARKER, SOURCES, Twins, twins
+from tests.security.twins import MARKER, SOURCES, VISIBLE, Twins, rows_of, twins
 from tests.support.oracle import OraclePostgres
 
 CORPUS = Path(__file__).with_name("attacks.txt")
@@ -58,14 +58,16 @@ def test_attack(worlds: Twins, attack: Attack, source: str) -> None:
     assert (seen.sqlstate or "rows") == expected, seen
 
 
-def test_the_worlds_differ(worlds: Twins) -> None:
+def test_the_worlds_differ_and_that_would_be_seen(worlds: Twins) -> None:
     """Else none of this shows anything."""
-    counts = []
-    for world in (0, 1):
-        with pytest.raises(AssertionError):
-            worlds.seen("tw_red", f"SELECT {world} AS same, '{MARKER}' || 'x' AS told")
-        counts.append(worlds.servers[world].port)
-    assert len(set(counts)) == 2
+    (people, sales), (others, others_sales) = rows_of(0), rows_of(1)
+    assert set(people) & set(others) == set(VISIBLE)
+    assert not set(sales) & set(others_sales)
+    assert worlds.servers[0].port != worlds.servers[1].port
+    with pytest.raises(AssertionError, match="can tell the worlds apart"):
+        worlds.seen("tw_red", "SELECT clock_timestamp()")
+    with pytest.raises(AssertionError, match="sees"):
+        worlds.seen("tw_red", f"SELECT '{MARKER}' || 'x' AS told")
 
 
 def test_logs_say_nothing_hidden(worlds: Twins) -> None:
