@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.errors import WarehouseError, checked_text, stop_error
+from connectors.link_pool import LinkPool
+from connectors.link_statement import LinkStatement
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_link import PostgresLink, open_link
 from connectors.postgres_listen import notifications
 from connectors.postgres_messages import Field
-from connectors.postgres_pool import LinkPool
 from connectors.postgres_statement import PostgresRowStream, PostgresStatement
 from connectors.postgres_types import (
     arrow_type,
@@ -70,9 +71,9 @@ class PostgresConnector:
 
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options
-        self._data: LinkPool | None = None
-        self._control: LinkPool | None = None
-        self._statements: set[PostgresStatement] = set()
+        self._data: LinkPool[PostgresLink] | None = None
+        self._control: LinkPool[PostgresLink] | None = None
+        self._statements: set[LinkStatement[PostgresLink]] = set()
         self._closed = False
 
     async def start(self) -> None:
@@ -167,7 +168,7 @@ class PostgresConnector:
         return await open_link(options.dsn, options.connect_seconds, settings)
 
     async def _new_statement(
-        self, pool: LinkPool | None, timeout: float | None
+        self, pool: LinkPool[PostgresLink] | None, timeout: float | None
     ) -> PostgresStatement:
         if self._closed:
             raise stop_error("shutdown")

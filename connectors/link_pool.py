@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
 
 from connectors.errors import WarehouseError, stop_error
-from connectors.postgres_link import PostgresLink
 
 # What a server says while it starts, stops or has no place left: it never saw a statement of ours.
 _RETRIED = {"08006", "57P03", "57P01", "53300"}
@@ -14,12 +14,42 @@ FIRST_DELAY_SECONDS = 0.05
 LAST_DELAY_SECONDS = 0.5
 
 
-class LinkPool:
+class Link(Protocol):
+    """One connection to a warehouse, used by one statement at a time."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is of no more use."""
+
+    @property
+    def altered(self) -> bool:
+        """Whether a statement has left a setting that the next must not meet."""
+
+    def idle_alive(self) -> bool:
+        """Whether nothing has come from the server while the link was idle, such as its end."""
+
+    def send(self, data: bytes) -> None:
+        """Write to the server. Raises WarehouseError where the connection is already lost."""
+
+    def fail(self, error: WarehouseError) -> None:
+        """Make whoever waits for a message get ``error``; the link is of no more use."""
+
+    async def cancel(self) -> None:
+        """Ask the server to stop the running statement. Never raises."""
+
+    def terminate(self) -> None:
+        """Close the connection at once."""
+
+
+LinkT = TypeVar("LinkT", bound=Link)
+
+
+class LinkPool(Generic[LinkT]):
     """At most ``size`` links. Connecting is tried again for a while; statements never are."""
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[PostgresLink]],
+        connect: Callable[[], Awaitable[LinkT]],
         size: int,
         queue_seconds: float,
         retry_seconds: float,
@@ -28,10 +58,10 @@ class LinkPool:
         self._places = asyncio.Semaphore(size)
         self._queue_seconds = queue_seconds
         self._retry_seconds = retry_seconds
-        self._idle: list[PostgresLink] = []
+        self._idle: list[LinkT] = []
         self._closed = False
 
-    async def take(self) -> PostgresLink:
+    async def take(self) -> LinkT:
         """A live link, for the caller alone until ``give_back``."""
         if self._closed:
             raise stop_error("shutdown")
@@ -51,7 +81,7 @@ class LinkPool:
                 return link
             link.terminate()
         # Connecting goes on when the caller is cancelled: the link is then ready for the next one.
-        opening = asyncio.create_task(self._open(), name="postgres-connect")
+        opening = asyncio.create_task(self._open(), name="link-open")
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -61,7 +91,7 @@ class LinkPool:
             self._places.release()
             raise
 
-    def give_back(self, link: PostgresLink, *, reusable: bool) -> None:
+    def give_back(self, link: LinkT, *, reusable: bool) -> None:
         """End the use of a link."""
         if reusable and not self._closed and not link.lost and not link.altered:
             self._idle.append(link)
@@ -75,13 +105,13 @@ class LinkPool:
         while self._idle:
             self._idle.pop().terminate()
 
-    def _keep(self, opening: asyncio.Task[PostgresLink]) -> None:
+    def _keep(self, opening: asyncio.Task[LinkT]) -> None:
         if opening.cancelled() or opening.exception() is not None:
             self._places.release()
         else:
             self.give_back(opening.result(), reusable=True)
 
-    async def _open(self) -> PostgresLink:
+    async def _open(self) -> LinkT:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._retry_seconds
         delay = FIRST_DELAY_SECONDS
