@@ -1,4 +1,4 @@
-"""The admin port over HTTP/1.1: ``/metrics``, ``/healthz``, ``/readyz``, and two requests.
+"""The admin port over HTTP/1.1: ``/metrics``, ``/healthz``, ``/readyz``, and orders.
 
 Small on purpose. It answers one request, whose body it does not look at, and closes. It bounds what
 a peer can make it hold: bytes of the request, time, and connections. What changes anything needs a
@@ -13,7 +13,7 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -63,11 +63,17 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """An answer over HTTP."""
+
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
     headers: tuple[str, ...] = ()
+
+
+Order = Callable[[Mapping[str, Sequence[str]]], Awaitable[Answer]]
+"""Does what the parameters of a request say."""
 
 
 @dataclass(slots=True)
@@ -77,16 +83,15 @@ class AdminServer:
     Attributes:
         metrics: what ``/metrics`` shows.
         readiness: asked at each ``/readyz``; must be quick.
-        invalidate: makes cached results of cubes invalid; returns whether everybody has been told.
-            Raises KeyError for names of no cube.
-        token: what a request that changes something has to bear; without one, none may.
+        orders: by path, what changes something.
+        token: what such a request has to bear; without one, none may.
         reload: asks for the model to be loaded anew, and returns at once.
         reload_token: what that request has to bear; another one, for it is given to a git host.
     """
 
     metrics: Metrics
     readiness: Callable[[], Readiness]
-    invalidate: Callable[[Sequence[str]], Awaitable[bool]] | None = None
+    orders: Mapping[str, Order] = field(default_factory=dict)
     token: str | None = None
     reload: Callable[[], None] | None = None
     reload_token: str | None = None
@@ -129,49 +134,42 @@ class AdminServer:
             self._open.discard(task)
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[_Answer, bool]:
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[Answer, bool]:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
-            return _Answer(431, b"request header too long\n"), True
+            return Answer(431, b"request header too long\n"), True
         except asyncio.IncompleteReadError:
-            return _Answer(400, b"incomplete request\n"), True
+            return Answer(400, b"incomplete request\n"), True
         parts = head.split(b"\r\n", 1)[0].split(b" ")
         if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
-            return _Answer(400, b"malformed request line\n"), True
+            return Answer(400, b"malformed request line\n"), True
         method, (target, _, query) = parts[0], parts[1].partition(b"?")
-        if target == b"/cache/invalidate":
-            return await self._invalidate(method, query.decode("ascii", "replace"), head), True
+        order = self.orders.get(target.decode("ascii", "replace"))
+        if order is not None:
+            return await self._order(order, method, query.decode("ascii", "replace"), head), True
         if target == b"/reload":
             await _skip_body(reader, head)
             return self._reload(method, head), True
         if method not in {b"GET", b"HEAD"}:
-            return _Answer(405, b"only GET and HEAD\n", headers=("Allow: GET, HEAD",)), True
+            return Answer(405, b"only GET and HEAD\n", headers=("Allow: GET, HEAD",)), True
         return self._route(target), method == b"GET"
 
-    async def _invalidate(self, method: bytes, query: str, head: bytes) -> _Answer:
+    async def _order(self, order: Order, method: bytes, query: str, head: bytes) -> Answer:
         refusal = _refusal(method, self.token, "server.admin_token", _BEARER.search(head))
-        if refusal is not None or self.invalidate is None:
-            return refusal or _Answer(404, b"there is no cache\n")
-        cubes = parse_qs(query).get("cube", [])
-        try:
-            everywhere = await self.invalidate(cubes)
-        except KeyError as error:
-            return _Answer(404, f"no cube {error.args[0]}\n".encode())
-        body = json.dumps({"invalidated": cubes or "all", "everywhere": everywhere}) + "\n"
-        return _Answer(200 if everywhere else 503, body.encode(), "application/json")
+        return refusal or await order(parse_qs(query))
 
-    def _reload(self, method: bytes, head: bytes) -> _Answer:
+    def _reload(self, method: bytes, head: bytes) -> Answer:
         given = _BEARER.search(head) or _GITLAB.search(head)
         refusal = _refusal(method, self.reload_token, "reload.token", given)
         if refusal is not None or self.reload is None:
-            return refusal or _Answer(404, b"no model can be loaded\n")
+            return refusal or Answer(404, b"no model can be loaded\n")
         self.reload()
-        return _Answer(202, b'{"accepted": true}\n', "application/json")
+        return Answer(202, b'{"accepted": true}\n', "application/json")
 
-    def _route(self, target: bytes) -> _Answer:
+    def _route(self, target: bytes) -> Answer:
         if target == b"/healthz":
-            return _Answer(200, b"ok\n")
+            return Answer(200, b"ok\n")
         if target == b"/readyz":
             state = self.readiness()
             report: dict[str, object] = {"ready": state.ready, "problems": list(state.problems)}
@@ -179,11 +177,12 @@ class AdminServer:
                 problems = list(state.model_problems)
                 report["model"] = {"version": state.model_version, "problems": problems}
             body = json.dumps(report) + "\n"
-            return _Answer(200 if state.ready else 503, body.encode(), "application/json")
+            return Answer(200 if state.ready else 503, body.encode(), "application/json")
         if target == b"/metrics":
             self.metrics.ready = self.readiness().ready
-            return _Answer(200, self.metrics.text(), CONTENT_TYPE)
-        return _Answer(404, b"known are /metrics, /healthz, /readyz, /cache/invalidate, /reload\n")
+            return Answer(200, self.metrics.text(), CONTENT_TYPE)
+        known = ", ".join(("/metrics", "/healthz", "/readyz", *self.orders, "/reload"))
+        return Answer(404, f"known are {known}\n".encode())
 
 
 async def _skip_body(reader: asyncio.StreamReader, head: bytes) -> None:
@@ -196,19 +195,19 @@ async def _skip_body(reader: asyncio.StreamReader, head: bytes) -> None:
 
 def _refusal(
     method: bytes, token: str | None, setting: str, given: re.Match[bytes] | None
-) -> _Answer | None:
+) -> Answer | None:
     """Why a request that changes something is not carried out; None where it may be."""
     if method != b"POST":
-        return _Answer(405, b"only POST\n", headers=("Allow: POST",))
+        return Answer(405, b"only POST\n", headers=("Allow: POST",))
     if token is None:
-        return _Answer(403, f"{setting} is not configured\n".encode())
+        return Answer(403, f"{setting} is not configured\n".encode())
     if given is None or not hmac.compare_digest(given[1], token.encode()):
         headers = ("WWW-Authenticate: Bearer",)
-        return _Answer(401, b"a bearer token is needed\n", headers=headers)
+        return Answer(401, b"a bearer token is needed\n", headers=headers)
     return None
 
 
-def _encode(answer: _Answer, *, with_body: bool) -> bytes:
+def _encode(answer: Answer, *, with_body: bool) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}",
         f"Content-Type: {answer.content_type}",

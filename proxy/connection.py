@@ -400,10 +400,11 @@ class ClientConnection(asyncio.Protocol):
             return True
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
-    def cancel_statement(self) -> None:
-        """A CancelRequest: interrupt the statement that runs, if one does."""
+    def cancel_statement(self, reason: str = "user request") -> None:
+        """A request to cancel: interrupt the statement that runs, if one does."""
         if self.session is not None and self.session.busy and self._task is not None:
             self.session.state.cancel_requested = True
+            self.session.state.cancel_reason = reason
             self._task.cancel()
 
     def fail(self, fields: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from proxy.cache.results import Mode
 from proxy.catalog.private import PrivateResult
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
+from proxy.progress import Progress
 from proxy.rollups.view import DEFAULT_CHOICE, NO_ROLLUPS, RollupChoice, RollupUse
 from proxy.rows.records import Record
 from proxy.rows.settings import TextSettings
@@ -84,6 +85,7 @@ class Caller:
         own: the backend that holds the session's temporary tables, where it has any.
         rollup_choice: what the session wants of pre-aggregations.
         rollups: which of them the statement at hand may be answered from.
+        progress: the statement at hand, told how far it has come.
     """
 
     user: str
@@ -97,6 +99,7 @@ class Caller:
     own: OwnBackend | None = field(default=None, compare=False)
     rollup_choice: RollupChoice = DEFAULT_CHOICE
     rollups: RollupUse = NO_ROLLUPS
+    progress: Progress | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.semantic.access != self.scope.access:

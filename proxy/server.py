@@ -8,29 +8,29 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from proxy.admin import AdminServer, Readiness
+from proxy.admin import Readiness
 from proxy.audit.trail import AuditTrail
 from proxy.auth.authenticator import Authenticator
 from proxy.auth.contexts import UserContexts
 from proxy.auth.standing import Standing
 from proxy.auth.tls import TlsContext
-from proxy.cache.generations import ALL
 from proxy.cancellation import CancelRegistry
 from proxy.config import Config
 from proxy.connection import ClientConnection, shutdown_fields
 from proxy.engine import Engine
 from proxy.errors import SessionError, error_fields
 from proxy.keepalive import KeepAlive
+from proxy.kill_switch import KillSwitch
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
+from proxy.oversight import Oversight
 from proxy.reload.reloader import Reloader
 from proxy.reporting import audited_statement, login_attempt, statement_record
 from proxy.session.backends import BackendFunctions
@@ -67,6 +67,7 @@ class Parts:
     log: ServerLog
     metrics: Metrics
     trail: AuditTrail
+    kill_switch: KillSwitch
     run_directory: Path | None = None
     worker: int = 0
 
@@ -148,18 +149,6 @@ class Server:
             with suppress(SessionError):  # which the session's next statement is told
                 await session.state.follow_model()
         spare_what_stays()
-
-    async def invalidate_results(self, cubes: Sequence[str]) -> bool:
-        """Make cached results of cubes invalid, or of all where none is named.
-
-        Returns whether all that share the cache know. Raises KeyError for an unknown cube.
-        """
-        for name in cubes:
-            if not self._engine.cached.knows(name):
-                raise KeyError(name)
-        target = ", ".join(cubes) or "all results"
-        self._parts.trail.administration("cache invalidate", login="admin port", target=target)
-        return await self._engine.invalidation.invalidate(cubes or (ALL,))
 
     async def stop(self, grace: float) -> None:
         """Take no more clients, end idle ones, let running statements finish, then end all.
@@ -325,7 +314,8 @@ class Server:
         serial = self._engine.scopes.serial
         scope = await self._engine.scopes.open(identity.security)
         settings = await starting_settings(self._engine, self._config, identity, scope)
-        recorder = StatementRecorder(identity.process_id, self._record, self._parts.trail.check)
+        oversight = Oversight(self._parts.trail, self._parts.kill_switch, connection)
+        recorder = StatementRecorder(identity.process_id, self._record, oversight)
         state = SessionState(
             process_id=identity.process_id,
             security=identity.security,
@@ -460,23 +450,3 @@ async def run_until_stopped(server: Server, signals: StopSignals, grace: float) 
 
 
 OnReady = Callable[[str], None]
-
-
-async def open_admin(
-    config: Config, server: Server, metrics: Metrics, worker: int
-) -> AdminServer | None:
-    """The admin port, where one is configured; worker n has the n-th port from it."""
-    if not config.server.admin_port:
-        return None
-    token, reload_token = config.server.admin_token, config.reload.token
-    reloader = server.reloader
-    admin = AdminServer(
-        metrics,
-        server.readiness,
-        server.invalidate_results,
-        None if token is None else token.get_secret_value(),
-        None if reloader is None else partial(reloader.ask, "webhook"),
-        None if reload_token is None else reload_token.get_secret_value(),
-    )
-    await admin.start(config.server.admin_host, config.server.admin_port + worker)
-    return admin

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from connectors.base import Connector
+from proxy.administration import open_admin
 from proxy.assembly import (
     decider,
     make_generation,
@@ -35,6 +36,7 @@ from proxy.config import Config
 from proxy.engine import Engine
 from proxy.engine_observer import EngineObserver
 from proxy.generation import Generation
+from proxy.kill_orders import open_kill_switch
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.parse_worker import ParseWorker
@@ -42,7 +44,7 @@ from proxy.reload.loading import ModelReload
 from proxy.reload.serving import open_watch, reloading
 from proxy.rollups.opening import Rollups, open_rollups
 from proxy.scopes import Scopes, ScopeSource
-from proxy.server import OnReady, Parts, Server, StopSignals, open_admin, run_until_stopped
+from proxy.server import OnReady, Parts, Server, StopSignals, run_until_stopped
 from proxy.tenants import TenantScopes
 from proxy.version import VERSION
 from semantic.compiler.guard import GuardLimits
@@ -253,6 +255,7 @@ async def serve(
             async with (
                 open_authenticator(config.auth, secret) as authenticator,
                 open_reloadable(config, observer=metrics) as loader,
+                open_kill_switch(config.cache.redis) as kill_switch,
             ):
                 parts = Parts(
                     config,
@@ -262,6 +265,7 @@ async def serve(
                     log,
                     metrics,
                     trail,
+                    kill_switch,
                     run_directory or Path(own_directory),
                     worker,
                 )
@@ -269,7 +273,7 @@ async def serve(
                 host, port = await server.start()
                 name = f"[{host}]" if ":" in host else host
                 async with reloading(parts, server, loader, watch):
-                    admin = await open_admin(config, server, metrics, worker)
+                    admin = await open_admin(config, server, parts)
                     on_ready(f"postgresql://{name}:{port}/{config.database}")
                     await run_until_stopped(server, signals, config.server.shutdown_grace)
                 if admin is not None:

@@ -50,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_access(commands)
     _add_audit(commands)
     _add_cache(commands)
+    _add_kill(commands)
     verifier = _add(
         commands,
         "verifier",
@@ -179,6 +180,32 @@ def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     cache.add_argument("--config", type=Path, metavar="F", help="configuration file")
     _add_format(cache)
+
+
+def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    kill = _add(
+        commands,
+        "kill",
+        "end what a user runs, through the admin port of a running server",
+        "cubewire kill --user anna --block",
+    )
+    kill.add_argument(
+        "--user", required=True, metavar="U", help="login name, or for whom statements are run"
+    )
+    then = kill.add_mutually_exclusive_group()
+    then.add_argument(
+        "--block",
+        dest="then",
+        action="store_const",
+        const="block",
+        help="let no statement of the user begin until this is lifted",
+    )
+    then.add_argument(
+        "--lift", dest="then", action="store_const", const="lift", help="end nothing; lift that"
+    )
+    kill.set_defaults(then="")
+    kill.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_format(kill)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

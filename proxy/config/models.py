@@ -35,7 +35,8 @@ class ServerConfig(Section):
         default=0, description="Port of `/metrics`, `/healthz` and `/readyz`; 0 turns them off."
     )
     admin_token: SecretStr | None = Field(
-        default=None, description="What `POST /cache/invalidate` needs as bearer; without, refused."
+        default=None,
+        description="What `POST /cache/invalidate` and `/kill` need as bearer; without, refused.",
     )
     workers: int = Field(default=1, ge=1, le=256, description="Processes that share the port.")
     max_connections: int = Field(

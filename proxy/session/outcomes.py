@@ -72,6 +72,7 @@ class OutcomeWriter:
                 break
             if not sent:
                 record.stage("first_row")
+                record.entered("sending")
             size = len(rows)
             sent += rows.rows
             record.rows += rows.rows

@@ -11,6 +11,7 @@ from typing import Protocol
 from proxy.audit.decisions import decision_of
 from proxy.audit.trail import Decision
 from proxy.errors import flatten
+from proxy.progress import StatementState
 from proxy.queries import Caller, CatalogQuery, CubeQuery
 from semantic.compiler.api import CompiledStatement
 from semantic.security.context import SecurityContext
@@ -47,6 +48,8 @@ class StatementTimer:
         decision: what access policies made of it.
         cache: of a query over cubes, where its rows came from.
         rollups: the pre-aggregations that it read.
+        data_source: that it is answered from, where it reads cubes.
+        state: how far it has come.
     """
 
     statement_id: str
@@ -64,6 +67,8 @@ class StatementTimer:
     decision: Decision = field(default=Decision())
     cache: str | None = None
     rollups: tuple[str, ...] = ()
+    data_source: str = ""
+    state: StatementState = "preparing"
     _mark: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,8 +93,14 @@ class StatementTimer:
     def runs(self, query: CubeQuery, caller: Caller) -> None:
         """What is being run, and for whom."""
         self.reads(query)
+        self.state = "running"
         self.security = caller.security
+        self.data_source = query.compiled.data_source
         self.decision = decision_of(query.compiled.steps, caller.scope.access)
+
+    def entered(self, state: StatementState) -> None:
+        """See ``proxy.progress.Progress``."""
+        self.state = state
 
     def failed(self, error: BaseException) -> None:
         """The statement ended in an error."""
@@ -105,6 +116,19 @@ class StatementTimer:
         return (time.perf_counter() - self.started) * 1000
 
 
+class Overseer(Protocol):
+    """Who lets the statements of a session begin, and knows of those that run."""
+
+    def check(self, login: str, user: str) -> None:
+        """Asked before every statement of a login for a user; raises where none may begin."""
+
+    def begun(self, timer: StatementTimer) -> None:
+        """A statement that takes a while has begun."""
+
+    def ended(self, timer: StatementTimer) -> None:
+        """It has ended."""
+
+
 class StatementRecorder:
     """Makes a timer per statement and numbers them."""
 
@@ -112,23 +136,23 @@ class StatementRecorder:
         self,
         process_id: int,
         sink: Callable[[StatementTimer], None],
-        check: Callable[[], None] = lambda: None,
+        overseer: Overseer,
     ) -> None:
         """Start at 1.
 
         Args:
             process_id: of the session.
             sink: takes every statement that has ended.
-            check: asked before every statement; raises where none may begin.
+            overseer: asked before every statement, and told of it.
         """
         self._process_id = process_id
         self._numbers = itertools.count(1)
         self._sink = sink
-        self._check = check
+        self.overseer = overseer
 
     def start(self, text: str, speaker: Speaker, *, skipped: int = 0) -> StatementTimer:
         """A statement begins now, after others that took numbers. Raises what speaks against it."""
-        self._check()
+        self.overseer.check(speaker.user, speaker.security.user)
         for _ in range(skipped):
             next(self._numbers)
         return StatementTimer(

@@ -413,7 +413,8 @@ class Runner:
         query, caller = portal.prepared.query, self._state.caller()
         if isinstance(query, CubeQuery):
             query, caller = await self._current(query, portal, caller)
-        return await open_copy(self._engine, caller, portal, query, statement)
+        told = self._state.told_of(caller)
+        return await open_copy(self._engine, told, portal, query, statement)
 
     async def open_query(self, portal: Portal) -> Rows:
         """Start a SELECT on the warehouse or the catalog."""
@@ -423,7 +424,8 @@ class Runner:
         if isinstance(query, CubeQuery):
             query, caller = await self._current(query, portal, caller)
             formats = expand_formats(portal.result_formats, len(query.fields))
-            found = await self._engine.open_cube(query, portal.values, formats, caller)
+            told = self._state.told_of(caller)
+            found = await self._engine.open_cube(query, portal.values, formats, told)
             return Rows(RowReader(found.source), query.fields, found=found, caller=caller)
         if query is None:
             raise SessionError("XX000", "a query was not prepared")
@@ -435,6 +437,7 @@ class Runner:
         """A query as it is to be run now: under these settings and values."""
         if query.as_user is not None:
             caller = await self._impersonation.caller_for(query.as_user)
+            self._state.recorder.overseer.check(self._state.user, query.as_user)
             self._impersonation.ran_for(query.as_user)
         caller = await self._engine.informed(caller, query.sql)
         if self._state.transaction.has_snapshot:

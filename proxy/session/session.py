@@ -340,7 +340,7 @@ class Session:
         self._client.send(ErrorResponse(fields).encode())
 
     def _interrupted(self, error: asyncio.CancelledError) -> None:
-        """Turn a CancelRequest into an error of the statement (57014).
+        """Turn a request to cancel into an error of the statement (57014).
 
         Any other cancellation is the end of the connection and goes on.
         """
@@ -349,7 +349,8 @@ class Session:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        self._fail(error)
+        reason = self.state.cancel_reason
+        self._fail(SessionError("57014", f"canceling statement due to {reason}"))
 
     async def _absorb_late_cancel(self) -> None:
         """A CancelRequest that came as the statement ended must not hit what comes next."""

@@ -52,6 +52,7 @@ class SessionState:
         offset: characters before the statement at hand in the client's text, for error positions.
         several: the Query message at hand holds several statements.
         running: the statement at hand.
+        cancel_reason: whose request to cancel it was, where one is pending.
         unnamed_described: the client knows the columns of the unnamed prepared statement.
     """
 
@@ -77,6 +78,7 @@ class SessionState:
     several: bool = False
     unnamed_described: bool = False
     cancel_requested: bool = False
+    cancel_reason: str = ""
     running: StatementTimer | None = None
     _reported: dict[str, str] = field(default_factory=dict)
     _reported_version: int = -1
@@ -175,6 +177,10 @@ class SessionState:
         semantic = replace(caller.semantic, user=security.user, access=scope.access)
         return replace(caller, semantic=semantic, security=security, scope=scope, own=None)
 
+    def told_of(self, caller: Caller) -> Caller:
+        """The caller whose statement at hand is told how far it has come."""
+        return replace(caller, progress=self.running)
+
     # ------------------------------------------------------------------------- settings
 
     @property
@@ -255,6 +261,7 @@ class SessionState:
     def statement(self, text: str) -> Iterator[StatementTimer]:
         """Time and log one statement; an error is recorded and goes on."""
         timer = self.running = self.recorder.start(text, self)
+        self.recorder.overseer.begun(timer)
         try:
             yield timer
         except BaseException as error:
@@ -262,18 +269,22 @@ class SessionState:
             raise
         finally:
             self.running = None
+            self.recorder.overseer.ended(timer)
             timer.finish()
 
     @contextmanager
     def attempt(self, text: str) -> Iterator[None]:
         """As ``statement``, for what only prepares one: recorded where it fails."""
         timer = self.recorder.start(text, self)
+        self.recorder.overseer.begun(timer)
         try:
             yield
         except BaseException as error:
             timer.failed(error)
             timer.finish()
             raise
+        finally:
+            self.recorder.overseer.ended(timer)
 
     @contextmanager
     def shifted_by(self, more: int) -> Iterator[None]:
@@ -395,7 +406,7 @@ class SessionState:
         self.notices.append(error_fields(sqlstate, message, severity="WARNING"))
 
     def take_cancel(self) -> bool:
-        """Whether a CancelRequest is pending; it is then no longer."""
+        """Whether a request to cancel is pending; it is then no longer."""
         pending, self.cancel_requested = self.cancel_requested, False
         return pending
 
