@@ -23,18 +23,17 @@ import duckdb
 
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.duckdb_errors import warehouse_error
-from connectors.duckdb_reader import Chunk, DuckDBReader
+from connectors.duckdb_reader import DuckDBReader
 from connectors.duckdb_small import SmallStatements
-from connectors.duckdb_stream import DuckDBBatchStream, DuckDBStatement
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
 from connectors.errors import WarehouseError, checked_text, stop_error
+from connectors.threaded import Chunk, Readers, ThreadedBatches, ThreadedStatement
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
 T = TypeVar("T")
 
 MEMORY = ":memory:"
 HALF = "50%"
-IDLE_CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +87,8 @@ class DuckDBConnector:
     def __init__(self, options: DuckDBOptions) -> None:
         self._options = options
         self._database: duckdb.DuckDBPyConnection | None = None
-        self._workers: Workers | None = None
+        self._readers: Readers[DuckDBReader] | None = None
         self._spill: Path | None = None
-        self._idle: list[DuckDBReader] = []
-        self._statements: set[DuckDBStatement] = set()
         self._small = SmallStatements()
         self._closed = False
 
@@ -100,10 +97,10 @@ class DuckDBConnector:
         if self._database is not None:
             return
         options = self._options
-        self._workers = Workers(
-            "duckdb",
-            Lanes(options.quick_threads, options.slow_threads, options.queue_seconds, options.nice),
+        lanes = Lanes(
+            options.quick_threads, options.slow_threads, options.queue_seconds, options.nice
         )
+        self._readers = Readers(Workers("duckdb", lanes), self._new_reader, warehouse_error)
         try:
             self._database = await _in_own_thread(self._open)
         except (duckdb.Error, OSError) as error:
@@ -119,15 +116,8 @@ class DuckDBConnector:
     async def close(self) -> None:
         """Stop running statements and close the database."""
         self._closed = True
-        statements = list(self._statements)
-        for statement in statements:
-            statement.stop("shutdown")
-        for statement in statements:
-            await statement.closed()
-        if self._workers is not None:
-            await self._workers.close()
-        while self._idle:
-            self._idle.pop().close()
+        if self._readers is not None:
+            await self._readers.close()
         database, self._database = self._database, None
         if database is not None:
             await _in_own_thread(database.close)
@@ -145,10 +135,9 @@ class DuckDBConnector:
         checked_text(sql)
         zone = duckdb_time_zone(time_zone)
         values = bound_values(parameters)
-        statement = self._new_statement()
-        statement.arm(timeout)
+        statement = self._statement(timeout)
         first = await statement.step(lambda reader: reader.open(sql, values, zone))
-        return DuckDBBatchStream(statement, first, self._options.batch_rows)
+        return ThreadedBatches(statement, first, self._options.batch_rows)
 
     async def stream_rows(
         self,
@@ -174,14 +163,14 @@ class DuckDBConnector:
             reader.end()
             return Chunk(None, None, finished=True)
 
-        await self._new_statement().step(bind)
+        await self._statement().step(bind)
         return tuple(columns)
 
     async def health(self) -> None:
         """Run a constant query, past any queue."""
-        database, workers = self._open_parts()
+        database, readers = self._open_parts()
         try:
-            await workers.submit(
+            await readers.workers.submit(
                 lambda: database.cursor().execute("SELECT 1").fetchall(), urgent=True
             ).future
         except WorkersClosedError:
@@ -235,34 +224,23 @@ class DuckDBConnector:
         ):
             database.execute(f"SET {setting}")
 
-    def _open_parts(self) -> tuple[duckdb.DuckDBPyConnection, Workers]:
+    def _open_parts(self) -> tuple[duckdb.DuckDBPyConnection, Readers[DuckDBReader]]:
         if self._closed:
             raise stop_error("shutdown")
-        if self._database is None or self._workers is None:
+        if self._database is None or self._readers is None:
             raise WarehouseError("08003", "the data source is not open", reached=False)
-        return self._database, self._workers
+        return self._database, self._readers
 
-    def _new_statement(self) -> DuckDBStatement:
-        database, workers = self._open_parts()
-        if self._idle:
-            reader = self._idle.pop()
-        else:
-            options = self._options
-            reader = DuckDBReader(
-                database.cursor(),
-                read_only_file=options.path != MEMORY and options.read_only,
-                small=self._small,
-            )
-        statement = DuckDBStatement(reader, workers, self._take_back)
-        self._statements.add(statement)
-        return statement
+    def _statement(self, timeout: float | None = None) -> ThreadedStatement[DuckDBReader]:
+        return self._open_parts()[1].statement(timeout)
 
-    def _take_back(self, statement: DuckDBStatement, reusable: bool) -> None:
-        self._statements.discard(statement)
-        if reusable and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
-            self._idle.append(statement.reader)
-        elif reusable:
-            statement.reader.close()
+    def _new_reader(self) -> DuckDBReader:
+        options = self._options
+        return DuckDBReader(
+            self._open_parts()[0].cursor(),
+            read_only_file=options.path != MEMORY and options.read_only,
+            small=self._small,
+        )
 
     def _remove_spill(self) -> None:
         spill, self._spill = self._spill, None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
@@ -21,6 +20,7 @@ from connectors.duckdb_small import (
     small_batch,
 )
 from connectors.errors import WarehouseError
+from connectors.threaded import Chunk, StoppedError
 
 # DuckDB's vector size: the smallest piece it hands out without cutting.
 VECTOR_ROWS = 2048
@@ -33,19 +33,6 @@ STREAM_BUFFER = "1MB"
 # slowly are not held back, and rows that come quickly are few hops between threads.
 CHUNK_BYTES = 2 * 1024 * 1024
 CHUNK_SECONDS = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one step of reading gave."""
-
-    schema: pa.Schema
-    batch: pa.RecordBatch | None
-    finished: bool
-
-
-class StoppedError(Exception):
-    """The statement was told to stop between two steps."""
 
 
 class DuckDBReader:
@@ -178,6 +165,10 @@ class DuckDBReader:
         if self._in_transaction:
             self._in_transaction = False
             self.connection.execute("ROLLBACK")
+
+    def interrupt(self) -> None:
+        """End the running step soon."""
+        self.connection.interrupt()
 
     def close(self) -> None:
         """Close the result and the connection. Never raises."""

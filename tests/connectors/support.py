@@ -39,6 +39,12 @@ class Warehouse:
         return postgres if self.kind == POSTGRES else duckdb
 
     @property
+    def running(self) -> set[object]:
+        """The connector's statements that have not ended."""
+        readers = getattr(self.connector, "_readers", None)
+        return readers.statements if readers is not None else self.connector._statements  # type: ignore[attr-defined,no-any-return]
+
+    @property
     def endless(self) -> str:
         """Computes for minutes before its only row."""
         return self.sql(

@@ -252,8 +252,8 @@ async def test_many_random_stops_leave_nothing(warehouse: Warehouse) -> None:
     del results, tasks, task
     gc.collect()
     for _ in range(50):
-        if not warehouse.connector._statements:  # type: ignore[attr-defined]
+        if not warehouse.running:
             break
         await asyncio.sleep(0.1)
-    assert warehouse.connector._statements == set()  # type: ignore[attr-defined]
+    assert warehouse.running == set()
     assert await warehouse.values("SELECT 42 AS a") == [42]

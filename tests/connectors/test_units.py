@@ -66,7 +66,6 @@ def test_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "duckdb", None)
     monkeypatch.delitem(sys.modules, "connectors.duckdb_connector")
     monkeypatch.delitem(sys.modules, "connectors.duckdb_reader")
-    monkeypatch.delitem(sys.modules, "connectors.duckdb_stream")
     with pytest.raises(ConnectorOptionsError, match=r"pip install 'cubewire\[duckdb\]'"):
         open_connector("duckdb", {})
 

@@ -1,38 +1,84 @@
-"""A running DuckDB statement in the event loop: steps in worker threads, stopping, timeout."""
+"""Statements of a warehouse whose driver blocks: steps in worker threads, stopping, timeout.
+
+A connector of such a warehouse has a Reader (one connection, one statement at a time, used by one
+thread at a time) and keeps its readers in ``Readers``. All else is here, the same for each.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
-from connectors.duckdb_errors import warehouse_error
-from connectors.duckdb_reader import VECTOR_ROWS, Chunk, DuckDBReader
 from connectors.errors import WarehouseError, stop_error
 from connectors.workers import Call, Workers, WorkersBusyError, WorkersClosedError
 
-# DuckDB forgets an interrupt that arrives while it plans, so it is sent again until it has worked.
+# An interrupt may arrive where a driver forgets it (DuckDB does while it plans), so it is sent
+# again until it has worked.
 INTERRUPT_EVERY_SECONDS = 0.02
+FIRST_ROWS = 2048
+IDLE_READERS = 32
 
 
-class DuckDBStatement:
-    """One statement from before it starts until its connection is given back.
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one step of reading gave."""
+
+    schema: pa.Schema
+    batch: pa.RecordBatch | None
+    finished: bool
+
+
+class StoppedError(Exception):
+    """The statement was told to stop between two steps."""
+
+
+class Reader(Protocol):
+    """A connection to the warehouse with at most one open result.
+
+    Attributes:
+        stopping: set from another thread where the statement is to end at its next step.
+    """
+
+    stopping: bool
+
+    def next(self, rows: int) -> Chunk:
+        """Read about that many more rows."""
+
+    def interrupt(self) -> None:
+        """End the running step soon; called from another thread, perhaps many times."""
+
+    def close(self) -> None:
+        """Close the result and the connection. Never raises."""
+
+
+R = TypeVar("R", bound=Reader)
+Translate = Callable[[Exception], WarehouseError]
+"""A driver's error as ours."""
+
+
+class ThreadedStatement(Generic[R]):
+    """One statement from before it starts until its reader is given back.
 
     One step runs at a time. Whoever stops the statement (the timer, a cancelled task, ``close``,
-    the connector's end) only says why; the connection is given back once the step has ended.
+    the connector's end) only says why; the reader is given back once the step has ended.
     """
 
     def __init__(
         self,
-        reader: DuckDBReader,
+        reader: R,
         workers: Workers,
-        give_back: Callable[[DuckDBStatement, bool], None],
+        give_back: Callable[[ThreadedStatement[R], bool], None],
+        translate: Translate,
     ) -> None:
         self.reader = reader
         self._workers = workers
         self._give_back = give_back
+        self._translate = translate
         self._call: Call[Chunk] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: str | None = None
@@ -45,7 +91,7 @@ class DuckDBStatement:
         if timeout is not None:
             self._timer = self._loop.call_later(timeout, self.stop, "timeout")
 
-    async def step(self, function: Callable[[DuckDBReader], Chunk]) -> Chunk:
+    async def step(self, function: Callable[[R], Chunk]) -> Chunk:
         """Run one step in a worker thread."""
         self._check()
         if self._call is not None:
@@ -91,7 +137,7 @@ class DuckDBStatement:
                 self._loop.call_soon_threadsafe(self.stop, "user")
 
     async def closed(self) -> None:
-        """Wait until the connection has been given back or closed."""
+        """Wait until the reader has been given back or closed."""
         call = self._call
         if call is not None and not call.future.done():
             await asyncio.wait([call.future])
@@ -100,7 +146,7 @@ class DuckDBStatement:
 
     def _interrupt(self, call: Call[Chunk]) -> None:
         if not call.future.done():
-            self.reader.connection.interrupt()
+            self.reader.interrupt()
             self._loop.call_later(INTERRUPT_EVERY_SECONDS, self._interrupt, call)
 
     def _step_ended(self, future: asyncio.Future[Chunk]) -> None:
@@ -118,7 +164,7 @@ class DuckDBStatement:
         if reusable:
             self._give_back(self, True)
             return
-        self._cleanup = self._loop.create_task(self._close_reader(), name="duckdb-cleanup")
+        self._cleanup = self._loop.create_task(self._close_reader(), name="warehouse-cleanup")
 
     async def _close_reader(self) -> None:
         try:
@@ -130,8 +176,7 @@ class DuckDBStatement:
         if self._stopped is not None:
             raise stop_error(self._stopped)
 
-    @staticmethod
-    def _translated(error: Exception, reason: str | None) -> WarehouseError:
+    def _translated(self, error: Exception, reason: str | None) -> WarehouseError:
         if reason is not None:
             return stop_error(reason)
         if isinstance(error, WorkersBusyError):
@@ -143,19 +188,66 @@ class DuckDBStatement:
             )
         if isinstance(error, WorkersClosedError):
             return stop_error("shutdown")
-        return warehouse_error(error)
+        if isinstance(error, WarehouseError):
+            return error
+        return self._translate(error)
 
 
-class DuckDBBatchStream:
+class Readers(Generic[R]):
+    """The readers of a connector, and the statements that run in them.
+
+    Args:
+        workers: the threads that the readers are used in; closed with the readers.
+        make: a new reader; called in the event loop, so it connects in its first step.
+        translate: a driver's error as ours.
+    """
+
+    def __init__(self, workers: Workers, make: Callable[[], R], translate: Translate) -> None:
+        self.workers = workers
+        self._make = make
+        self._translate = translate
+        self._idle: list[R] = []
+        self.statements: set[ThreadedStatement[R]] = set()
+        self._closed = False
+
+    def statement(self, timeout: float | None = None) -> ThreadedStatement[R]:
+        """A new statement in a reader of its own."""
+        reader = self._idle.pop() if self._idle else self._make()
+        statement = ThreadedStatement(reader, self.workers, self._take_back, self._translate)
+        self.statements.add(statement)
+        statement.arm(timeout)
+        return statement
+
+    async def close(self) -> None:
+        """Stop what runs, close the readers, end the threads."""
+        self._closed = True
+        statements = list(self.statements)
+        for statement in statements:
+            statement.stop("shutdown")
+        for statement in statements:
+            await statement.closed()
+        await self.workers.close()
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take_back(self, statement: ThreadedStatement[R], reusable: bool) -> None:
+        self.statements.discard(statement)
+        if reusable and not self._closed and len(self._idle) < IDLE_READERS:
+            self._idle.append(statement.reader)
+        elif reusable:
+            statement.reader.close()
+
+
+class ThreadedBatches(Generic[R]):
     """The batches of a statement, each made in a worker thread when it is asked for."""
 
-    def __init__(self, statement: DuckDBStatement, first: Chunk, batch_rows: int) -> None:
+    def __init__(self, statement: ThreadedStatement[R], first: Chunk, batch_rows: int) -> None:
         self._statement = statement
         self._schema = first.schema
         self._first = first.batch
         self._finished = first.finished
         self._batch_rows = batch_rows
-        self._rows = VECTOR_ROWS
+        self._rows = FIRST_ROWS
         self._closed = False
 
     def __del__(self) -> None:
