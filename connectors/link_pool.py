@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from connectors.errors import WarehouseError, stop_error
+from connectors.queueing import queueing
 
 # What a server says while it starts, stops or has no place left: it never saw a statement of ours.
 _RETRIED = {"08006", "57P03", "57P01", "53300"}
@@ -66,8 +67,9 @@ class LinkPool(Generic[LinkT]):
         if self._closed:
             raise stop_error("shutdown")
         try:
-            async with asyncio.timeout(self._queue_seconds):
-                await self._places.acquire()
+            with queueing():
+                async with asyncio.timeout(self._queue_seconds):
+                    await self._places.acquire()
         except TimeoutError:
             raise WarehouseError(
                 "53300",

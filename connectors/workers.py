@@ -20,7 +20,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Generic, TypeVar
+
+from connectors.queueing import queue_observer
 
 T = TypeVar("T")
 
@@ -71,7 +74,17 @@ class Lanes:
 class Call(Generic[T]):
     """One function to run in a thread. ``future`` has its result."""
 
-    __slots__ = ("_function", "_timer", "abandoned", "future", "slow", "started", "worker")
+    __slots__ = (
+        "_function",
+        "_timer",
+        "abandoned",
+        "future",
+        "slow",
+        "started",
+        "submitted",
+        "told",
+        "worker",
+    )
 
     def __init__(self, function: Callable[[], T], future: asyncio.Future[T]) -> None:
         self._function = function
@@ -81,6 +94,8 @@ class Call(Generic[T]):
         self.abandoned = False
         self.started = False
         self.slow = False
+        self.submitted = perf_counter()
+        self.told = queue_observer()
 
     def run(self) -> Callable[[], None]:
         """Run in the worker thread; what comes back settles the future in the event loop."""
@@ -211,6 +226,8 @@ class Workers:
         self._quick += 1
         worker = self._idle.pop() if self._idle else self._new_worker()
         call.started = True
+        if call.told is not None:
+            call.told(call.submitted, perf_counter())
         call.worker = worker
         self._running.add(call)
         call.arm(self._loop.call_later(SLOW_AFTER_SECONDS, self._demote, call))

@@ -15,6 +15,7 @@ from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
 from proxy.errors import SessionError
 from proxy.hints import add_hint
+from proxy.observability.stages import stage
 from proxy.queries import Caller, CatalogQuery, relayed_field
 from proxy.served import ModelChangedError, ServedScopes
 from proxy.sources import CatalogSource, own_source
@@ -71,7 +72,8 @@ class CatalogQueries:
         """
         await self.check_current(caller)
         try:
-            answer = await self._asked(sql, parameter_oids, caller, position)
+            with stage("analysis"):
+                answer = await self._asked(sql, parameter_oids, caller, position)
         except CatalogError:
             await self.check_current(caller)
             raise

@@ -27,6 +27,8 @@ from proxy.engine_observer import EngineObserver
 from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.hints import add_hint
+from proxy.observability.stages import at_the_warehouse, compiling
+from proxy.observability.trace_context import without_trace
 from proxy.parse_worker import ParseWorker, RemoteBinding
 from proxy.queries import (
     Caller,
@@ -158,6 +160,7 @@ class Engine(CatalogQueries):
     ) -> CubeQuery | CatalogQuery:
         if not generation.may_touch(sql):
             return await self.prepare_catalog(sql, parameter_oids, caller)
+        sql = without_trace(sql)
         caller = await self.informed(caller, sql)
         key = (generation.version, sql, tuple(parameter_oids), caller.fingerprint())
         cached = self._statements.get(key)
@@ -173,7 +176,8 @@ class Engine(CatalogQueries):
         try:
             if inspect(sql, self._limits) is Verdict.WORKER:
                 return await self._analyse_large(generation, sql, parameter_oids, caller)
-            bound = generation.compiler.bind(sql, caller.semantic)
+            with compiling():
+                bound = generation.compiler.bind(sql, caller.semantic)
         except UnparsableStatement as problem:
             return await self._unparsable(generation, sql, parameter_oids, caller, problem)
         except SemanticError as refusal:
@@ -186,7 +190,8 @@ class Engine(CatalogQueries):
         analysis = analysis_of(answer)
         plan: CompiledStatement | UnsupportedError
         try:
-            plan = compiled_for(generation.compiler, bound, analysis, caller)
+            with compiling():
+                plan = compiled_for(generation.compiler, bound, analysis, caller)
         except UnsupportedError as refusal:
             if not any(kind.name in _TEXTS for kind in analysis.parameters):
                 raise
@@ -214,10 +219,11 @@ class Engine(CatalogQueries):
             return cached
         compiler = caller.scope.generation.compiler
         try:
-            bound = compiler.bind(query.sql, caller.semantic, constants)
-            if bound is None:
-                raise query.plan
-            compiled = compiled_for(compiler, bound, query.analysis, caller)
+            with compiling():
+                bound = compiler.bind(query.sql, caller.semantic, constants)
+                if bound is None:
+                    raise query.plan
+                compiled = compiled_for(compiler, bound, query.analysis, caller)
         except SemanticError as error:
             conceal(error, query.sql, caller.scope)
             raise
@@ -461,7 +467,8 @@ class Engine(CatalogQueries):
     @contextmanager
     def _observed(self, compiled: CompiledStatement) -> Iterator[None]:
         try:
-            yield
+            with at_the_warehouse():
+                yield
         except WarehouseError as error:
             self._observer.warehouse_error(compiled.data_source, error.sqlstate)
             if compiled.governed:

@@ -44,7 +44,8 @@ def login_attempt(
 def statement_record(timer: StatementTimer) -> StatementRecord:
     """A statement for the log and the metrics."""
     speaker = timer.speaker
-    acts_for = (timer.security or speaker.security).user
+    security = timer.security or speaker.security
+    acts_for = security.user
     return StatementRecord(
         user=speaker.user,
         acts_for=acts_for if acts_for != speaker.user else None,
@@ -60,6 +61,11 @@ def statement_record(timer: StatementTimer) -> StatementRecord:
         cache=timer.cache,
         rollups=timer.rollups,
         sql=timer.text,
+        relations=timer.relations,
+        roles=security.roles,
+        started=timer.started,
+        spans=timer.clock.spans,
+        parameters=timer.parameters,
     )
 
 

@@ -30,6 +30,7 @@ from proxy.kill_switch import KillSwitch
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
+from proxy.observability.spans import Traces
 from proxy.oversight import Oversight
 from proxy.reload.reloader import Reloader
 from proxy.reporting import audited_statement, login_attempt, statement_record
@@ -68,6 +69,7 @@ class Parts:
     metrics: Metrics
     trail: AuditTrail
     kill_switch: KillSwitch
+    traces: Traces | None = None
     run_directory: Path | None = None
     worker: int = 0
 
@@ -383,6 +385,8 @@ class Server:
         self._parts.metrics.audit_lines = self._parts.trail.written
         self._parts.metrics.audit_missed = self._parts.trail.missed
         self._parts.log.statement(record)
+        if self._parts.traces is not None:
+            self._parts.traces.statement(record)
         if self._parts.trail.is_kept:
             self._parts.trail.statement(audited_statement(timer))
 

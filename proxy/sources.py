@@ -20,6 +20,7 @@ from connectors.threads import finished_in_thread
 from connectors.workers import be_nice
 from proxy.catalog.backend import CatalogResult
 from proxy.catalog.private import PrivateResult
+from proxy.observability.stages import at_the_warehouse, stage
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.records import Record, with_records
@@ -88,7 +89,8 @@ class BatchSource:
     async def next_batch(self) -> pa.RecordBatch | None:
         """The next batch, None when there are no more."""
         ahead, self._ahead = self._ahead, None
-        return await (anext(self._batches, None) if ahead is None else ahead)
+        with at_the_warehouse():
+            return await (anext(self._batches, None) if ahead is None else ahead)
 
     def fetch_ahead(self) -> None:
         """Let the warehouse make the next batch while this one is encoded: one ahead, no more."""
@@ -134,10 +136,11 @@ class WarehouseSource(BatchSource):
             return None
         if self._seen is not None:
             self._seen(batch)
-        if batch.num_rows <= ENCODE_INLINE_ROWS:
-            return self._encoder.encode(batch)
-        self.fetch_ahead()
-        return await in_encoder(self._encoder.encode, batch)
+        with stage("encode"):
+            if batch.num_rows <= ENCODE_INLINE_ROWS:
+                return self._encoder.encode(batch)
+            self.fetch_ahead()
+            return await in_encoder(self._encoder.encode, batch)
 
 
 class EncodedSource:
@@ -149,7 +152,8 @@ class EncodedSource:
 
     async def next_rows(self) -> EncodedRows | None:
         """See RowSource."""
-        chunk = await anext(self._chunks, None)
+        with at_the_warehouse():
+            chunk = await anext(self._chunks, None)
         return None if chunk is None else rows_from_messages(*chunk)
 
     async def close(self) -> None:

@@ -39,6 +39,7 @@ from proxy.generation import Generation
 from proxy.kill_orders import open_kill_switch
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
+from proxy.observability.spans import open_traces
 from proxy.parse_worker import ParseWorker
 from proxy.reload.loading import ModelReload
 from proxy.reload.serving import open_watch, reloading
@@ -245,8 +246,9 @@ async def serve(
     """
     signals = StopSignals()
     log = open_log(config.log)
-    metrics = Metrics(VERSION)
+    metrics = Metrics(VERSION, config.metrics.label_values)
     several = config.server.workers > 1
+    traces = open_traces(config.tracing, VERSION)
     trail = open_trail(config.audit, config.state_directory, f"worker-{worker}", several=several)
     try:
         with tempfile.TemporaryDirectory(prefix="cubewire-") as own_directory:
@@ -266,6 +268,7 @@ async def serve(
                     metrics,
                     trail,
                     kill_switch,
+                    traces,
                     run_directory or Path(own_directory),
                     worker,
                 )
@@ -282,5 +285,7 @@ async def serve(
         if not signals.asked.is_set():
             raise
     finally:
+        if traces is not None:
+            traces.close()
         trail.close()
         log.close()

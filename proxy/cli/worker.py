@@ -23,6 +23,7 @@ from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
 from proxy.cli.shown import shown_login, with_login
 from proxy.config import Config
+from proxy.observability.spans import TracingError
 from proxy.startup import serve
 
 FAILURES = (
@@ -34,6 +35,7 @@ FAILURES = (
     SetupError,
     ScheduleError,
     CacheSettingsError,
+    TracingError,
     OSError,
 )
 """What can keep a server from starting, with a message for the operator."""

@@ -12,6 +12,7 @@ from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.caching import CacheConfig
 from proxy.config.functions import FunctionConfig
+from proxy.config.observability import LogConfig, MetricsConfig, TracingConfig
 from proxy.config.reload import ReloadConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
@@ -228,23 +229,6 @@ class ParserConfig(Section):
     )
 
 
-class LogConfig(Section):
-    """One line per statement and per event of the server."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="`debug`, `info`, `warning` or `error`."
-    )
-    format: Literal["json", "text"] = Field(
-        default="text", description="`text` (logfmt) or `json`."
-    )
-    sql: bool = Field(
-        default=False, description="Write the statements' text, which may hold values."
-    )
-    file: Path | None = Field(
-        default=None, description="Append to this file instead of standard error."
-    )
-
-
 class TemporaryTablesConfig(Section):
     """Temporary tables: each session that has any takes a backend of the catalog for itself."""
 
@@ -305,6 +289,8 @@ class Config(Section):
     cache: CacheConfig = Field(default_factory=CacheConfig, description="")
     parser: ParserConfig = Field(default_factory=ParserConfig, description="")
     log: LogConfig = Field(default_factory=LogConfig, description="")
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="")
+    tracing: TracingConfig = Field(default_factory=TracingConfig, description="")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="")
     tenancy: TenancyConfig = Field(default_factory=TenancyConfig, description="")
     functions: dict[str, FunctionConfig] = Field(

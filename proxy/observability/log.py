@@ -5,14 +5,16 @@ Everything of ours logs under the logger ``cubewire``; libraries are heard from 
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from proxy.config.models import LogConfig
+from proxy.config.observability import LogConfig
 from proxy.observability.lines import (
     Format,
     Value,
@@ -23,6 +25,7 @@ from proxy.observability.lines import (
     render,
     timestamp,
 )
+from proxy.observability.masking import masked
 from proxy.observability.record import StatementRecord
 from proxy.observability.writer import LineWriter
 
@@ -63,6 +66,51 @@ class LineHandler(logging.Handler):
         self._write(render(fields, self._style))
 
 
+SlowSql = Literal["masked", "full", "off"]
+
+
+@dataclass(slots=True)
+class SlowStatements:
+    """Which statements are slow, and what is written of them.
+
+    Attributes:
+        milliseconds: that a statement has to take; 0 is none.
+        sample: the share of slow statements that is written.
+    """
+
+    milliseconds: float = 0.0
+    sample: float = 1.0
+    sql: SlowSql = "masked"
+    parameters: bool = False
+    _due: float = 0.0
+
+    def takes(self, record: StatementRecord) -> bool:
+        """Whether a statement is to be written: of the slow ones an even sample."""
+        if not self.milliseconds or record.milliseconds < self.milliseconds:
+            return False
+        self._due += self.sample
+        if self._due < 1:
+            return False
+        self._due -= 1
+        return True
+
+    def fields(self, record: StatementRecord) -> dict[str, Value]:
+        """What is written of it besides what the line of every statement has."""
+        values = [None if value is None else str(value) for value in record.parameters]
+        return {
+            "relations": ", ".join(record.relations) or None,
+            "sql": shown_sql(record.sql, self.sql),
+            "parameters": json.dumps(values) if values and self.parameters else None,
+        }
+
+
+def shown_sql(text: str | None, how: SlowSql) -> str | None:
+    """The text of a statement as the configuration wants it shown."""
+    if text is None or how == "off":
+        return None
+    return masked(text) if how == "masked" else text
+
+
 @dataclass(slots=True)
 class ServerLog:
     """The log of a running server."""
@@ -71,15 +119,23 @@ class ServerLog:
     style: Format
     with_sql: bool
     statements: bool
+    slow: SlowStatements = field(default_factory=SlowStatements)
     clock: Callable[[], float] = time.time
     _known: dict[tuple[object, ...], tuple[str, str, str]] = field(default_factory=dict)
 
     def statement(self, record: StatementRecord) -> None:
-        """Write a statement's line (level info)."""
-        if not self.statements:
-            return
+        """Write a statement's line (level info), and another one where it was slow."""
+        if self.slow.takes(record):
+            details = part(self.slow.fields(record), self.style)
+            self._write(record, self._rendered(record, None, "warning", "slow"), details)
+        if self.statements:
+            self._write(record, self._alike(record))
+
+    def _write(
+        self, record: StatementRecord, alike: tuple[str, str, str], details: str = ""
+    ) -> None:
         style = self.style
-        speaker, outcome, size = self._alike(record)
+        speaker, outcome, size = alike
         parts = [
             plain("time", timestamp(self.clock()), style),
             speaker,
@@ -90,6 +146,8 @@ class ServerLog:
         for name, value in record.stages.items():
             parts.append(milliseconds(f"{name}_ms", value, style))
         parts.append(size)
+        if details:
+            parts.append(details)
         self.writer.write(joined(parts, style))
 
     def _alike(self, record: StatementRecord) -> tuple[str, str, str]:
@@ -113,10 +171,16 @@ class ServerLog:
             found = self._known[key] = self._rendered(record, sql)
         return found
 
-    def _rendered(self, record: StatementRecord, sql: str | None) -> tuple[str, str, str]:
+    def _rendered(
+        self,
+        record: StatementRecord,
+        sql: str | None,
+        level: str = "info",
+        logger: str = "statement",
+    ) -> tuple[str, str, str]:
         speaker: dict[str, Value] = {
-            "level": "info",
-            "logger": "cubewire.statement",
+            "level": level,
+            "logger": f"cubewire.{logger}",
             "user": record.user,
             "acts_for": record.acts_for,
             "database": record.database,
@@ -150,4 +214,10 @@ def open_log(config: LogConfig) -> ServerLog:
     root.addHandler(LineHandler(config.format, writer.write))
     root.setLevel(max(level, logging.WARNING))
     logging.getLogger("cubewire").setLevel(level)
-    return ServerLog(writer, config.format, config.sql, statements=level <= logging.INFO)
+    slow = SlowStatements(
+        config.slow_seconds * 1000 if level <= logging.WARNING else 0.0,
+        config.slow_sample,
+        config.slow_sql,
+        config.slow_parameters,
+    )
+    return ServerLog(writer, config.format, config.sql, level <= logging.INFO, slow)

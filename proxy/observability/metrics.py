@@ -7,27 +7,31 @@ each. The prometheus-client types are made when somebody asks for ``/metrics``.
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from proxy.observability.record import StatementRecord
+from proxy.observability.series import (
+    Histogram,
+    Labels,
+    LabelValues,
+    bucket_of,
+    count,
+    counter,
+    gauge,
+    histogram,
+    histograms,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Upper bounds in seconds: from a cached answer to a slow warehouse."""
-_MOST_SERIES = 1000
-"""Label combinations per metric; beyond it they are counted under ``other``."""
+SUCCESS = "00000"
+NO_ROLE = "none"
+"""The label of statements of users without roles."""
 
 HELP = {
     "cubewire_build_info": "Version of the server; always 1.",
@@ -38,6 +42,12 @@ HELP = {
     "cubewire_statements_total": "Statements by kind and class of SQLSTATE.",
     "cubewire_statement_seconds": "Time of a statement by kind.",
     "cubewire_statement_stage_seconds": "Time of a statement's stages.",
+    "cubewire_statement_errors_total": "Statements that failed, by SQLSTATE.",
+    "cubewire_cube_statements_total": "Statements by cube or view that they read, role, and where "
+    "their rows came from; a statement counts under each of its cubes and roles.",
+    "cubewire_cube_seconds": "Time of statements by cube or view.",
+    "cubewire_cube_bytes_total": "Bytes sent to clients by cube or view.",
+    "cubewire_role_seconds": "Time of statements by role of the user; `none` without one.",
     "cubewire_rows_total": "Rows sent to clients.",
     "cubewire_bytes_total": "Bytes sent to clients before encryption.",
     "cubewire_statement_cache_total": "Look-ups of compiled statements by result (hit, miss).",
@@ -59,32 +69,6 @@ HELP = {
 """Every metric of ours, with what it counts."""
 
 
-@dataclass(slots=True)
-class Histogram:
-    """Counts per bucket, and the sum."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
-    total: float = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.total += seconds
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Prometheus' buckets: each counts everything up to its bound."""
-        running = 0
-        buckets: list[tuple[str, float]] = []
-        bounds = [str(float(bound)) for bound in BUCKETS]
-        for bound, count in zip([*bounds, "+Inf"], self.counts, strict=True):
-            running += count
-            buckets.append((bound, running))
-        return buckets
-
-
-Labels = tuple[str, ...]
-
-
 class CacheState(Protocol):
     """What is measured of the result cache."""
 
@@ -101,8 +85,37 @@ class CacheState(Protocol):
         """Whether its Redis answers; None where it has none."""
 
 
+@dataclass(slots=True)
+class _ByCubeAndRole:
+    """Statements by what they read and whose they are; names beyond the bound are ``other``."""
+
+    cubes: LabelValues
+    roles: LabelValues
+    statements: dict[Labels, int] = field(default_factory=dict)
+    cube_seconds: dict[Labels, Histogram] = field(default_factory=dict)
+    cube_bytes: dict[Labels, int] = field(default_factory=dict)
+    role_seconds: dict[Labels, Histogram] = field(default_factory=dict)
+
+    def add(self, record: StatementRecord, bucket: int) -> None:
+        seconds = record.milliseconds / 1000
+        roles = [self.roles.of(role) for role in record.roles or (NO_ROLE,)]
+        for role in roles:
+            histogram(self.role_seconds, (role,)).observe(seconds, bucket)
+        outcome = "error" if record.sqlstate != SUCCESS else record.cache or NO_ROLE
+        for relation in record.relations:
+            cube = self.cubes.of(relation)
+            histogram(self.cube_seconds, (cube,)).observe(seconds, bucket)
+            count(self.cube_bytes, (cube,), record.bytes)
+            for role in roles:
+                count(self.statements, (cube, role, outcome))
+
+
 class Metrics(Collector):
     """All of a worker's metrics.
+
+    Args:
+        version: of the server.
+        label_values: cubes, and roles, that are told apart; others are counted as ``other``.
 
     Attributes:
         connections: open now.
@@ -113,7 +126,7 @@ class Metrics(Collector):
             and ``audit_missed``.
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, label_values: int = 100) -> None:
         self._version = version
         self.connections = 0
         self.ready = False
@@ -131,6 +144,8 @@ class Metrics(Collector):
         self._reloads: dict[Labels, int] = {}
         self.model_loaded = time.time()
         self._errors: dict[Labels, int] = {}
+        self._failures: dict[Labels, int] = {}
+        self._by_name = _ByCubeAndRole(LabelValues(label_values), LabelValues(label_values))
         self._durations: dict[Labels, Histogram] = {}
         self._stages: dict[Labels, Histogram] = {}
         self._rows = 0
@@ -142,7 +157,7 @@ class Metrics(Collector):
     def connection_opened(self) -> None:
         """A client connected and was let in."""
         self.connections += 1
-        _count(self._connections, ("accepted",))
+        count(self._connections, ("accepted",))
 
     def connection_closed(self) -> None:
         """A client that was let in has gone."""
@@ -150,46 +165,51 @@ class Metrics(Collector):
 
     def connection_refused(self) -> None:
         """A client was turned away at the limit, or while stopping."""
-        _count(self._connections, ("refused",))
+        count(self._connections, ("refused",))
 
     def login(self, *, success: bool) -> None:
         """A client logged in, or failed to."""
-        _count(self._logins, ("ok" if success else "failed",))
+        count(self._logins, ("ok" if success else "failed",))
 
     def statement(self, record: StatementRecord) -> None:
         """A statement ended."""
-        _count(self._statements, (record.kind, record.sqlstate[:2]))
-        _histogram(self._durations, (record.kind,)).observe(record.milliseconds / 1000)
+        count(self._statements, (record.kind, record.sqlstate[:2]))
+        seconds = record.milliseconds / 1000
+        bucket = bucket_of(seconds)
+        histogram(self._durations, (record.kind,)).observe(seconds, bucket)
+        self._by_name.add(record, bucket)
+        if record.sqlstate != SUCCESS:
+            count(self._failures, (record.sqlstate,))
         for stage, milliseconds in record.stages.items():
-            _histogram(self._stages, (stage,)).observe(milliseconds / 1000)
+            histogram(self._stages, (stage,)).observe(milliseconds / 1000)
         self._rows += record.rows
         self._bytes += record.bytes
 
     def statement_cache(self, *, hit: bool) -> None:
         """A compiled statement was looked up."""
-        _count(self._cache, ("hit" if hit else "miss",))
+        count(self._cache, ("hit" if hit else "miss",))
 
     def rollups(self, outcome: str) -> None:
         """A statement was answered from pre-aggregations, or was not for a reason."""
-        _count(self._rollups, (outcome,))
+        count(self._rollups, (outcome,))
 
     def rollup_build(self, status: str) -> None:
         """A part of a pre-aggregation was built, or could not be."""
-        _count(self._builds, (status,))
+        count(self._builds, (status,))
 
     def model_reload(self, result: str) -> None:
         """The model was replaced, found unchanged, or refused."""
-        _count(self._reloads, (result,))
+        count(self._reloads, (result,))
         if result == "replaced":
             self.model_loaded = time.time()
 
     def result_cache(self, outcome: str) -> None:
         """A statement's rows came from memory, Redis, the warehouse ..."""
-        _count(self._results, (outcome,))
+        count(self._results, (outcome,))
 
     def warehouse_error(self, data_source: str, sqlstate: str) -> None:
         """A warehouse refused or failed."""
-        _count(self._errors, (data_source, sqlstate[:2]))
+        count(self._errors, (data_source, sqlstate[:2]))
 
     def text(self) -> bytes:
         """The exposition format (version 0.0.4)."""
@@ -207,6 +227,16 @@ class Metrics(Collector):
         )
         yield _histograms("cubewire_statement_seconds", self._durations, ("kind",))
         yield _histograms("cubewire_statement_stage_seconds", self._stages, ("stage",))
+        yield _counter("cubewire_statement_errors_total", self._failures.items(), ("sqlstate",))
+        names = self._by_name
+        yield _counter(
+            "cubewire_cube_statements_total",
+            names.statements.items(),
+            ("cube", "role", "outcome"),
+        )
+        yield _histograms("cubewire_cube_seconds", names.cube_seconds, ("cube",))
+        yield _counter("cubewire_cube_bytes_total", names.cube_bytes.items(), ("cube",))
+        yield _histograms("cubewire_role_seconds", names.role_seconds, ("role",))
         yield _counter("cubewire_rows_total", [((), self._rows)])
         yield _counter("cubewire_bytes_total", [((), self._bytes)])
         yield _counter("cubewire_statement_cache_total", self._cache.items(), ("result",))
@@ -232,44 +262,17 @@ class Metrics(Collector):
         yield _counter("cubewire_log_lines_dropped_total", [((), self.dropped_lines)])
 
 
-def _count(series: dict[Labels, int], labels: Labels) -> None:
-    known = series.get(labels)
-    if known is None:
-        if len(series) >= _MOST_SERIES:
-            labels = ("other",) * len(labels)
-        known = series.get(labels, 0)
-    series[labels] = known + 1
-
-
-def _histogram(series: dict[Labels, Histogram], labels: Labels) -> Histogram:
-    known = series.get(labels)
-    if known is None:
-        if len(series) >= _MOST_SERIES:
-            labels = ("other",) * len(labels)
-        known = series.setdefault(labels, Histogram())
-    return known
-
-
 def _gauge(
     name: str, samples: Iterable[tuple[Labels, float]], labels: Sequence[str] = ()
 ) -> Metric:
-    family = GaugeMetricFamily(name, HELP[name], labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
+    return gauge(name, HELP[name], samples, labels)
 
 
 def _counter(
     name: str, samples: Iterable[tuple[Labels, float]], labels: Sequence[str] = ()
 ) -> Metric:
-    family = CounterMetricFamily(name.removesuffix("_total"), HELP[name], labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
+    return counter(name, HELP[name], samples, labels)
 
 
-def _histograms(name: str, series: dict[Labels, Histogram], labels: Sequence[str]) -> Metric:
-    family = HistogramMetricFamily(name, HELP[name], labels=labels)
-    for values, histogram in series.items():
-        family.add_metric(values, histogram.cumulative(), histogram.total)
-    return family
+def _histograms(name: str, series: Mapping[Labels, Histogram], labels: Sequence[str]) -> Metric:
+    return histograms(name, HELP[name], series, labels)

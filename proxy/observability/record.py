@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -19,6 +19,11 @@ class StatementRecord:
         sqlstate: ``00000`` for success.
         cache: of a query over cubes, where its rows came from (``proxy.cache.results.Outcome``).
         rollups: the pre-aggregations that it read.
+        relations: cubes and views that it read.
+        roles: of whom it ran for.
+        started: seconds of ``time.perf_counter``.
+        spans: first start and last end by stage, likewise.
+        parameters: values bound to it; written only where the configuration asks for it.
         sql: the text; written only where the configuration asks for it.
         acts_for: another user, on whose behalf ``user`` ran it.
     """
@@ -37,3 +42,8 @@ class StatementRecord:
     rollups: tuple[str, ...] = ()
     sql: str | None = None
     acts_for: str | None = None
+    relations: tuple[str, ...] = ()
+    roles: Collection[str] = ()
+    started: float = 0.0
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    parameters: Sequence[object] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.observability.stages import stage
 from proxy.session.client import Client
 from proxy.session.portal import Portal
 from proxy.session.records import StatementTimer
@@ -61,7 +62,7 @@ class OutcomeWriter:
             if portal is None:
                 # A cancellation may come now: what is being freed is freed all the same.
                 await asyncio.shield(outcome.close())
-        record.stage("send")
+        record.phase("send")
 
     async def _rows(self, outcome: Rows, record: StatementTimer, limit: int | None) -> None:
         sent = 0
@@ -71,7 +72,7 @@ class OutcomeWriter:
             if rows is None:
                 break
             if not sent:
-                record.stage("first_row")
+                record.phase("first_row")
                 record.entered("sending")
             size = len(rows)
             sent += rows.rows
@@ -101,7 +102,8 @@ class OutcomeWriter:
         self._unwaited += size
         if self._unwaited >= DRAIN_BYTES:
             self._unwaited = 0
-            await self._client.drain()
+            with stage("write"):
+                await self._client.drain()
 
     def _notices(self, notices: list[dict[str, str]]) -> None:
         for fields in notices:

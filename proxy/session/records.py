@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.audit.decisions import decision_of
 from proxy.audit.trail import Decision
 from proxy.errors import flatten
+from proxy.observability.stages import StageClock
 from proxy.progress import StatementState
 from proxy.queries import Caller, CatalogQuery, CubeQuery
 from semantic.compiler.api import CompiledStatement
@@ -42,7 +43,8 @@ class StatementTimer:
 
     Attributes:
         statement_id: ``<process id>-<number>``, unique within a server's life.
-        stages: milliseconds per stage, in the order they ended.
+        clock: of its stages.
+        parameters: values bound to it.
         security: for whom it runs, where the statement itself says so.
         relations: cubes and views that it reads.
         decision: what access policies made of it.
@@ -57,7 +59,7 @@ class StatementTimer:
     speaker: Speaker
     sink: Callable[[StatementTimer], None]
     started: float = field(default_factory=time.perf_counter)
-    stages: dict[str, float] = field(default_factory=dict)
+    clock: StageClock = field(default_factory=StageClock)
     kind: str = "utility"
     rows: int = 0
     bytes: int = 0
@@ -69,21 +71,27 @@ class StatementTimer:
     rollups: tuple[str, ...] = ()
     data_source: str = ""
     state: StatementState = "preparing"
+    parameters: Sequence[object] = ()
     _mark: float = 0.0
 
     def __post_init__(self) -> None:
         self._mark = self.started
 
-    def stage(self, name: str) -> None:
-        """The stage that began at the previous call ends now."""
+    @property
+    def stages(self) -> Mapping[str, float]:
+        """Milliseconds per stage and phase, in the order they ended."""
+        return self.clock.took
+
+    def phase(self, name: str) -> None:
+        """The phase that began at the previous call ends now; stages lie within phases."""
         now = time.perf_counter()
-        self.stages[name] = self.stages.get(name, 0.0) + (now - self._mark) * 1000
+        self.clock.add(name, self._mark, now)
         self._mark = now
 
     def prepared(self, kind: str) -> None:
         """Parsing, analysis and compilation are done; ``kind`` says who answers."""
         self.kind = kind
-        self.stage("prepare")
+        self.phase("prepare")
 
     def reads(self, query: CubeQuery | CatalogQuery | None) -> None:
         """What it will read, as it is now known; what is known later goes before."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from proxy.audit.trail import Decision
 from proxy.cache.memory import Entry
 from proxy.cube_rows import CachedRows
+from proxy.observability.trace_context import without_trace
 from proxy.queries import Caller, CatalogQuery, CubeQuery
 from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementTimer
@@ -211,6 +212,8 @@ class Replayer:
             return
         if state.settings.version != turn.settings_version or outcome.caller is not caller:
             return
+        if without_trace(record.text) is not record.text:
+            return  # it never comes again
         if len(said) > LONGEST_ANSWER or not _is_plain_answer(said):
             return
         shape = _shape(turn.messages)

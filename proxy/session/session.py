@@ -295,6 +295,7 @@ class Session:
         with self.state.statement(portal.prepared.text) as record:
             record.prepared(portal.prepared.kind)
             record.reads(portal.prepared.query)
+            record.parameters = portal.values
             self._runner.check_not_aborted(portal.prepared.statement)
             limit = message.max_rows if message.max_rows > 0 else None
             outcome = await self._runner.resume(portal, limit)

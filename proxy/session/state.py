@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from proxy.cache.results import Mode
 from proxy.errors import SessionError, error_fields
+from proxy.observability.stages import CURRENT
 from proxy.queries import CACHE, Caller
 from proxy.rollups.duration import parse_seconds
 from proxy.rollups.view import Mode as RollupMode
@@ -53,6 +54,7 @@ class SessionState:
         several: the Query message at hand holds several statements.
         running: the statement at hand.
         cancel_reason: whose request to cancel it was, where one is pending.
+        prepared: the one that was prepared last and has not been run.
         unnamed_described: the client knows the columns of the unnamed prepared statement.
     """
 
@@ -80,6 +82,7 @@ class SessionState:
     cancel_requested: bool = False
     cancel_reason: str = ""
     running: StatementTimer | None = None
+    prepared: StatementTimer | None = None
     _reported: dict[str, str] = field(default_factory=dict)
     _reported_version: int = -1
     _application: tuple[int, str] = (-1, "")
@@ -262,29 +265,40 @@ class SessionState:
         """Time and log one statement; an error is recorded and goes on."""
         timer = self.running = self.recorder.start(text, self)
         self.recorder.overseer.begun(timer)
+        prepared, self.prepared = self.prepared, None
+        if prepared is not None and text in prepared.text:
+            timer.clock.take_over(prepared.clock)
+        token = CURRENT.set(timer.clock)
         try:
             yield timer
         except BaseException as error:
             timer.failed(error)
             raise
         finally:
+            CURRENT.reset(token)
             self.running = None
             self.recorder.overseer.ended(timer)
             timer.finish()
 
     @contextmanager
     def attempt(self, text: str) -> Iterator[None]:
-        """As ``statement``, for what only prepares one: recorded where it fails."""
-        timer = self.recorder.start(text, self)
+        """As ``statement``, for what only prepares one: recorded where it fails.
+
+        Else its stages count for the statement that is run next, if it is this one.
+        """
+        timer = self.prepared = self.recorder.start(text, self)
+        token = CURRENT.set(timer.clock)
         self.recorder.overseer.begun(timer)
         try:
             yield
         except BaseException as error:
+            self.prepared = None
             timer.failed(error)
             timer.finish()
             raise
         finally:
             self.recorder.overseer.ended(timer)
+            CURRENT.reset(token)
 
     @contextmanager
     def shifted_by(self, more: int) -> Iterator[None]:

@@ -16,6 +16,7 @@ from semantic.compiler.names import fold
 from semantic.compiler.parse import parse
 from semantic.compiler.plan import Query
 from semantic.compiler.positions import EditedText, apply_edits
+from semantic.compiler.progress import reached
 from semantic.compiler.query import QueryBinder
 from semantic.compiler.scope import use_all
 from semantic.compiler.statement import Statement, not_a_query
@@ -82,6 +83,7 @@ class Binder:
         if not self._may_touch(sql):
             return None
         parsed = parse(sql)
+        reached("parse")
         if constants:
             _put_constants(parsed.tree, constants)
         members = self._callers.members(settings.access)
@@ -97,6 +99,7 @@ class Binder:
         check_functions(parsed.tree, members.sql.dialect(statement.data_source), sql)
         rows = query.demand_rows()
         plan = None if statement.deferred is not None else query.build()
+        reached("bind")
         return BoundStatement(
             sql,
             apply_edits(sql, statement.edits),

@@ -24,6 +24,7 @@ from semantic.compiler.lower import lower
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import truncate
 from semantic.compiler.plan import Query, Scan, query_columns, walk
+from semantic.compiler.progress import reached
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rollups.api import NONE, RollupCandidates, RollupDefinition
@@ -115,6 +116,7 @@ class Compiler:
             rollups: what it may be answered from instead of the cubes' own rows.
         """
         plan = self.plan(bound, settings, rollups)
+        reached("plan")
         names = [truncate(name) for name in bound.names]
         wanted = [column.name for column in analysis.columns]
         if len(names) != len(wanted):
@@ -139,6 +141,7 @@ class Compiler:
             emitted = emit(plan, returned, dialect, settings, arrays, bound.values)
         except RecursionError as error:
             raise _too_deep() from error
+        reached("emit")
         stored = [node for node in walk(plan) if isinstance(node, Scan) and node.rollup]
         return CompiledStatement(
             sql=emitted.sql,

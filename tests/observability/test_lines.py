@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import io
 import json
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.models import LogConfig
+from proxy.config.observability import LogConfig
 from proxy.observability import lines
 from proxy.observability.lines import render
 from proxy.observability.log import LineHandler, open_log
@@ -135,3 +136,35 @@ def test_a_broken_file_is_counted() -> None:
     writer.write("lost")
     writer.close()
     assert writer.dropped == 1
+
+
+def slow_lines(tmp_path: Path, records: list[StatementRecord], **options: object) -> list[str]:
+    path = tmp_path / "slow"
+    log = open_log(LogConfig.model_validate({"file": path, "level": "warning", **options}))
+    for record in records:
+        log.statement(record)
+    log.close()
+    return path.read_text().splitlines()
+
+
+SLOW = dataclasses.replace(RECORD, sql="SELECT 'v', $1", parameters=("secret", None))
+
+
+def test_slow_statements_are_sampled(tmp_path: Path) -> None:
+    options = {"slow_seconds": "12ms", "slow_sample": 0.25, "format": "json"}
+    quick = dataclasses.replace(SLOW, milliseconds=11.9)
+    lines = slow_lines(tmp_path, [SLOW, quick] * 8, **options)
+    assert len(lines) == 2
+    line = json.loads(lines[0])
+    assert (line["logger"], line["level"]) == ("cubewire.slow", "warning")
+    assert line["sql"] == "SELECT ?, $1"
+    assert "parameters" not in line
+
+
+def test_parameters_are_written_where_that_is_asked_for(tmp_path: Path) -> None:
+    options = {"slow_seconds": "1ms", "slow_sql": "full", "slow_parameters": True}
+    (line,) = slow_lines(tmp_path, [SLOW], **options)
+    assert "'v'" in line
+    assert json.loads(shlex.split(line)[-1].partition("=")[2]) == ["secret", None]
+    (bare,) = slow_lines(tmp_path / "..", [SLOW], slow_seconds="1ms", slow_sql=False)
+    assert "sql=" not in bare

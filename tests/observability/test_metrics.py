@@ -27,6 +27,10 @@ def test_everything_is_counted() -> None:
     metrics.login(success=True)
     metrics.login(success=False)
     metrics.statement(RECORD)
+    read = dataclasses.replace(
+        RECORD, cache="memory", relations=("flights", "planes"), roles=("a", "b")
+    )
+    metrics.statement(read)
     metrics.statement(dataclasses.replace(RECORD, sqlstate="42601", milliseconds=70_000.0))
     metrics.statement_cache(hit=True)
     metrics.warehouse_error("default", "08006")
@@ -37,17 +41,22 @@ def test_everything_is_counted() -> None:
     assert found["cubewire_connections_total[('result', 'refused')]"] == 1
     assert found["cubewire_logins_total[('result', 'failed')]"] == 1
     assert found["cubewire_statements_total[('kind', 'cube'), ('sqlstate_class', '42')]"] == 1
-    assert found["cubewire_statement_seconds_count[('kind', 'cube')]"] == 2
+    assert found["cubewire_statement_seconds_count[('kind', 'cube')]"] == 3
     assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '0.01')]"] == 0
-    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '0.025')]"] == 1
-    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '60.0')]"] == 1
-    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '+Inf')]"] == 2
-    assert round(found["cubewire_statement_stage_seconds_sum[('stage', 'execute')]"], 6) == 0.02
-    assert found["cubewire_rows_total[]"] == 6
-    assert found["cubewire_bytes_total[]"] == 198
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '0.025')]"] == 2
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '60.0')]"] == 2
+    assert found["cubewire_statement_seconds_bucket[('kind', 'cube'), ('le', '+Inf')]"] == 3
+    assert round(found["cubewire_statement_stage_seconds_sum[('stage', 'execute')]"], 6) == 0.03
+    assert found["cubewire_rows_total[]"] == 9
+    assert found["cubewire_bytes_total[]"] == 297
     assert found["cubewire_statement_cache_total[('result', 'hit')]"] == 1
     assert found["cubewire_log_lines_dropped_total[]"] == 4
     assert found["cubewire_build_info[('version', '1.2.3')]"] == 1
+    memory = "('cube', 'planes'), ('outcome', 'memory'), ('role', 'b')"
+    assert found[f"cubewire_cube_statements_total[{memory}]"] == 1
+    assert found["cubewire_cube_bytes_total[('cube', 'flights')]"] == 99
+    assert found["cubewire_role_seconds_count[('role', 'a')]"] == 1
+    assert found["cubewire_statement_errors_total[('sqlstate', '42601')]"] == 1
     assert found["process_resident_memory_bytes[]"] > 0
 
 
@@ -59,6 +68,18 @@ def test_labels_are_bounded() -> None:
     errors = next(each for each in families if each.name == "cubewire_warehouse_errors")
     assert len(errors.samples) == 1001
     assert max(sample.value for sample in errors.samples) == 500
+
+
+def test_cubes_and_roles_are_bounded() -> None:
+    metrics = Metrics("x", label_values=2)
+    for number in range(5):
+        read = dataclasses.replace(RECORD, relations=(f"cube{number}",), roles=(f"role{number}",))
+        metrics.statement(read)
+    found = samples(metrics)
+    assert found["cubewire_cube_seconds_count[('cube', 'other')]"] == 3
+    assert found["cubewire_role_seconds_count[('role', 'other')]"] == 3
+    assert found["cubewire_cube_seconds_count[('cube', 'cube1')]"] == 1
+    assert "cubewire_cube_seconds_count[('cube', 'cube2')]" not in found
 
 
 def test_every_metric_is_in_the_readme() -> None:
