@@ -18,7 +18,7 @@ from proxy.config.models import DuckdbSource, options_of
 from proxy.configured_functions import FunctionsError, configured_functions
 from proxy.generation import Generation
 from proxy.rollups.stores import rollup_folder
-from proxy.scopes import Decide, Scopes
+from proxy.scopes import Decide, Operates, Scopes
 from proxy.tenants import NO_MODEL, has_tenant_models, load_tenant_models
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.probe import probe_statements
@@ -152,16 +152,27 @@ def decider(config: Config, generation: Generation) -> Decide:
     return decision
 
 
+def operators(config: Config) -> Operates:
+    """Who is shown the server's own tables."""
+    grants = config.system_tables
+
+    def operates(context: SecurityContext) -> bool:
+        return grants.admit(context.user, context.groups, context.roles)
+
+    return operates
+
+
 async def tenant_scopes(
     generate: Callable[[Model], Awaitable[Generation]],
     profiles: ProfileCatalogs,
     decision: Decide,
+    operates: Operates,
     model: Model,
 ) -> Scopes:
     """The scopes of one tenant's callers. Raises what asking the warehouses does."""
     generation = await generate(model)
     catalog = profiles.of(profile_of(generation.published), generation.published)
-    return Scopes(generation, catalog, profiles, decision)
+    return Scopes(generation, catalog, profiles, decision, operates)
 
 
 def check_catalog(config: Config, generation: Generation, decision: Decide) -> None:
@@ -172,6 +183,11 @@ def check_catalog(config: Config, generation: Generation, decision: Decide) -> N
     """
     if config.catalog.dsn is None:
         return
+    if config.system_tables.admit_somebody:
+        raise StartupError(
+            "catalog.dsn cannot be used with system_tables: an external catalog shows the same "
+            "relations to everybody."
+        )
     nobody = SecurityContext.of("")
     if has_tenant_models(config) or not decision(generation, nobody).is_open:
         raise StartupError(

@@ -8,21 +8,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Protocol
 
 from proxy.catalog import Catalog
 from proxy.catalog.backend import CatalogBackend, CatalogResult
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.results import CatalogAnalysis
-from proxy.errors import SessionError
+from proxy.catalog.system_tables import Snapshot
+from proxy.errors import SessionError, error_fields
 from proxy.hints import add_hint
 from proxy.observability.stages import stage
-from proxy.queries import Caller, CatalogQuery, relayed_field
+from proxy.queries import Caller, CatalogQuery, OwnBackend, relayed_field
 from proxy.served import ModelChangedError, ServedScopes
 from proxy.sources import CatalogSource, own_source
 from proxy.wire.backend import DataRow
 
+NO_ROWS = Snapshot({})
+
 SettingsObserver = Callable[[dict[str, str], dict[str, str]], None]
 """Told a backend's settings inside the transaction of a statement, and those that outlive it."""
+
+
+class SystemRows(Protocol):
+    """Who knows the rows of the server's own tables."""
+
+    async def snapshot(self, sql: str) -> Snapshot:
+        """The rows of those whose names stand in a statement."""
 
 
 class CatalogQueries:
@@ -31,10 +42,19 @@ class CatalogQueries:
     Attributes:
         scopes: what exists for each caller, in the model in service.
         catalog: of those who may see everything, which runs always.
+        system_tables: who knows the rows of the server's own tables.
     """
 
     scopes: ServedScopes
     catalog: Catalog
+    system_tables: SystemRows | None = None
+
+    async def _system_rows(self, sql: str, caller: Caller) -> Snapshot:
+        """The rows of the server's own tables that a statement names, for who may see them."""
+        tables = self.system_tables
+        if tables is None or not caller.scope.generation.published.system_tables:
+            return NO_ROWS
+        return await tables.snapshot(sql)
 
     async def check_current(self, caller: Caller) -> None:
         """Raises ModelChangedError where the catalog is no longer what the caller's scope was.
@@ -156,6 +176,7 @@ class CatalogQueries:
                 calls set_config.
         """
         if caller.own is not None and not _sets(sql):
+            await self._provide(caller.own, sql, caller)
             return own_source(
                 await caller.own.open(
                     sql, parameter_oids, parameter_formats, parameters, result_formats
@@ -174,6 +195,7 @@ class CatalogQueries:
     ) -> CatalogSource:
         """Start one statement of any kind on the catalog PostgreSQL by the simple protocol."""
         if caller.own is not None and not _sets(sql):
+            await self._provide(caller.own, sql, caller)
             return own_source(await caller.own.open(sql))
 
         async def start(backend: CatalogBackend) -> CatalogResult:
@@ -189,7 +211,8 @@ class CatalogQueries:
         on_settings: SettingsObserver | None,
     ) -> CatalogSource:
         lowered = sql.lower()
-        extra = {}
+        snapshot = await self._system_rows(sql, caller)
+        extra = dict(snapshot.settings)
         if "pg_backend_pid" in lowered or "pg_stat_activity" in lowered:
             extra["cubewire.backend_pid"] = str(caller.backend_pid)
         async with AsyncExitStack() as stack:
@@ -203,14 +226,26 @@ class CatalogQueries:
             except CatalogError as error:
                 add_hint(error, sql, caller.scope.generation.published)
                 raise
+            result.notices += map(_missing, snapshot.silent)
             return CatalogSource(result, stack.pop_all())
         raise AssertionError("unreachable")
+
+    async def _provide(self, own: OwnBackend, sql: str, caller: Caller) -> None:
+        snapshot = await self._system_rows(sql, caller)
+        if snapshot.settings:
+            await own.provide(snapshot.settings)
 
     async def open_catalog_copy(self, sql: str, caller: Caller) -> CatalogSource:
         """Start a COPY ... TO STDOUT of what the catalog answers."""
         if caller.own is None:
             return await self.open_catalog_simple(sql, caller)
+        await self._provide(caller.own, sql, caller)
         return CatalogSource(await caller.own.copy_out(sql), AsyncExitStack())
+
+
+def _missing(worker: int) -> dict[str, str]:
+    message = f"worker {worker} has not answered in time: its rows are missing"
+    return error_fields("01000", message, severity="WARNING")
 
 
 def _sets(sql: str) -> bool:

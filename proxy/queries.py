@@ -60,6 +60,9 @@ class OwnBackend(Protocol):
     ) -> PrivateResult:
         """Run one statement."""
 
+    async def provide(self, settings: Mapping[str, str]) -> None:
+        """Give the transaction at hand settings that are not the session's."""
+
     async def copy_out(self, sql: str) -> CatalogResult:
         """Run COPY ... TO STDOUT."""
 

@@ -63,6 +63,7 @@ def statement_record(timer: StatementTimer) -> StatementRecord:
         sql=timer.text,
         relations=timer.relations,
         roles=security.roles,
+        data_source=timer.data_source,
         started=timer.started,
         spans=timer.clock.spans,
         parameters=timer.parameters,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -24,6 +24,8 @@ DECISIONS = 1024
 """How many callers' access decisions are kept."""
 
 Decide = Callable[[Generation, SecurityContext], Access]
+Operates = Callable[[SecurityContext], bool]
+"""Whether a caller is shown the tables of the server itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -68,6 +70,7 @@ class Scopes:
         catalog: which shows that.
         profiles: catalogs that show less.
         decide: what a caller may see.
+        operates: whether that includes the server's own tables.
     """
 
     def __init__(
@@ -76,14 +79,16 @@ class Scopes:
         catalog: CatalogFace,
         profiles: ProfileCatalogs,
         decide: Decide,
+        operates: Operates = lambda _: False,
     ) -> None:
         self.generation = generation
         self._catalog = catalog
         self._profiles = profiles
         self._decide = decide
+        self._operates = operates
         self._scopes: OrderedDict[SecurityContext, Scope] = OrderedDict()
         self._generations: WeakValueDictionary[str, Generation] = WeakValueDictionary()
-        self._by_access: WeakValueDictionary[Access, Scope] = WeakValueDictionary()
+        self._by_access: WeakValueDictionary[tuple[Access, bool], Scope] = WeakValueDictionary()
 
     async def open(self, context: SecurityContext) -> Scope:
         """What exists for a caller. Raises SessionError where nothing can be told of them."""
@@ -101,21 +106,26 @@ class Scopes:
 
     def _make(self, context: SecurityContext) -> Scope:
         access = self._decide(self.generation, context)
-        found = self._by_access.get(access)
+        key = (access, self._operates(context))
+        found = self._by_access.get(key)
         if found is None:
-            found = self._by_access[access] = self._scope(access)
+            found = self._by_access[key] = self._scope(*key)
         return found
 
-    def _scope(self, access: Access) -> Scope:
+    def _scope(self, access: Access, operates: bool) -> Scope:
         whole = self.generation
         is_whole = hides_nothing(whole.model, access)
         published = restricted(whole.model, whole.published, access)
-        if published is whole.published:
+        hidden: frozenset[str] = frozenset()
+        if published is not whole.published:
+            hidden = hidden_names(whole.model, published)
+        elif not operates:
             return Scope(access, whole, whole, self._catalog, is_whole)
+        if operates:
+            published = replace(published, system_tables=True)
         profile = profile_of(published)
         generation = self._generations.get(profile)
         if generation is None:
             generation = self._generations[profile] = whole.restricted(published, profile)
         catalog = self._profiles.of(profile, generation.published)
-        hidden = hidden_names(whole.model, published)
         return Scope(access, generation, whole, catalog, is_whole, hidden)

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,10 @@ from proxy.session.runner import Runner
 from proxy.session.session import Session
 from proxy.session.state import SessionLimits, SessionState
 from proxy.session.temporary import TemporaryLimits
+from proxy.system_tables.history import History
+from proxy.system_tables.local import LocalRows, OpenSession
+from proxy.system_tables.peers import Peers
+from proxy.system_tables.tables import SystemTables
 from proxy.wire.connection import Phase, ServerConnection, WireLimits
 
 logger = logging.getLogger("cubewire.server")
@@ -107,6 +111,19 @@ class Server:
         self._suspects: set[ClientConnection] = set()
         self._standings: dict[ClientConnection, Standing] = {}
         self.reloader: Reloader | None = None
+        granted = parts.config.system_tables
+        self._history = History(granted.statements if granted.admit_somebody else 0)
+        self.rows = LocalRows(
+            parts.worker,
+            parts.engine,
+            self.sessions,
+            parts.kill_switch.running,
+            self._history,
+        )
+        self._peers: Peers | None = None
+        if parts.run_directory is not None and config.workers > 1:
+            self._peers = Peers(parts.worker, parts.run_directory, self.rows.of)
+        parts.engine.system_tables = SystemTables(self.rows, self._peers)
 
     # ------------------------------------------------------------------------- life
 
@@ -122,6 +139,8 @@ class Server:
             reuse_port=config.workers > 1,
         )
         self._cancels.listen()
+        if self._peers is not None:
+            await self._peers.listen()
         self._sweeper = loop.create_task(self._sweep(), name="idle timeouts")
         address = self._listener.sockets[0].getsockname()
         self._parts.metrics.ready = True
@@ -138,6 +157,19 @@ class Server:
         if reloader is None:
             return Readiness(problems)
         return Readiness(problems, reloader.loader.version, reloader.problems)
+
+    def sessions(self) -> Iterator[OpenSession]:
+        """The sessions that are open."""
+        for connection, connected in self._connections.items():
+            if connection.session is not None:
+                yield OpenSession(
+                    connection.session.state,
+                    connection.peer,
+                    connection.tls is not None,
+                    connection.working,
+                    connected,
+                    connection.last_activity,
+                )
 
     async def model_replaced(self) -> None:
         """Let sessions at rest take over the model in service, so that the former one can go.
@@ -173,6 +205,8 @@ class Server:
         for connection in list(self._connections):
             connection.abort()
         self._cancels.close()
+        if self._peers is not None:
+            await self._peers.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -389,6 +423,7 @@ class Server:
             self._parts.traces.statement(record)
         if self._parts.trail.is_kept:
             self._parts.trail.statement(audited_statement(timer))
+        self._history.add(record)
 
 
 def spare_what_stays() -> None:

@@ -18,6 +18,7 @@ from proxy.administration import open_admin
 from proxy.assembly import (
     decider,
     make_generation,
+    operators,
     read_functions,
     read_models,
     start_connectors,
@@ -168,10 +169,10 @@ async def open_reloadable(
         collecting.close()
         profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)
         stack.push_async_callback(profiles.close)
-        decision = decider(config, generation)
-        scopes: ScopeSource = Scopes(generation, catalog, profiles, decision)
+        decision, operates = decider(config, generation), operators(config)
+        scopes: ScopeSource = Scopes(generation, catalog, profiles, decision, operates)
         if tenants:
-            make = partial(tenant_scopes, generate, profiles, decision)
+            make = partial(tenant_scopes, generate, profiles, decision, operates)
             scopes = TenantScopes(generation, tenants, make)
         parts = ModelParts(scopes, catalog, connectors, rollups, models)
         engine = await _engine(config, parts, observer or Metrics(VERSION), stack)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from proxy.catalog import lockdown
+from proxy.catalog import lockdown, system_tables
 from proxy.catalog.connection import ChildConnection
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.protocol import identifier, literal
@@ -64,6 +64,8 @@ async def deploy(
     await admin.execute("SET search_path = pg_catalog")
     if model.functions:
         await _deploy_functions(admin, model.functions, superuser=superuser)
+    if model.system_tables:
+        await _deploy_system_tables(admin, markers)
     wanted = await wanted_relations(admin, model)
     present = await present_relations(admin)
     statements = difference(present, wanted, markers, superuser=superuser)
@@ -87,6 +89,15 @@ async def deploy(
         else:
             break
     return len(statements)
+
+
+async def _deploy_system_tables(admin: ChildConnection, markers: str) -> None:
+    present = await admin.execute(
+        f"SELECT FROM pg_namespace WHERE nspname = {literal(system_tables.SCHEMA)}"
+    )
+    if not present:
+        script = system_tables.deployment(markers)
+        await admin.execute(f"BEGIN;\n{script};\nCOMMIT")
 
 
 async def _deploy_functions(

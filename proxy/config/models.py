@@ -12,7 +12,12 @@ from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.caching import CacheConfig
 from proxy.config.functions import FunctionConfig
-from proxy.config.observability import LogConfig, MetricsConfig, TracingConfig
+from proxy.config.observability import (
+    LogConfig,
+    MetricsConfig,
+    SystemTablesConfig,
+    TracingConfig,
+)
 from proxy.config.reload import ReloadConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
@@ -290,6 +295,7 @@ class Config(Section):
     parser: ParserConfig = Field(default_factory=ParserConfig, description="")
     log: LogConfig = Field(default_factory=LogConfig, description="")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="")
+    system_tables: SystemTablesConfig = Field(default_factory=SystemTablesConfig, description="")
     tracing: TracingConfig = Field(default_factory=TracingConfig, description="")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="")
     tenancy: TenancyConfig = Field(default_factory=TenancyConfig, description="")

@@ -58,6 +58,36 @@ class MetricsConfig(Section):
     )
 
 
+class SystemTablesConfig(Section):
+    """Who sees `cubewire.sessions`, `.statements`, `.sources` and `.rollups`, for all tenants."""
+
+    users: tuple[str, ...] = Field(
+        default=(), description="Users who see the tables of schema `cubewire`, in SQL and `\\d`."
+    )
+    groups: tuple[str, ...] = Field(default=(), description="Groups whose users do.")
+    roles: tuple[str, ...] = Field(default=(), description="Roles whose users do.")
+    statements: int = Field(
+        default=1000,
+        ge=0,
+        le=100_000,
+        description="Ended statements that `cubewire.statements` keeps per worker, with their "
+        "texts, where somebody may see it.",
+    )
+
+    def admit(self, user: str, groups: frozenset[str], roles: frozenset[str]) -> bool:
+        """Whether a user sees them."""
+        return (
+            user in self.users
+            or not groups.isdisjoint(self.groups)
+            or not roles.isdisjoint(self.roles)
+        )
+
+    @property
+    def admit_somebody(self) -> bool:
+        """Whether anybody sees them."""
+        return bool(self.users or self.groups or self.roles)
+
+
 class TracingConfig(Section):
     """OpenTelemetry traces: a span per statement, one per stage in it (`cubewire[otel]`)."""
 

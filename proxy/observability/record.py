@@ -21,6 +21,7 @@ class StatementRecord:
         rollups: the pre-aggregations that it read.
         relations: cubes and views that it read.
         roles: of whom it ran for.
+        data_source: that answered it, where it read cubes.
         started: seconds of ``time.perf_counter``.
         spans: first start and last end by stage, likewise.
         parameters: values bound to it; written only where the configuration asks for it.
@@ -44,6 +45,7 @@ class StatementRecord:
     acts_for: str | None = None
     relations: tuple[str, ...] = ()
     roles: Collection[str] = ()
+    data_source: str = ""
     started: float = 0.0
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     parameters: Sequence[object] = ()

@@ -19,6 +19,7 @@ from proxy.assembly import (
     StartupError,
     decider,
     make_generation,
+    operators,
     read_functions,
     read_models,
     start_connectors,
@@ -121,7 +122,8 @@ class ModelReload:
         decision = decider(self.config, generation)
         if isinstance(former, TenantScopes):
             return await former.with_models(tenants)
-        return Scopes(generation, engine.catalog, self.profiles, decision)
+        operates = operators(self.config)
+        return Scopes(generation, engine.catalog, self.profiles, decision, operates)
 
     async def close(self) -> None:
         """Close what belongs to the model in service alone."""

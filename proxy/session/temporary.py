@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.catalog.errors import CatalogError
 from proxy.catalog.private import PrivateBackend, PrivateResult
-from proxy.catalog.protocol import identifier
+from proxy.catalog.protocol import identifier, literal
 from proxy.catalog.results import CatalogAnalysis, CatalogResult
 from proxy.errors import SessionError
 from proxy.session.settings import NO_ROLE, Settings
@@ -269,6 +269,14 @@ class TemporaryTables:
             await backend.copy_in(f"COPY {target} FROM STDIN (FORMAT binary)", bounded())
         await self.check_limits("COPY", rows)
         return rows
+
+    async def provide(self, settings: Mapping[str, str]) -> None:
+        """See ``OwnBackend``."""
+        values = (f"({literal(name)}, {literal(value)})" for name, value in settings.items())
+        await (await self.ready()).command(
+            "SELECT pg_catalog.set_config(name, value, true) "
+            f"FROM (VALUES {', '.join(values)}) given(name, value)"
+        )
 
     async def copy_out(self, sql: str) -> CatalogResult:
         """See ``OwnBackend``."""

@@ -19,7 +19,7 @@ from semantic.compiler.positions import EditedText, apply_edits
 from semantic.compiler.progress import reached
 from semantic.compiler.query import QueryBinder
 from semantic.compiler.scope import use_all
-from semantic.compiler.statement import Statement, not_a_query
+from semantic.compiler.statement import CATALOGS, SYSTEM_SCHEMA, Statement, not_a_query
 from semantic.errors import SemanticError
 from semantic.model.published import PublishedModel, PublishedRelation
 
@@ -74,6 +74,7 @@ class Binder:
         self._relations: Mapping[str, PublishedRelation] = {r.name: r for r in published.relations}
         self._folded = {fold(name): name for name in self._relations if fold(name) != name}
         self._functions = {function.name: function for function in published.functions}
+        self._catalogs = CATALOGS | ({SYSTEM_SCHEMA} if published.system_tables else set())
         self._words = {fold(name) for name in self._relations}
 
     def bind(
@@ -87,7 +88,15 @@ class Binder:
         if constants:
             _put_constants(parsed.tree, constants)
         members = self._callers.members(settings.access)
-        statement = Statement(sql, parsed.tokens, settings, members, self._relations, self._folded)
+        statement = Statement(
+            sql,
+            parsed.tokens,
+            settings,
+            members,
+            self._relations,
+            self._folded,
+            catalogs=self._catalogs,
+        )
         binder = QueryBinder(statement)
         if not any(self._touches(binder, table) for table in parsed.tree.find_all(exp.Table)):
             return None

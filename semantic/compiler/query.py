@@ -392,7 +392,7 @@ class QueryBinder:
         schema = node.args.get("db")
         shown = name if schema is None else f"{name_of(schema)}.{name}"
         if name.startswith("pg_") or (
-            schema is not None and name_of(schema) in {"pg_catalog", "information_schema"}
+            schema is not None and name_of(schema) in self.statement.catalogs
         ):
             return unsupported(
                 "a query over cubes and system catalogs together",

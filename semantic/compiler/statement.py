@@ -17,6 +17,11 @@ from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.published import PublishedRelation
 
 
+CATALOGS = frozenset(("pg_catalog", "information_schema"))
+SYSTEM_SCHEMA = "cubewire"
+"""The schema of the server's own tables."""
+
+
 @dataclass(slots=True)
 class Statement:
     """The statement that is being bound.
@@ -29,6 +34,7 @@ class Statement:
         sources: the data sources that they are in.
         foreign: the first relation that is neither a cube, a view nor a WITH query.
         temporary: the columns of temporary tables that are in demand.
+        catalogs: schemas that the catalog alone can read.
     """
 
     sql: str
@@ -44,6 +50,7 @@ class Statement:
     deferred: SemanticError | None = None
     foreign: exp.Table | None = None
     temporary: TemporaryUses = field(default_factory=TemporaryUses)
+    catalogs: frozenset[str] = CATALOGS
     _counter: int = 0
 
     @property

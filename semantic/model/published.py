@@ -57,9 +57,11 @@ class PublishedModel:
         version: the model's content hash.
         types: of all members, hidden ones too, by the name of their cube or view and their own.
         functions: that the configuration adds.
+        system_tables: whether the tables of the server itself are shown too.
     """
 
     version: str
     relations: tuple[PublishedRelation, ...]
     types: tuple[tuple[str, str, PostgresType], ...] = ()
     functions: tuple[ConfiguredFunction, ...] = ()
+    system_tables: bool = False

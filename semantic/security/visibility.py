@@ -61,6 +61,8 @@ def hidden_names(model: Model, published: PublishedModel) -> frozenset[str]:
 
 def profile_of(published: PublishedModel) -> str:
     """The visibility profile: equal for callers who are shown the same relations and columns."""
+    if published.system_tables:
+        return fingerprint_of((published.relations, "system tables"))
     return fingerprint_of(published.relations)
 
 

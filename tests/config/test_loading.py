@@ -80,8 +80,8 @@ def test_every_problem_at_once_with_its_place_and_the_nearest_name(tmp_path: Pat
         'CUBEWIRE_SEVER__PORT: sever.port: unknown key "sever"; did you mean "server"?',
         'command line: nothing: unknown key "nothing"; known here: database, models, '
         "state_directory, server, tls, auth, data_sources, catalog, temporary_tables, cache, "
-        "parser, log, metrics, tracing, security, tenancy, functions, audit, measure_aggregates, "
-        "rollups, reload",
+        "parser, log, metrics, system_tables, tracing, security, tenancy, functions, audit, "
+        "measure_aggregates, rollups, reload",
         "cubewire.yml:3:3: server.port: input should be a valid integer, unable to parse string "
         "as an integer",
         'cubewire.yml:2:3: server.prot: unknown key "prot"; did you mean "port"?',

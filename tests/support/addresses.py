@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
+import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -60,3 +63,17 @@ def named_address() -> Address | None:
         os.environ.get("CUBEWIRE_TEST_DATABASE", "cubewire"),
         os.environ.get("CUBEWIRE_TEST_PASSWORD", "demo"),
     )
+
+
+def free_ports(count: int) -> int:
+    """The first of some ports in a row that nobody listens on."""
+    for first in range(random.randrange(20_000, 30_000), 60_000, count):
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no free ports")
