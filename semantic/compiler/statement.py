@@ -16,7 +16,6 @@ from semantic.compiler.temporary import TemporaryUses
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.published import PublishedRelation
 
-
 CATALOGS = frozenset(("pg_catalog", "information_schema"))
 SYSTEM_SCHEMA = "cubewire"
 """The schema of the server's own tables."""
