@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+WAREHOUSE_TYPE = b"warehouse_type"
+"""Metadata of a field of a batch: ``pg_type.typname``, where its values may come as their texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

@@ -27,7 +27,7 @@ from connectors.duckdb_reader import DuckDBReader
 from connectors.duckdb_small import SmallStatements
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
 from connectors.errors import WarehouseError, checked_text, stop_error
-from connectors.threaded import Chunk, Readers, ThreadedBatches, ThreadedStatement
+from connectors.threaded import IDLE_READERS, Chunk, Readers, ThreadedBatches, ThreadedStatement
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class DuckDBConnector:
 
     dialect = "duckdb"
     capabilities = Capabilities(encoded_rows=False)
+    _idle = IDLE_READERS
 
     def __init__(self, options: DuckDBOptions) -> None:
         self._options = options
@@ -100,7 +101,9 @@ class DuckDBConnector:
         lanes = Lanes(
             options.quick_threads, options.slow_threads, options.queue_seconds, options.nice
         )
-        self._readers = Readers(Workers("duckdb", lanes), self._new_reader, warehouse_error)
+        self._readers = Readers(
+            Workers("duckdb", lanes), self._new_reader, warehouse_error, self._idle
+        )
         try:
             self._database = await _in_own_thread(self._open)
         except (duckdb.Error, OSError) as error:

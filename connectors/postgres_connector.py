@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
+from connectors.base import (
+    WAREHOUSE_TYPE,
+    BatchStream,
+    Capabilities,
+    Parameter,
+    ProbedColumn,
+    RowStream,
+)
 from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.link_pool import LinkPool
 from connectors.link_statement import LinkStatement
@@ -195,7 +202,7 @@ class PostgresBatchStream:
         self._names = names
         self._schema = pa.schema(
             [
-                pa.field(field.name, arrow_type(name, time_zone))
+                pa.field(field.name, arrow_type(name, time_zone), metadata={WAREHOUSE_TYPE: name})
                 for field, name in zip(fields, names, strict=True)
             ]
         )

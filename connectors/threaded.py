@@ -200,10 +200,18 @@ class Readers(Generic[R]):
         workers: the threads that the readers are used in; closed with the readers.
         make: a new reader; called in the event loop, so it connects in its first step.
         translate: a driver's error as ours.
+        idle: how many are kept for the next statements.
     """
 
-    def __init__(self, workers: Workers, make: Callable[[], R], translate: Translate) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        make: Callable[[], R],
+        translate: Translate,
+        idle: int = IDLE_READERS,
+    ) -> None:
         self.workers = workers
+        self._most_idle = idle
         self._make = make
         self._translate = translate
         self._idle: list[R] = []
@@ -232,10 +240,14 @@ class Readers(Generic[R]):
 
     def _take_back(self, statement: ThreadedStatement[R], reusable: bool) -> None:
         self.statements.discard(statement)
-        if reusable and not self._closed and len(self._idle) < IDLE_READERS:
-            self._idle.append(statement.reader)
-        elif reusable:
+        if not reusable:
+            return
+        if self._closed:
             statement.reader.close()
+        elif len(self._idle) < self._most_idle:
+            self._idle.append(statement.reader)
+        else:
+            self.workers.submit(statement.reader.close, urgent=True)
 
 
 class ThreadedBatches(Generic[R]):

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from connectors.base import Connector
 from connectors.registry import open_connector
+from connectors.stage import StageOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.config import Config
 from proxy.config.models import DuckdbSource, options_of
@@ -36,6 +37,10 @@ MEMORY_PERCENT = 50
 
 DuckDB's own 80 % is for a process that has the machine to itself.
 """
+
+
+STAGE_PERCENT = 25
+"""The same of the stages, which are idle on most machines."""
 
 
 class StartupError(Exception):
@@ -100,6 +105,19 @@ async def start_connectors(
         stack.push_async_callback(connector.close)
         connectors[name] = connector
     return connectors
+
+
+def stage_options(config: Config) -> StageOptions:
+    """What the stage of one worker may take."""
+    staging = config.staging
+    limit = staging.memory_limit or f"{max(1, STAGE_PERCENT // config.server.workers)}%"
+    return StageOptions(
+        staging.max_rows,
+        staging.max_bytes,
+        limit,
+        staging.temp_directory,
+        staging.max_temp_size,
+    )
 
 
 async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> PublishedModel:

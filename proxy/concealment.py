@@ -28,6 +28,7 @@ def shown_plan(compiled: CompiledStatement, scope: Scope) -> CompiledStatement:
     return replace(
         compiled,
         sql=WITHHELD,
+        fetches=tuple(replace(fetch, sql=WITHHELD, reason=WITHHELD) for fetch in compiled.fetches),
         steps=_shown_step(compiled.steps, relations, members),
         rollups=tuple(name for name in compiled.rollups if _relation_of(name) in relations),
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from connectors.base import Parameter
 from proxy.cache.freshness import FOREVER, TimesToLive
 from proxy.cache.generations import Generations
 from proxy.cache.keys import (
@@ -22,6 +21,7 @@ from proxy.errors import SessionError
 from proxy.queries import Caller
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.settings import TextSettings
+from proxy.warehouses import Bound
 from semantic.compiler.api import CompiledStatement
 
 _volatile = lru_cache(maxsize=4096)(is_volatile)
@@ -32,14 +32,14 @@ class Columns:
     """A compiled statement with its values, about to run.
 
     Attributes:
+        bound: the statement, and what is bound.
         formats: of its columns.
         settings: how values are written.
         encoder: writes its batches; None where the warehouse sends rows that are written already.
         run: runs it.
     """
 
-    compiled: CompiledStatement
-    parameters: Sequence[Parameter]
+    bound: Bound
     formats: Sequence[int]
     settings: TextSettings
     encoder: RowEncoder | None
@@ -128,7 +128,8 @@ class CachedRows:
 
     async def version(self, compiled: CompiledStatement, caller: Caller) -> DataVersion | None:
         """The state of the data that a statement reads; None where it is not to be cached."""
-        volatile = compiled.volatile or _volatile(compiled.sql)
+        texts = (compiled.sql, *(fetch.sql for fetch in compiled.fetches))
+        volatile = compiled.volatile or any(_volatile(text) for text in texts)
         if volatile or compiled.temporary or not compiled.cubes:
             return None
         limit = FOREVER
@@ -146,20 +147,14 @@ class CachedRows:
         return DataVersion(token, min(version.lifetime, limit), version.until)
 
     async def _request(self, columns: Columns, caller: Caller) -> Request | None:
-        compiled = columns.compiled
+        compiled = columns.bound.compiled
         version = await self.version(compiled, caller)
         if version is None:
             return None
         try:
-            statement = statement_key(
-                compiled.data_source,
-                compiled.sql,
-                columns.parameters,
-                columns.settings.time_zone,
-                "",
-                # What is said of errors differs where policies apply, and a run may be shared.
-                version.token + bytes([compiled.governed]),
-            )
+            # What is said of errors differs where policies apply, and a run may be shared.
+            token = version.token + bytes([compiled.governed])
+            statement = _key(columns.bound, columns.settings.time_zone, token)
         except UncacheableValueError:
             return None
         types = [column.type.name for column in compiled.columns]
@@ -178,6 +173,18 @@ class CachedRows:
             encoder=columns.encoder,
             timeout=caller.statement_timeout,
         )
+
+
+def _key(bound: Bound, time_zone: str, versions: bytes) -> bytes:
+    """Of a statement and of all that is fetched for it."""
+    compiled = bound.compiled
+    fetched = [
+        statement_key(fetch.data_source, fetch.sql, parameters, time_zone, "", b"")
+        for fetch, parameters in zip(compiled.fetches, bound.fetched, strict=True)
+    ]
+    source = compiled.data_source
+    key = statement_key(source, compiled.sql, bound.parameters, time_zone, "", versions)
+    return digest((key, *fetched)) if fetched else key
 
 
 def _not_cached(message: str) -> SessionError:

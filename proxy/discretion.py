@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from connectors.base import BatchStream, RowStream
 from connectors.errors import WarehouseError
+from connectors.stage import StageLimitError
 from proxy.wire.sqlstates import SQLSTATES
 
 logger = logging.getLogger("cubewire.warehouse")
@@ -26,7 +27,7 @@ _WITHOUT_VALUES = ("08", "53", "57")
 
 def withheld(error: WarehouseError) -> WarehouseError:
     """An error that says what kind it is of, and nothing that the warehouse says."""
-    if error.sqlstate.startswith(_WITHOUT_VALUES):
+    if error.sqlstate.startswith(_WITHOUT_VALUES) or isinstance(error, StageLimitError):
         return error
     logger.debug("%s %s (%s)", error.sqlstate, error.message, error.detail or "")
     kind = SQLSTATES.get(error.sqlstate, "internal_error").replace("_", " ")

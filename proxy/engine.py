@@ -7,11 +7,10 @@ come from (``open_cube``, ``open_catalog``). It knows no messages and no session
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from connectors.base import BatchStream, Connector, Parameter
+from connectors.base import Connector
 from connectors.errors import WarehouseError
 from proxy.cache.invalidation import Invalidation
 from proxy.cache.results import Found, KeepBatch
@@ -22,12 +21,10 @@ from proxy.catalog.results import CatalogAnalysis
 from proxy.catalog_queries import CatalogQueries
 from proxy.concealment import conceal
 from proxy.cube_rows import CachedRows, Columns
-from proxy.discretion import DiscreetBatches, DiscreetRows, withheld
 from proxy.engine_observer import EngineObserver
-from proxy.errors import SessionError
 from proxy.generation import Generation
 from proxy.hints import add_hint
-from proxy.observability.stages import at_the_warehouse, compiling
+from proxy.observability.stages import compiling
 from proxy.observability.trace_context import without_trace
 from proxy.parse_worker import ParseWorker, RemoteBinding
 from proxy.queries import (
@@ -43,7 +40,6 @@ from proxy.queries import (
 )
 from proxy.rollups.answers import Answers, check_only, compiled_for
 from proxy.rollups.opening import Rollups
-from proxy.rows.array_values import array_values
 from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import NeedsServer
@@ -53,13 +49,12 @@ from proxy.scopes import ScopeSource
 from proxy.served import ServedScopes
 from proxy.sources import (
     BatchSource,
-    EncodedSource,
     RecordSource,
     RowSource,
     WarehouseSource,
 )
 from proxy.statement_cache import StatementCache
-from proxy.wire.oids import TYPES
+from proxy.warehouses import Warehouses
 from semantic.compiler.api import CompiledStatement
 from semantic.compiler.compiler import BoundStatement
 from semantic.compiler.guard import (
@@ -90,7 +85,7 @@ class Engine(CatalogQueries):
         self,
         scopes: ScopeSource,
         catalog: Catalog,
-        connectors: dict[str, Connector],
+        warehouses: Warehouses,
         worker: ParseWorker,
         limits: GuardLimits,
         cache_bytes: int,
@@ -105,7 +100,7 @@ class Engine(CatalogQueries):
         self.invalidation = invalidation
         self.rollups = rollups
         self._answers = Answers(rollups, observer.rollups)
-        self.connectors = connectors
+        self._warehouses = warehouses
         self._worker = worker
         self._limits = limits
         self._statements = StatementCache(cache_bytes)
@@ -119,6 +114,11 @@ class Engine(CatalogQueries):
         self.cached.serve(versions)
         self.rollups = rollups
         self._answers = Answers(rollups, self._observer.rollups)
+
+    @property
+    def connectors(self) -> dict[str, Connector]:
+        """The warehouses by data source."""
+        return self._warehouses.connectors
 
     async def split(self, sql: str) -> tuple[StatementText, ...]:
         """The statements of a text. Raises SemanticError 54000 where it is too long."""
@@ -379,47 +379,22 @@ class Engine(CatalogQueries):
         result_formats: Sequence[int],
         caller: Caller,
     ) -> Found:
-        compiled = query.compiled
         settings = text_settings(caller)
-        parameters = await self._parameters(query, values, caller)
-        capabilities = self.connectors[compiled.data_source].capabilities
-        if capabilities.encoded_rows and settings == TextSettings(settings.time_zone):
+        bound = await self._warehouses.bind(query, values, caller)
+        plain = settings == TextSettings(settings.time_zone)
+        if plain and self._warehouses.encodes(query.compiled):
             encoder = None
         else:
-            types = [column.type.name for column in compiled.columns]
+            types = [column.type.name for column in query.compiled.columns]
             encoder = RowEncoder(types, result_formats, settings)
 
         async def run(seen: KeepBatch | None) -> RowSource:
             if encoder is None:
-                return await self._relayed(compiled, parameters, result_formats, caller)
-            return WarehouseSource(await self._execute(compiled, parameters, caller), encoder, seen)
+                return await self._warehouses.relay(bound, result_formats, caller)
+            return WarehouseSource(await self._warehouses.execute(bound, caller), encoder, seen)
 
-        columns = Columns(compiled, parameters, result_formats, settings, encoder, run)
+        columns = Columns(bound, result_formats, settings, encoder, run)
         return await self.cached.open(columns, caller)
-
-    async def _relayed(
-        self,
-        compiled: CompiledStatement,
-        parameters: Sequence[Parameter],
-        result_formats: Sequence[int],
-        caller: Caller,
-    ) -> RowSource:
-        """Rows that the warehouse itself writes as they go to the client."""
-        with self._observed(compiled):
-            stream = await self.connectors[compiled.data_source].stream_rows(
-                compiled.sql,
-                parameters,
-                result_formats,
-                time_zone=caller.semantic.time_zone,
-                timeout=caller.statement_timeout,
-            )
-        if compiled.governed:
-            stream = DiscreetRows(stream)
-        source = EncodedSource(stream)
-        if stream.type_oids != tuple(TYPES[item.type.name].oid for item in compiled.columns):
-            await source.close()
-            raise SessionError("XX000", "the warehouse returned other types than announced")
-        return source
 
     async def open_batches(
         self, query: CubeQuery, values: Sequence[object], caller: Caller
@@ -435,45 +410,8 @@ class Engine(CatalogQueries):
     async def _open_batches(
         self, query: CubeQuery, values: Sequence[object], caller: Caller
     ) -> BatchSource:
-        parameters = await self._parameters(query, values, caller)
-        return BatchSource(await self._execute(query.compiled, parameters, caller))
-
-    async def _execute(
-        self, compiled: CompiledStatement, parameters: Sequence[Parameter], caller: Caller
-    ) -> BatchStream:
-        with self._observed(compiled):
-            stream = await self.connectors[compiled.data_source].execute(
-                compiled.sql,
-                parameters,
-                time_zone=caller.semantic.time_zone,
-                timeout=caller.statement_timeout,
-            )
-        return DiscreetBatches(stream) if compiled.governed else stream
-
-    async def _parameters(
-        self, query: CubeQuery, values: Sequence[object], caller: Caller
-    ) -> list[Parameter]:
-        """What to bind: the client's values, rows of temporary tables, and what policies say."""
-        compiled = query.compiled
-        if compiled.temporary:
-            if caller.own is None:
-                raise SessionError("XX000", "the temporary tables are gone")
-            text = self.connectors[compiled.data_source].capabilities.array_texts
-            arrays = await caller.own.arrays(compiled.temporary, text=text)
-            kinds = [item.type.name for item in compiled.temporary]
-            values = (*values, *await asyncio.to_thread(array_values, arrays, kinds, text=text))
-        return [Parameter(use.type.name, use.of(values)) for use in compiled.parameters]
-
-    @contextmanager
-    def _observed(self, compiled: CompiledStatement) -> Iterator[None]:
-        try:
-            with at_the_warehouse():
-                yield
-        except WarehouseError as error:
-            self._observer.warehouse_error(compiled.data_source, error.sqlstate)
-            if compiled.governed:
-                raise withheld(error) from None
-            raise
+        bound = await self._warehouses.bind(query, values, caller)
+        return BatchSource(await self._warehouses.execute(bound, caller))
 
     def copy_encoder(self, query: CubeQuery, options: CopyOptions, caller: Caller) -> CopyEncoder:
         """What writes a query's batches as COPY data."""
@@ -487,6 +425,5 @@ class Engine(CatalogQueries):
     async def close(self) -> None:
         """Stop warehouses, worker and catalog."""
         await self._worker.close()
-        for connector in self.connectors.values():
-            await connector.close()
+        await self._warehouses.close()
         await self.catalog.close()

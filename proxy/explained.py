@@ -37,8 +37,9 @@ def explain_text(compiled: CompiledStatement, measured: Measurement | None = Non
         "Join paths": ", ".join(join_paths(compiled)) or "none",
         "Policies": ", ".join(policies(compiled)) or "none",
         "Rollups": ", ".join(compiled.rollups) or "none",
-        "Data source": compiled.data_source,
+        "Data source": ", ".join(compiled.data_sources),
         "SQL": compiled.sql,
+        **_fetches(compiled),
     }
     if measured is not None:
         facts["Cache"] = measured.cache
@@ -68,13 +69,32 @@ def explain_document(
             for step in compiled.steps.walk()
             for each in step.unused
         ],
-        "Data Source": compiled.data_source,
+        "Data Source": ", ".join(compiled.data_sources),
         "SQL": compiled.sql,
+        "Fetches": [
+            {
+                "Table": fetch.table,
+                "Data Source": fetch.data_source,
+                "Kind": fetch.kind,
+                "Reason": fetch.reason,
+                "SQL": fetch.sql,
+            }
+            for fetch in compiled.fetches
+        ],
     }
     if measured is not None:
         document["Cache"] = measured.cache
         document["Execution Time"] = round(measured.total, 3)
     return document
+
+
+def _fetches(compiled: CompiledStatement) -> dict[str, str]:
+    """What is fetched before the SQL is run here."""
+    return {
+        f"Fetch {fetch.table}": f"{fetch.kind} of {fetch.data_source}, since {fetch.reason}: "
+        f"{fetch.sql}"
+        for fetch in compiled.fetches
+    }
 
 
 def members(compiled: CompiledStatement) -> list[str]:

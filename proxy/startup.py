@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from connectors.base import Connector
+from connectors.stage import Stage
 from proxy.administration import open_admin
 from proxy.assembly import (
     decider,
@@ -21,6 +22,7 @@ from proxy.assembly import (
     operators,
     read_functions,
     read_models,
+    stage_options,
     start_connectors,
     tenant_scopes,
 )
@@ -49,6 +51,7 @@ from proxy.scopes import Scopes, ScopeSource
 from proxy.server import OnReady, Parts, Server, StopSignals, run_until_stopped
 from proxy.tenants import TenantScopes
 from proxy.version import VERSION
+from proxy.warehouses import Warehouses
 from semantic.compiler.guard import GuardLimits
 from semantic.model.model import Model
 
@@ -198,6 +201,8 @@ async def _engine(
     limits = guard_limits(config)
     worker = ParseWorker(limits, config.parser.parse_deadline)
     stack.push_async_callback(worker.close)
+    stage = Stage(stage_options(config))
+    stack.push_async_callback(stage.close)
     cached, invalidation = await open_cache(
         config.cache,
         parts.models,
@@ -209,7 +214,7 @@ async def _engine(
     return Engine(
         parts.scopes,
         parts.catalog,
-        parts.connectors,
+        Warehouses(parts.connectors, stage, observer),
         worker,
         limits,
         config.parser.cached_statements * STATEMENT_BYTES,

@@ -15,7 +15,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _render(compiled: CompiledStatement) -> str:
-    return compiled.sql
+    lines = [f"-- {fetch.table}: {fetch.data_source}\n{fetch.sql};" for fetch in compiled.fetches]
+    return "\n".join([*lines, compiled.sql])
 
 
 def _as_json(compiled: CompiledStatement) -> dict[str, Any]:
@@ -30,4 +31,8 @@ def _as_json(compiled: CompiledStatement) -> dict[str, Any]:
         ],
         "columns": [{"name": column.name, "type": column.type.name} for column in compiled.columns],
         "relations": list(compiled.relations),
+        "fetches": [
+            {"table": fetch.table, "data_source": fetch.data_source, "sql": fetch.sql}
+            for fetch in compiled.fetches
+        ],
     }

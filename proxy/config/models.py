@@ -21,6 +21,7 @@ from proxy.config.observability import (
 from proxy.config.reload import ReloadConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
+from proxy.config.staging import StagingConfig
 from proxy.config.units import Bytes, Seconds
 
 _MIB = 1024 * 1024
@@ -307,6 +308,7 @@ class Config(Section):
         default_factory=MeasureAggregatesConfig, description=""
     )
     rollups: RollupsConfig = Field(default_factory=RollupsConfig, description="")
+    staging: StagingConfig = Field(default_factory=StagingConfig, description="")
     reload: ReloadConfig = Field(default_factory=ReloadConfig, description="")
 
     @model_validator(mode="after")

@@ -173,8 +173,35 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """A statement whose rows are put into a table of the stage before the rest is computed there.
+
+    Attributes:
+        table: the name of the table.
+        data_source: the warehouse that it runs on.
+        sql: in that warehouse's dialect; placeholders are $1, $2, ...
+        parameters: what to bind, in order.
+        columns: of the table. A numeric without precision is kept as its text.
+        stored: DuckDB's types of them.
+        kind: ``groups`` where the warehouse aggregates, ``rows`` or ``query``.
+        reason: why the warehouse does not do more.
+    """
+
+    table: str
+    data_source: str
+    sql: str
+    parameters: tuple[Placeholder, ...]
+    columns: tuple[ResultColumn, ...]
+    stored: tuple[str, ...]
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledStatement:
     """One statement in the warehouse's dialect, ready to be run.
+
+    With fetches it is one in DuckDB's dialect over the tables that they fill.
 
     Attributes:
         sql: the text; placeholders are $1, $2, ...
@@ -190,6 +217,7 @@ class CompiledStatement:
         rollups_built_at: Unix seconds at which the oldest data of those was read.
         volatile: it calls a function of the configuration that may answer otherwise each time.
         cubes: names of the cubes whose tables the SQL reads, those behind joins and views too.
+        fetches: what has to be run first; empty where one warehouse computes it all.
     """
 
     sql: str
@@ -205,3 +233,11 @@ class CompiledStatement:
     rollups_built_at: float | None = None
     cubes: tuple[str, ...] = ()
     volatile: bool = False
+    fetches: tuple[Fetch, ...] = ()
+
+    @property
+    def data_sources(self) -> tuple[str, ...]:
+        """The warehouses that are read, each once."""
+        if not self.fetches:
+            return (self.data_source,)
+        return tuple(dict.fromkeys(fetch.data_source for fetch in self.fetches))

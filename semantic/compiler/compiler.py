@@ -11,6 +11,7 @@ from types import MappingProxyType
 from semantic.compiler.api import (
     Analysis,
     CompiledStatement,
+    Fetch,
     PlanStep,
     ResultColumn,
     SessionSettings,
@@ -30,6 +31,7 @@ from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rollups.api import NONE, RollupCandidates, RollupDefinition
 from semantic.compiler.rollups.catalog import RollupCatalog
 from semantic.compiler.rollups.needs import Need, needs_of
+from semantic.compiler.staging import COMPLETE, LATE, Warehouses, data_sources, stage
 from semantic.compiler.whole_rows import apart
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
@@ -134,11 +136,9 @@ class Compiler:
                 hint="Give every result column a name with AS, or write it in another way.",
                 detail=f"Its columns were read as {names}, PostgreSQL calls them {wanted}.",
             )
-        dialect = self._sql.dialect(bound.data_source)
+        returned = replace(analysis, columns=apart(analysis, bound.rows))
         try:
-            arrays = tuple(item.type for item in bound.temporary)
-            returned = replace(analysis, columns=apart(analysis, bound.rows))
-            emitted = emit(plan, returned, dialect, settings, arrays, bound.values)
+            emitted, fetches = self._emitted(plan, bound, returned, settings, rollups)
         except RecursionError as error:
             raise _too_deep() from error
         reached("emit")
@@ -159,7 +159,34 @@ class Compiler:
             ),
             cubes=self._cubes(bound, emitted),
             volatile=bound.volatile,
+            fetches=fetches,
         )
+
+    def _emitted(
+        self,
+        plan: Query,
+        bound: BoundStatement,
+        returned: Analysis,
+        settings: SessionSettings,
+        rollups: RollupCandidates,
+    ) -> tuple[Emitted, tuple[Fetch, ...]]:
+        """A plan as one statement, and what is fetched before where no warehouse does it all."""
+        dialect, sources = self._sql.dialect(bound.data_source), data_sources(plan)
+        arrays = tuple(item.type for item in bound.temporary)
+        reason = f"it reads several data sources: {', '.join(sources)}"
+        if len(sources) <= 1:
+            try:
+                return emit(plan, returned, dialect, settings, arrays, bound.values), ()
+            except UnsupportedError as error:
+                if dialect in COMPLETE:
+                    raise
+                reason = error.message
+        apart = self.plan(
+            bound, settings, rollups, tuple(rule for rule in self._rules if rule not in LATE)
+        )
+        warehouses = Warehouses(returned, self._sql.dialect, settings, bound.values)
+        staged = stage(apart, warehouses, returned, arrays, reason)
+        return staged.emitted, staged.fetches
 
     def _cubes(self, bound: BoundStatement, emitted: Emitted) -> tuple[str, ...]:
         """The cubes whose rows are read, also where a pre-aggregation stands in their place."""
@@ -263,8 +290,9 @@ class Compiler:
         bound: BoundStatement,
         settings: SessionSettings = NO_SETTINGS,
         rollups: RollupCandidates = NONE,
+        rules: tuple[Rule, ...] | None = None,
     ) -> Query:
-        """The rewritten plan of a bound statement.
+        """The rewritten plan of a bound statement, by all rules or some of them.
 
         Raises:
             SemanticError: a name was not found, and PostgreSQL did not mind.
@@ -273,7 +301,7 @@ class Compiler:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
         dialect = self._sql.dialect(bound.data_source)
         context = self.rewrite_context(bound.data_source, settings, rollups)
-        return rewrite(lower(bound.plan, dialect), context, self._rules)
+        return rewrite(lower(bound.plan, dialect), context, self._rules if rules is None else rules)
 
     def rewrite_context(
         self, data_source: str, settings: SessionSettings, rollups: RollupCandidates

@@ -47,6 +47,7 @@ from semantic.compiler.expressions import (
 )
 from semantic.compiler.plan import (
     MEASURE_TABLE,
+    AliasedRelation,
     Cte,
     CteReference,
     Derived,
@@ -405,24 +406,22 @@ class _Emitter:
         return first, [*joins, made]
 
     def _relation(self, relation: Relation) -> exp.Expr:
-        if isinstance(relation, Scan):
-            alias = exp.TableAlias(this=identifier(relation.alias))
-            return exp.Subquery(this=scan_select(self._narrowed(relation)), alias=alias)
-        if isinstance(relation, Derived):
-            alias = exp.TableAlias(this=identifier(relation.alias))
-            subquery = exp.Subquery(this=self.query(relation.query), alias=alias)
-            if relation.lateral:
-                subquery.set("alias", None)
-                return exp.Lateral(this=subquery, alias=alias)
-            return subquery
+        if not isinstance(relation, AliasedRelation):
+            raise TypeError(type(relation).__name__)
         if isinstance(relation, TemporaryRows):
             return temporary_rows(relation, self._dialect, self._clients_parameters)
-        if isinstance(relation, CteReference):
-            alias = exp.TableAlias(this=identifier(relation.alias))
-            return exp.Table(this=identifier(relation.cte), alias=alias)
         if isinstance(relation, FunctionTable):
             return self._function_table(relation)
-        raise TypeError(type(relation).__name__)
+        alias = exp.TableAlias(this=identifier(relation.alias))
+        if isinstance(relation, Scan):
+            return exp.Subquery(this=scan_select(self._narrowed(relation)), alias=alias)
+        if isinstance(relation, Derived):
+            if relation.lateral:
+                lateral = exp.Subquery(this=self.query(relation.query))
+                return exp.Lateral(this=lateral, alias=alias)
+            return exp.Subquery(this=self.query(relation.query), alias=alias)
+        name = relation.cte if isinstance(relation, CteReference) else relation.table
+        return exp.Table(this=identifier(name), alias=alias)
 
     def _narrowed(self, scan: Scan) -> Scan:
         conditions = [self._expression(item, {}) for item in scan.pushed]

@@ -202,7 +202,20 @@ class FunctionTable(Relation):
         return f"function {self.function}({listed}){ordinality} as {self.alias}"
 
 
-AliasedRelation = Scan | Derived | CteReference | FunctionTable | TemporaryRows
+@dataclass(frozen=True, slots=True)
+class StageRows(Relation):
+    """Rows that were fetched into a table of the stage (``semantic.compiler.staging``)."""
+
+    alias: str
+    table: str
+    columns: tuple[tuple[str, PostgresType], ...]
+
+    def describe(self) -> str:
+        """One stable line."""
+        return f"{self.table} as {self.alias} [{', '.join(name for name, _ in self.columns)}]"
+
+
+AliasedRelation = Scan | Derived | CteReference | FunctionTable | TemporaryRows | StageRows
 """What stands in FROM under an alias of its own: everything but joins."""
 
 
@@ -468,17 +481,10 @@ def walk(node: PlanNode) -> Iterator[PlanNode]:
         yield from walk(child)
 
 
-def explain(node: PlanNode) -> str:
+def explain(node: PlanNode, depth: int = 0) -> str:
     """The plan as text: one line a node, children indented by two spaces."""
-    lines: list[str] = []
-    _explain(node, 0, lines)
-    return "\n".join(lines)
-
-
-def _explain(node: PlanNode, depth: int, lines: list[str]) -> None:
-    lines.append("  " * depth + node.describe())
-    for child in node.children():
-        _explain(child, depth + 1, lines)
+    below = (explain(child, depth + 1) for child in node.children())
+    return "\n".join(["  " * depth + node.describe(), *below])
 
 
 def query_columns(query: Query) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from semantic.compiler.plan import (
     ScanColumn,
     Select,
     SetOperation,
+    StageRows,
     Subquery,
     TemporaryRows,
     Values,
@@ -185,6 +186,8 @@ class PlanTypes:
             return self._scan_columns[(table, name)].type
         if isinstance(relation, TemporaryRows):
             return next(kind for own, kind, _ in relation.columns if own == name)
+        if isinstance(relation, StageRows):
+            return dict(relation.columns)[name]
         if isinstance(relation, FunctionTable):
             kinds = set_columns(relation.function, relation.arguments, self)
             return dict(zip(relation.columns, kinds, strict=False)).get(name, INT8)
