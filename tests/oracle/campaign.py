@@ -36,13 +36,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=2, help="shown of each kind of problem")
     parser.add_argument("--refusals", type=int, default=10, help="messages of refusals shown")
+    parser.add_argument(
+        "--warehouses", nargs="+", default=["duckdb", "postgres"], help="limited splits statements"
+    )
     given = parser.parse_args()
     oracle = start_oracle(free_port())
     counts: dict[str, int] = {}
     kinds: dict[str, list[tuple[Case, str, int]]] = {}
     started = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory() as folder, laboratory(oracle, Path(folder)) as lab:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            laboratory(oracle, Path(folder), given.warehouses) as lab,
+        ):
             for seed in range(given.seed, given.seed + given.examples):
                 case = Statements(RandomChooser(seed)).case()
                 problem = lab.problem(case, counts)

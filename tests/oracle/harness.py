@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -192,17 +192,30 @@ def _equal(mine: str | None, theirs: str | None, oid: int, *, loose: bool) -> bo
 
 
 @contextmanager
-def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
-    """Load the rows and start the servers."""
-    dsn = fresh_database(oracle, DATABASE)
+def laboratory(
+    oracle: OraclePostgres,
+    folder: Path,
+    warehouses: Sequence[str] = ("duckdb", "postgres"),
+    database: str = DATABASE,
+) -> Iterator[Laboratory]:
+    """Load the rows and start the servers.
+
+    Args:
+        oracle: where the rows are as plain tables.
+        folder: for what the servers keep.
+        warehouses: ``duckdb``, ``postgres``, and ``limited``: a PostgreSQL that is taken to know so
+            little that most statements are split.
+        database: name of a fresh one.
+    """
+    dsn = fresh_database(oracle, database)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
             (load_text() + PLAIN_TABLES + join_tables.TABLES + join_tables.PLAIN_TABLES).encode()
         )
     warehouse = folder / "rows.duckdb"
-    with duckdb.connect(str(warehouse)) as database:
-        database.execute("SET TimeZone = 'UTC'")
-        database.execute(load_text() + join_tables.TABLES)
+    with duckdb.connect(str(warehouse)) as connected:
+        connected.execute("SET TimeZone = 'UTC'")
+        connected.execute(load_text() + join_tables.TABLES)
     models = folder / "models"
     models.mkdir()
     for model in (MODEL, join_tables.MODEL):
@@ -210,13 +223,16 @@ def laboratory(oracle: OraclePostgres, folder: Path) -> Iterator[Laboratory]:
     sources: dict[str, dict[str, object]] = {
         "duckdb": {"type": "duckdb", "path": str(warehouse), "read_only": True},
         "postgres": {"type": "postgres", "dsn": dsn},
+        "limited": {"type": "postgres", "dsn": dsn},
     }
     servers: list[RunningServer] = []
     clients: dict[str, Client] = {}
     postgres: Client | None = None
     try:
-        for name, source in sources.items():
-            server, address = serve(folder / name, models, source, DATABASE)
+        for name in warehouses:
+            module = "tests.support.limited_server" if name == "limited" else ""
+            source = sources[name]
+            server, address = serve(folder / name, models, source, database, module=module)
             servers.append(server)
             clients[name] = Client(address)
         # What has no measure in it can be asked of both in the same words.

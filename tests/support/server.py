@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
+_COMMAND = str(Path(sys.executable).parent / "cubewire")
 
 
 @dataclass(slots=True)
@@ -57,11 +58,20 @@ class RunningServer:
 
 
 def start_server(
-    arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    module: str = "",
 ) -> RunningServer:
-    """Run ``cubewire serve`` with these arguments and wait for its ``ready`` line."""
+    """Run ``cubewire serve`` with these arguments and wait for its ``ready`` line.
+
+    Args:
+        arguments: behind ``serve``.
+        environment: besides ours.
+        module: of the tests that stands in for the command.
+    """
+    command = [sys.executable, "-m", module] if module else [_COMMAND]
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "cubewire"), "serve", *arguments],
+        [*command, "serve", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -68,6 +68,7 @@ def serve(
     source: dict[str, object],
     database: str,
     options: Sequence[str] = (),
+    module: str = "",
 ) -> tuple[RunningServer, str]:
     """Our server over one warehouse, and the DSN of an analyst."""
     folder.mkdir()
@@ -81,7 +82,7 @@ def serve(
     }
     path = folder / "cubewire.yml"
     path.write_text(json.dumps(configuration))
-    server = start_server(["--config", str(path), *options])
+    server = start_server(["--config", str(path), *options], module=module)
     parts = urlsplit(server.dsn)
     return server, f"postgresql://{USER}:{USER}@{parts.hostname}:{parts.port}/{database}"
 
