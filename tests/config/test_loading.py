@@ -81,7 +81,7 @@ def test_every_problem_at_once_with_its_place_and_the_nearest_name(tmp_path: Pat
         'command line: nothing: unknown key "nothing"; known here: database, models, '
         "state_directory, server, tls, auth, data_sources, catalog, temporary_tables, cache, "
         "parser, log, metrics, system_tables, tracing, security, tenancy, functions, audit, "
-        "measure_aggregates, rollups, reload",
+        "measure_aggregates, rollups, staging, reload",
         "cubewire.yml:3:3: server.port: input should be a valid integer, unable to parse string "
         "as an integer",
         'cubewire.yml:2:3: server.prot: unknown key "prot"; did you mean "port"?',
