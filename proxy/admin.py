@@ -84,6 +84,7 @@ class AdminServer:
         metrics: what ``/metrics`` shows.
         readiness: asked at each ``/readyz``; must be quick.
         orders: by path, what changes something.
+        reports: by path, what tells of users and what they do.
         token: what such a request has to bear; without one, none may.
         reload: asks for the model to be loaded anew, and returns at once.
         reload_token: what that request has to bear; another one, for it is given to a git host.
@@ -92,6 +93,7 @@ class AdminServer:
     metrics: Metrics
     readiness: Callable[[], Readiness]
     orders: Mapping[str, Order] = field(default_factory=dict)
+    reports: Mapping[str, Order] = field(default_factory=dict)
     token: str | None = None
     reload: Callable[[], None] | None = None
     reload_token: str | None = None
@@ -145,9 +147,10 @@ class AdminServer:
         if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
             return Answer(400, b"malformed request line\n"), True
         method, (target, _, query) = parts[0], parts[1].partition(b"?")
-        order = self.orders.get(target.decode("ascii", "replace"))
-        if order is not None:
-            return await self._order(order, method, query.decode("ascii", "replace"), head), True
+        path, text = target.decode("ascii", "replace"), query.decode("ascii", "replace")
+        for wanted, known in ((b"POST", self.orders), (b"GET", self.reports)):
+            if path in known:
+                return await self._order(known[path], method, wanted, text, head), True
         if target == b"/reload":
             await _skip_body(reader, head)
             return self._reload(method, head), True
@@ -155,8 +158,11 @@ class AdminServer:
             return Answer(405, b"only GET and HEAD\n", headers=("Allow: GET, HEAD",)), True
         return self._route(target), method == b"GET"
 
-    async def _order(self, order: Order, method: bytes, query: str, head: bytes) -> Answer:
-        refusal = _refusal(method, self.token, "server.admin_token", _BEARER.search(head))
+    async def _order(
+        self, order: Order, method: bytes, wanted: bytes, query: str, head: bytes
+    ) -> Answer:
+        given = _BEARER.search(head)
+        refusal = _refusal(method, self.token, "server.admin_token", given, wanted)
         return refusal or await order(parse_qs(query))
 
     def _reload(self, method: bytes, head: bytes) -> Answer:
@@ -181,7 +187,8 @@ class AdminServer:
         if target == b"/metrics":
             self.metrics.ready = self.readiness().ready
             return Answer(200, self.metrics.text(), CONTENT_TYPE)
-        known = ", ".join(("/metrics", "/healthz", "/readyz", *self.orders, "/reload"))
+        paths = ("/metrics", "/healthz", "/readyz", *self.orders, *self.reports, "/reload")
+        known = ", ".join(paths)
         return Answer(404, f"known are {known}\n".encode())
 
 
@@ -194,11 +201,15 @@ async def _skip_body(reader: asyncio.StreamReader, head: bytes) -> None:
 
 
 def _refusal(
-    method: bytes, token: str | None, setting: str, given: re.Match[bytes] | None
+    method: bytes,
+    token: str | None,
+    setting: str,
+    given: re.Match[bytes] | None,
+    wanted: bytes = b"POST",
 ) -> Answer | None:
-    """Why a request that changes something is not carried out; None where it may be."""
-    if method != b"POST":
-        return Answer(405, b"only POST\n", headers=("Allow: POST",))
+    """Why a request that needs a token is not carried out; None where it may be."""
+    if method != wanted:
+        return Answer(405, b"only %b\n" % wanted, headers=(f"Allow: {wanted.decode()}",))
     if token is None:
         return Answer(403, f"{setting} is not configured\n".encode())
     if given is None or not hmac.compare_digest(given[1], token.encode()):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +169,14 @@ class Server:
                     connected,
                     connection.last_activity,
                 )
+
+    def end_session(self, process_id: int) -> bool:
+        """End a session for good (57P01). False where there is none of this number here."""
+        connection = self._cancels.find(process_id)
+        if not isinstance(connection, ClientConnection):
+            return False
+        connection.fail(shutdown_fields())
+        return True
 
     async def model_replaced(self) -> None:
         """Let sessions at rest take over the model in service, so that the former one can go.
@@ -447,45 +454,3 @@ def _end_login(connection: ClientConnection) -> None:
 
 def _idle_fields(sqlstate: str, which: str) -> dict[str, str]:
     return error_fields(sqlstate, f"terminating connection due to {which} timeout")
-
-
-class StopSignals:
-    """SIGTERM and SIGINT, taken from the moment this is made.
-
-    One that comes while the server starts cancels the start, so that what is half started is taken
-    down again; later the first asks to stop, and a second one to stop at once.
-    """
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self._ends: asyncio.Task[None] | None = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
-        # One that comes while the server starts means what it loads anyhow.
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)
-
-    def end_next(self, task: asyncio.Task[None] | None) -> None:
-        """What the next signal cancels."""
-        self._ends = task
-
-    def _on_signal(self) -> None:
-        self.asked.set()
-        if self._ends is not None:
-            self._ends.cancel()
-
-
-async def run_until_stopped(server: Server, signals: StopSignals, grace: float) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends everything at once."""
-    signals.end_next(None)
-    await signals.asked.wait()
-    logger.info("stopping")
-    stopping = asyncio.get_running_loop().create_task(server.stop(grace), name="graceful stop")
-    signals.end_next(stopping)
-    with suppress(asyncio.CancelledError):
-        await stopping
-    if stopping.cancelled():
-        await server.stop(0.0)
-
-
-OnReady = Callable[[str], None]

@@ -7,7 +7,7 @@ import datetime as dt
 import gc
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +48,8 @@ from proxy.reload.loading import ModelReload
 from proxy.reload.serving import open_watch, reloading
 from proxy.rollups.opening import Rollups, open_rollups
 from proxy.scopes import Scopes, ScopeSource
-from proxy.server import OnReady, Parts, Server, StopSignals, run_until_stopped
+from proxy.server import Parts, Server
+from proxy.stopping import StopSignals, run_until_stopped
 from proxy.tenants import TenantScopes
 from proxy.version import VERSION
 from proxy.warehouses import Warehouses
@@ -57,6 +58,9 @@ from semantic.model.model import Model
 
 STATEMENT_BYTES = 16_384
 """What a compiled statement of ordinary length takes in the statement cache."""
+
+
+OnReady = Callable[[str], None]
 
 
 @asynccontextmanager
@@ -284,7 +288,7 @@ async def serve(
                 async with reloading(parts, server, loader, watch):
                     admin = await open_admin(config, server, parts)
                     on_ready(f"postgresql://{name}:{port}/{config.database}")
-                    await run_until_stopped(server, signals, config.server.shutdown_grace)
+                    await run_until_stopped(server.stop, signals, config.server.shutdown_grace)
                 if admin is not None:
                     await admin.close()
     except asyncio.CancelledError:

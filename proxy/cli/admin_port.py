@@ -16,19 +16,26 @@ SECONDS = 10.0
 
 
 def give_order(
-    arguments: argparse.Namespace, path: str, query: Sequence[tuple[str, str]], done: str
+    arguments: argparse.Namespace,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    done: str,
+    worker: int | None = None,
 ) -> int:
-    """Ask every worker; print ``done``, or what went wrong.
+    """Ask every worker, or one; print ``done``, or what went wrong.
 
     Returns:
         1 where a worker could not be told, or could not tell all others.
     """
     try:
         config = configuration(arguments)
-        answers = [_ask(config, worker, path, query) for worker in _workers(config)]
+        asked = _workers(config, worker)
+        answers = [(each, *_ask(config, each, path, query)) for each in asked]
     except (UsageError, OSError) as error:
         return report(error)
-    failed = [text for status, text in answers if status != http.client.OK]
+    failed = [
+        f"worker {each}: {text}" for each, status, text in answers if status != http.client.OK
+    ]
     if arguments.format == "json":
         print(json.dumps({"workers": len(answers), "failed": failed}))
     elif not failed:
@@ -38,14 +45,45 @@ def give_order(
     return 1 if failed else 0
 
 
-def _workers(config: Config) -> range:
+def ask_reports(
+    config: Config, path: str, query: Sequence[tuple[str, str]]
+) -> tuple[list[object], list[str]]:
+    """What every worker answers, and what went wrong with those that do not.
+
+    Raises UsageError where the configuration does not say how to reach them.
+    """
+    found: list[object] = []
+    failed: list[str] = []
+    for worker in _workers(config):
+        try:
+            status, text = _ask(config, worker, path, query, method="GET")
+        except OSError as error:
+            failed.append(f"worker {worker}: {error}")
+        else:
+            if status == http.client.OK:
+                found += json.loads(text)
+            else:
+                failed.append(f"worker {worker}: {text}")
+    return found, failed
+
+
+def _workers(config: Config, only: int | None = None) -> Sequence[int]:
     if not config.server.admin_port or config.server.admin_token is None:
         raise UsageError("server.admin_port and server.admin_token are needed to reach the server")
-    return range(config.server.workers)
+    workers = range(config.server.workers)
+    if only is None:
+        return workers
+    if only not in workers:
+        raise UsageError(f"there is no worker {only}")
+    return (only,)
 
 
 def _ask(
-    config: Config, worker: int, path: str, query: Sequence[tuple[str, str]]
+    config: Config,
+    worker: int,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    method: str = "POST",
 ) -> tuple[int, str]:
     server = config.server
     assert server.admin_token is not None
@@ -55,9 +93,9 @@ def _ask(
     token = server.admin_token.get_secret_value()
     try:
         connection.request(
-            "POST", f"{path}?{urlencode(query)}", headers={"Authorization": f"Bearer {token}"}
+            method, f"{path}?{urlencode(query)}", headers={"Authorization": f"Bearer {token}"}
         )
         answer = connection.getresponse()
-        return answer.status, f"worker {worker}: {answer.read().decode().strip()}"
+        return answer.status, answer.read().decode().strip()
     finally:
         connection.close()

@@ -51,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_audit(commands)
     _add_cache(commands)
     _add_kill(commands)
+    _add_top(commands)
     verifier = _add(
         commands,
         "verifier",
@@ -186,12 +187,13 @@ def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     kill = _add(
         commands,
         "kill",
-        "end what a user runs, through the admin port of a running server",
-        "cubewire kill --user anna --block",
+        "end a statement, a session or all that a user runs, through a server's admin port",
+        "cubewire kill 4194308-5",
     )
     kill.add_argument(
-        "--user", required=True, metavar="U", help="login name, or for whom statements are run"
+        "id", nargs="?", metavar="ID", help="a statement's (7-12) or a session's process id (7)"
     )
+    kill.add_argument("--user", metavar="U", help="login name, or for whom statements are run")
     then = kill.add_mutually_exclusive_group()
     then.add_argument(
         "--block",
@@ -206,6 +208,21 @@ def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     kill.set_defaults(then="")
     kill.add_argument("--config", type=Path, metavar="F", help="configuration file")
     _add_format(kill)
+
+
+def _add_top(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    top = _add(
+        commands,
+        "top",
+        "show the statements that run now, through the admin port of a running server",
+        "cubewire top --once --format json",
+    )
+    top.add_argument("--once", action="store_true", help="print them and end")
+    top.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="seconds (default: 1)"
+    )
+    top.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_format(top)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

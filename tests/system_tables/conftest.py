@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,9 +21,14 @@ def admin_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory, admin_port: int) -> Iterator[RunningServer]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("operated")
+
+
+@pytest.fixture(scope="session")
+def shop(folder: Path, admin_port: int) -> Iterator[RunningServer]:
     running = start_shop(
-        tmp_path_factory.mktemp("operated"),
+        folder,
         system_tables={"groups": ["staff"]},
         server={"port": 0, "workers": 2, "admin_port": admin_port, "admin_token": TOKEN},
     )
