@@ -22,6 +22,9 @@ _PLAIN = frozenset(
         "float", "double", "binary", "date32[day]", "time64[us]", "timestamp[us]",
     )
 )  # fmt: skip
+_SKETCHES = frozenset(("_int2", "_int8"))
+"""What sketches are kept as: lists of numbers."""
+
 _HEADER = 4
 """``VARHDRSZ``: what a numeric's type modifier is more than its precision and scale."""
 
@@ -72,6 +75,8 @@ def _stored(field: pa.Field, column: BuildColumn) -> StoredField:
     if pa.types.is_timestamp(kind) and kind.unit == "us" and kind.tz is not None:
         return StoredField(field, _same)
     if str(kind) in _PLAIN:
+        return StoredField(field, _same)
+    if name in _SKETCHES and pa.types.is_list(kind) and pa.types.is_integer(kind.value_type):
         return StoredField(field, _same)
     if pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type):
         return StoredField(pa.field(field.name, pa.string()), _decoded)

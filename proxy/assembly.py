@@ -18,6 +18,7 @@ from proxy.config import Config
 from proxy.config.models import DuckdbSource, options_of
 from proxy.configured_functions import FunctionsError, configured_functions
 from proxy.generation import Generation
+from proxy.rollups.sketching import sketches_of
 from proxy.rollups.stores import rollup_folder
 from proxy.scopes import Decide, Operates, Scopes
 from proxy.tenants import NO_MODEL, has_tenant_models, load_tenant_models
@@ -121,13 +122,14 @@ def stage_options(config: Config) -> StageOptions:
 
 
 async def publish_model(model: Model, connectors: Mapping[str, Connector]) -> PublishedModel:
-    """Ask the warehouses for the types of all members (rule R4)."""
+    """Ask the warehouses for the types of all members (rule R4), and for what they can merge."""
     dialects = {name: connector.dialect for name, connector in connectors.items()}
     probed: dict[str, Sequence[tuple[str, str, int]]] = {}
     for name, probe in probe_statements(model, dialects).items():
         columns = await connectors[probe.data_source].probe(probe.sql)
         probed[name] = [(column.name, column.type_name, column.modifier) for column in columns]
-    return await asyncio.to_thread(publish, model, probed, dialects)
+    published = await asyncio.to_thread(publish, model, probed, dialects)
+    return replace(published, sketches=await sketches_of(model, connectors))
 
 
 async def make_generation(

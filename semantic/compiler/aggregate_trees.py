@@ -17,12 +17,17 @@ _MORE_AGGREGATES = frozenset(
         "bit_or",
         "bool_and",
         "bool_or",
+        "combine_aggr",
         "entropy",
         "every",
         "favg",
         "fsum",
         "geomean",
+        "histogram",
+        "hll_add_agg",
+        "hll_union_agg",
         "kurtosis",
+        "list",
         "mad",
         "median",
         "mode",
@@ -43,14 +48,16 @@ def is_aggregate(node: exp.Expr) -> bool:
         return False
     if isinstance(node, exp.AggFunc):
         return True
-    return isinstance(node, exp.Anonymous) and node.name.lower() in _MORE_AGGREGATES
+    if not isinstance(node, exp.Anonymous):
+        return False
+    return node.name.lower().rpartition(".")[2] in _MORE_AGGREGATES
 
 
 def counts_duplicates(node: exp.Expr) -> bool:
     """Whether a node is an aggregate that a repeated row changes."""
     if not is_aggregate(node) or isinstance(node, exp.Filter):
         return False
-    if isinstance(node, exp.Min | exp.Max | exp.LogicalAnd | exp.LogicalOr):
+    if isinstance(node, exp.Min | exp.Max | exp.LogicalAnd | exp.LogicalOr | exp.ApproxDistinct):
         return False
     return not isinstance(node.this, exp.Distinct)
 

@@ -60,7 +60,7 @@ class Compiler:
         dialects: Mapping[str, str],
         rules: tuple[Rule, ...] = RULES,
     ) -> None:
-        self._sql = ModelSql(model, dialects)
+        self._sql = ModelSql(model, dialects, dict(published.sketches))
         types = {(relation, name): kind for relation, name, kind in published.types}
         self._callers = Callers(self._sql, types)
         self._binder = Binder(self._callers, published)

@@ -25,7 +25,7 @@ class MaskedSql(ModelSql):
     """
 
     def __init__(self, raw: ModelSql, masks: Masks, types: MemberTypes) -> None:
-        super().__init__(raw.model, raw.dialects)
+        super().__init__(raw.model, raw.dialects, raw.sketches)
         self.raw = raw
         self._masks = masks
         self._types = types

@@ -12,6 +12,7 @@ from semantic.compiler.formulas import INPUT, Formula, Home
 from semantic.compiler.measure_conversions import ConversionBuilder
 from semantic.compiler.model_sql import ModelSql, unsupported
 from semantic.compiler.no_rows import row_of_nothing
+from semantic.compiler.sketches import is_estimate
 from semantic.compiler.stages import Fill as FillStage
 from semantic.compiler.stages import (
     Grain,
@@ -206,7 +207,9 @@ class StageBuilder:
             made = self._adopt(self._measures.staged(self._home, measure, above))
             return self._restricted(made.formula, made.row)
         made = self._adopt(self._measures.simple(self._home, measure))
-        tree = stage(Leaf(f"{self._home}.{measure.name}", self._type, portable=True), made.formula)
+        portable = not is_estimate(made.formula)
+        leaf = Leaf(f"{self._home}.{measure.name}", self._type, portable=portable)
+        tree = stage(leaf, made.formula)
         if measure.non_additive is not None:
             return self._semi_additive(tree, made.row)
         return tree, made.row

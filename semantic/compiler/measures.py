@@ -32,6 +32,7 @@ from semantic.compiler.model_sql import (
     path_of,
     unsupported,
 )
+from semantic.compiler.sketches import estimate, is_estimate, sketched
 from semantic.compiler.stages import Leaf, is_staged
 from semantic.compiler.trees import column, enclose, identifier, is_column_of
 from semantic.errors import UnsupportedError
@@ -144,7 +145,7 @@ class Measures:
             made.inputs,
             made.formula,
             row,
-            not measure.is_calculated and not made.is_staged,
+            not measure.is_calculated and not made.is_staged and not is_estimate(made.formula),
             tuple(self._rows(f"{relation}.{name}", made)),
             made.types if made.is_staged or masked else {},
         )
@@ -258,7 +259,9 @@ class Measures:
             value = exp.Cast(this=value, to=exp.DataType(this=exp.DType.DOUBLE, nested=False))
         name = measure.name
         input_column = column(INPUT, name)
-        formula = self.aggregate(measure, input_column)
+        formula = self._estimate(home, measure, input_column)
+        if formula is None:
+            formula = self.aggregate(measure, input_column)
         row: exp.Expr = input_column
         if measure.type.startswith("count"):
             row = zero_or_one(input_column)
@@ -267,6 +270,15 @@ class Measures:
             kind = input_type(measure.type, self._types.get((home, name), UNKNOWN))
         homes = {name: ((), self.root(home))}
         return Formula(((name, value),), formula, row, homes, types={name: kind})
+
+    def _estimate(self, home: str, measure: Measure, value: exp.Expr) -> exp.Expr | None:
+        """A measure that is declared approximate and of which rollups keep sketches."""
+        cube = self._sql.model.cubes_by_name.get(home)
+        place = None if cube is None else self._sql.sketches.get(cube.data_source)
+        if cube is None or place is None or not sketched(cube, measure):
+            return None
+        dialect = self._sql.dialect(cube.data_source)
+        return estimate(measure, value, dialect, place)
 
     def condition(self, home: str, measure: Measure) -> exp.Expr | None:
         """All filters of a measure as one condition over a row."""
@@ -284,7 +296,7 @@ class Measures:
             case "count":
                 return exp.Count(this=value, big_int=True)
             case "count_distinct" | "count_distinct_approx":
-                # An exact count is a legitimate estimate, and the same on every warehouse.
+                # Without a sketch of it an exact count is the best estimate.
                 return exp.Count(this=exp.Distinct(expressions=[value]), big_int=True)
             case "avg":
                 return exp.Avg(this=value)

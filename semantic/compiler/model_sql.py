@@ -146,11 +146,15 @@ class ModelSql:
     Attributes:
         model: the model.
         dialects: sqlglot's name of the dialect by data source.
+        sketches: of the data sources that can merge estimates, where they have the functions.
     """
 
-    def __init__(self, model: Model, dialects: Mapping[str, str]) -> None:
+    def __init__(
+        self, model: Model, dialects: Mapping[str, str], sketches: Mapping[str, str] | None = None
+    ) -> None:
         self.model = model
         self.dialects = dialects
+        self.sketches = sketches or {}
         self._dimensions: dict[tuple[str, str], exp.Expr] = {}
         self._joins: dict[tuple[str, str], exp.Expr] = {}
         self._sub_queries: dict[tuple[str, str], ParsedTemplate] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
+from semantic.compiler.sketches import is_counted
 from semantic.compiler.stages import (
     Calculation,
     Fill,
@@ -69,6 +70,8 @@ def _is_null(node: exp.Expr) -> bool:
     """Whether a formula is surely NULL over no rows."""
     if is_aggregate(node):
         return not _is_count(node)
+    if isinstance(node, exp.Bracket):
+        return any(is_counted(item) for item in node.walk())
     if isinstance(node, exp.Nullif):
         return _is_null(node.this)
     if not isinstance(node, _STRICT) or isinstance(node, exp.Literal):

@@ -52,10 +52,23 @@ def _contents(checker: Checker, cube: Cube, item: PreAggregation) -> None:
                 message = f'index "{index.name}" names "{column}", which the rollup does not hold'
                 suggestion = nearest(column, columns)
                 checker.problem(item.location, "unknown-member", message, suggestion)
-    for name, _ in item.sketches:
+    _sketches(checker, cube, item, columns)
+
+
+def _sketches(checker: Checker, cube: Cube, item: PreAggregation, columns: set[str]) -> None:
+    """A sketch is the one that its measure has, which is declared approximate."""
+    for name, sketch in item.sketches:
         if name not in {reference.path[-1] for reference in item.measures}:
             message = f'a sketch for "{name}", which is no measure of the rollup'
             checker.problem(item.location, "unknown-member", message, nearest(name, columns))
+            continue
+        measure = next((each for each in cube.measures if each.name == name), None)
+        if measure is not None and sketch != measure.sketch:
+            wanted = measure.sketch
+            message = f'"{name}" is not declared approximate, so no sketch stands for it'
+            if wanted is not None:
+                message = f'the sketch of "{name}" is {wanted}, not {sketch}'
+            checker.problem(item.location, "pre-aggregation", message)
 
 
 def _time(checker: Checker, cube: Cube, time: RollupTime) -> None:

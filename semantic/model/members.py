@@ -276,6 +276,14 @@ class Measure:
         return "measure"
 
     @property
+    def sketch(self) -> Literal["hll", "ddsketch"] | None:
+        """The summary of a group's values that its estimate is made of; None where it is exact."""
+        if self.type == "count_distinct_approx":
+            return "hll"
+        is_percentile = self.type in {"median", "percentile"}
+        return "ddsketch" if is_percentile and self.approximate and not self.discrete else None
+
+    @property
     def is_calculated(self) -> bool:
         """Whether sql is over measures (or holds its own aggregates) rather than over a row."""
         return self.type in CALCULATED_TYPES

@@ -57,6 +57,6 @@ class PreAggregation:
     union_with_source_data: bool = False
     store: Literal["warehouse", "duckdb"] | None = None
     table: str | None = None
-    sketches: tuple[tuple[str, Literal["hll", "kll", "bitmap"]], ...] = ()
+    sketches: tuple[tuple[str, Literal["hll", "ddsketch"]], ...] = ()
     options: FrozenMap = EMPTY
     location: Location = field(default=NOWHERE, compare=False, repr=False)

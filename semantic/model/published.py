@@ -58,6 +58,8 @@ class PublishedModel:
         types: of all members, hidden ones too, by the name of their cube or view and their own.
         functions: that the configuration adds.
         system_tables: whether the tables of the server itself are shown too.
+        sketches: of each data source that can merge sketches, the schema of the extension hll, or
+            the version of DuckDB, whose sketches are its own.
     """
 
     version: str
@@ -65,3 +67,4 @@ class PublishedModel:
     types: tuple[tuple[str, str, PostgresType], ...] = ()
     functions: tuple[ConfiguredFunction, ...] = ()
     system_tables: bool = False
+    sketches: tuple[tuple[str, str], ...] = ()

@@ -135,7 +135,7 @@ def _sketches(reading: Reading, node: Node) -> tuple[tuple[str, str], ...] | Non
     if not isinstance(node, MapNode):
         reading.problem(node, "type", "sketches must be a mapping of measures to sketches")
         return None
-    kind = choice("hll", "kll", "bitmap")
+    kind = choice("hll", "ddsketch")
     found = ((key, kind(reading, value)) for key, (_, value) in node.entries.items())
     return tuple((key, value) for key, value in found if value is not None)
 

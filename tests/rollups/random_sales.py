@@ -16,7 +16,8 @@ DIMENSIONS = ("kind", "shop_id", "city", "is_large", "units")
 MEASURES = (
     "count", "large_count", "noted", "amount", "large_amount", "total_units", "weight",
     "average_amount", "average_units", "average_weight", "smallest", "largest", "first_sale",
-    "shops_used", "per_sale", "net_units", "large_share",
+    "shops_used", "per_sale", "net_units", "large_share", "shops_about", "large_kinds_about",
+    "typical_amount", "high_weight",
 )  # fmt: skip
 GRANULARITIES = {
     "sold_at": ("quarter_hour", "hour", "day", "week", "month", "quarter", "fiscal_year", "sprint"),

@@ -212,5 +212,5 @@ def test_every_definition_is_told(in_duckdb: Warehouse) -> None:
         "kind", "shop_id", "sold_at__day", "cheap",
     ]  # fmt: skip
     assert {column.part for column in by_day.columns} == {
-        "", "sum", "count", "min", "max", "distinct",
+        "", "sum", "count", "min", "max", "distinct", "hll", "ddsketch",
     }  # fmt: skip

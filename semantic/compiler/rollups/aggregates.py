@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.rollups.trees import bare
+from semantic.compiler.sketches import counts_of, hll_schema, is_counted
 from semantic.compiler.trees import copied, enclose, rebuild
 from semantic.model.types import FLOAT8, PostgresType
 
-Function = Literal["sum", "count", "min", "max", "avg", "distinct"]
+Function = Literal["sum", "count", "min", "max", "avg", "distinct", "hll", "ddsketch"]
 
 _FUNCTIONS: tuple[tuple[type[exp.Expr], Function], ...] = (
     (exp.Sum, "sum"),
@@ -21,7 +22,9 @@ _FUNCTIONS: tuple[tuple[type[exp.Expr], Function], ...] = (
     (exp.Min, "min"),
     (exp.Max, "max"),
     (exp.Avg, "avg"),
+    (exp.ApproxDistinct, "hll"),
 )
+SKETCHES = frozenset({"hll", "ddsketch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,14 @@ class Aggregate:
     """One aggregate over the rows of a group.
 
     Attributes:
-        function: what is computed; ``distinct`` counts the different values.
-        value: of a row.
+        function: what is computed; ``distinct`` counts the different values, a sketch estimates it.
+        value: of a row; of a sketch its hash or bucket, where the warehouse does not see to that.
+        schema: where a PostgreSQL warehouse has the functions of a sketch.
     """
 
     function: Function
     value: exp.Expr
+    schema: str = ""
 
 
 class NotStorableError(ValueError):
@@ -43,7 +48,7 @@ class NotStorableError(ValueError):
 
 def aggregate_calls(formula: exp.Expr) -> Iterator[exp.Expr]:
     """The outermost aggregate calls of a formula in the warehouse's dialect, stages' included."""
-    if is_aggregate(formula):
+    if is_aggregate(formula) or is_counted(formula):
         yield formula
         return
     for child in formula.iter_expressions():
@@ -58,11 +63,14 @@ def read_aggregate(call: exp.Expr) -> Aggregate:
     Raises:
         NotStorableError: its values for parts of a group do not give that of the group.
     """
+    counts = counts_of(call)
+    if counts is not None:
+        return _counted(counts)
     if isinstance(call, exp.Filter):
-        inner = read_aggregate(call.this)
-        condition = enclose(call.expression.this)
-        chosen = exp.Case(ifs=[exp.If(this=condition, true=inner.value)])
-        return Aggregate(inner.function, copied(chosen))
+        return _filtered(read_aggregate(call.this), call)
+    schema = hll_schema(call)
+    if schema:
+        return Aggregate("hll", bare(call.expressions[0]), schema)
     function = next((name for kind, name in _FUNCTIONS if type(call) is kind), None)
     if function is None or len(call.expressions):
         raise NotStorableError(f"{_name(call)} cannot be computed from parts")
@@ -77,6 +85,19 @@ def read_aggregate(call: exp.Expr) -> Aggregate:
     if value.find(exp.Order, exp.Window, exp.Select):
         raise NotStorableError(f"{_name(call)} over such a value cannot be computed from parts")
     return Aggregate(function, bare(value))
+
+
+def _filtered(inner: Aggregate, call: exp.Filter) -> Aggregate:
+    condition = enclose(call.expression.this)
+    chosen = exp.Case(ifs=[exp.If(this=condition, true=inner.value)])
+    return replace(inner, value=copied(chosen))
+
+
+def _counted(call: exp.Expr) -> Aggregate:
+    """Counts of the buckets of a percentile's sketch."""
+    if isinstance(call, exp.Filter):
+        return _filtered(_counted(call.this), call)
+    return Aggregate("ddsketch", bare(call.expressions[0]))
 
 
 def _name(call: exp.Expr) -> str:

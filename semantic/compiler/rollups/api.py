@@ -11,7 +11,7 @@ from semantic.model.types import PostgresType
 from semantic.model.values import RefreshKey
 
 ColumnRole = Literal["dimension", "time", "segment", "measure"]
-ColumnPart = Literal["", "sum", "count", "min", "max", "distinct"]
+ColumnPart = Literal["", "sum", "count", "min", "max", "distinct", "hll", "ddsketch"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import period_of
 from semantic.compiler.members import Members
 from semantic.compiler.names import Names
-from semantic.compiler.plan import Scan, ScanColumn
+from semantic.compiler.plan import Scan, ScanColumn, Select
 from semantic.compiler.rollups.aggregates import (
+    SKETCHES,
     Aggregate,
     NotStorableError,
     aggregate_calls,
@@ -197,11 +198,20 @@ class _Maker:
             wanted += [(part, _suffix(part)) for part in needed_parts(made, own)]
         if not wanted:
             raise NotStorableError("it aggregates nothing")
+        sketched = any(aggregate.function in SKETCHES for aggregate, _ in wanted)
+        if sketched:
+            self._check_sketches()
         for aggregate, _ in wanted:
             if not is_lasting(aggregate.value):
                 raise NotStorableError("its value depends on when it is computed")
         for aggregate, suffix in dict.fromkeys(wanted):
             self._add_part(target, aggregate, suffix, alone=len(set(wanted)) == 1)
+
+    def _check_sketches(self) -> None:
+        if self._item.table is not None:
+            raise NotStorableError("no table of others holds such a sketch")
+        if self._cube.data_source not in self._members.sql.sketches:
+            raise NotStorableError("its data source has no sketches that can be merged")
 
     def _add_part(
         self, target: MemberTarget, aggregate: Aggregate, part: ColumnPart, *, alone: bool
@@ -245,10 +255,17 @@ class _Maker:
             self._item,
             (*(item.column for item in keys), *(item.column for item in parts)),
             tuple(self._unstored),
-            content_of(scan, query),
+            self._content(scan, query),
             time_reference(self._item, keys),
         )
         return Blueprint(definition, frame_of(scan), keys, parts, scan, query)
+
+    def _content(self, scan: Scan, query: Select) -> str:
+        content = content_of(scan, query)
+        if any(aggregate.function in SKETCHES for aggregate in self._parts):
+            # Those of another version of the engine need not fit.
+            content += self._members.sql.sketches[self._cube.data_source]
+        return content
 
 
 def named_aggregate(aggregate: Aggregate, scan: Scan) -> Aggregate:

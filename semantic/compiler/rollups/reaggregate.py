@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from semantic.compiler.rollups.blueprint import Part
 from semantic.compiler.rollups.stored_query import cast
+from semantic.compiler.sketches import merged_distinct, merged_percentile
 from semantic.compiler.trees import copied
 from semantic.model.types import FLOAT8, INT8, PostgresType
 
@@ -49,6 +50,10 @@ def combined(
             return over(exp.Max(this=value))
         case "avg":
             return _average(over(exp.Sum(this=value)), over(exp.Sum(this=parts[1][1])), kind, exact)
+        case "hll":
+            return merged_distinct(value, part.aggregate.schema)
+        case "ddsketch":
+            return merged_percentile(value)
     return None
 
 

@@ -32,6 +32,7 @@ from semantic.compiler.rollups.moments import (
 from semantic.compiler.rollups.reaggregate import combined, count_of
 from semantic.compiler.rollups.stored_query import cast
 from semantic.compiler.rollups.trees import bare, columns_of, is_zone_free, named, scan_names
+from semantic.compiler.sketches import is_counted
 from semantic.compiler.trees import all_of, column, enclose, is_column_of, rebuild
 from semantic.model.types import INT8, PostgresType
 
@@ -403,7 +404,7 @@ class Regrouping:
 
     def _native(self, node: exp.Expr, use: MeasureUse) -> exp.Expr | None:
         """An aggregate of the model's own SQL."""
-        if not is_native_aggregate(node):
+        if not is_native_aggregate(node) and not is_counted(node):
             return None
         made = None
         if columns_of_other(node, self.scan.alias) is None:

@@ -8,8 +8,10 @@ from semantic.compiler.emit_parts import postgres_data_type
 from semantic.compiler.expressions.periods import Period
 from semantic.compiler.granularities import truncated
 from semantic.compiler.plan import MEASURE_TABLE, MeasureUse, Projection, Scan, Select
+from semantic.compiler.rollups.aggregates import Aggregate
 from semantic.compiler.rollups.blueprint import Key, Part
 from semantic.compiler.rollups.grain import GRAINS, serves_every_zone
+from semantic.compiler.sketches import distinct_sketch, percentile_sketch
 from semantic.compiler.trees import column
 from semantic.model.types import DATE, TIMESTAMP, TIMESTAMPTZ, PostgresType
 
@@ -33,7 +35,7 @@ def stored_query(scan: Scan, keys: tuple[Key, ...], parts: tuple[Part, ...]) -> 
                 f"{scan.alias}:{name}",
                 f"{part.column.relation}.{part.column.member}",
                 scan.alias,
-                _call(part.aggregate.function, column(scan.alias, name)),
+                _call(part.aggregate, column(scan.alias, name)),
                 portable=False,
                 type=part.column.type,
             )
@@ -41,8 +43,8 @@ def stored_query(scan: Scan, keys: tuple[Key, ...], parts: tuple[Part, ...]) -> 
     return Select(tuple(projections), scan, group=tuple(values.values()), measures=tuple(uses))
 
 
-def _call(function: str, value: exp.Expr) -> exp.Expr:
-    match function:
+def _call(aggregate: Aggregate, value: exp.Expr) -> exp.Expr:
+    match aggregate.function:
         case "sum":
             return exp.Sum(this=value)
         case "count":
@@ -53,8 +55,12 @@ def _call(function: str, value: exp.Expr) -> exp.Expr:
             return exp.Min(this=value)
         case "max":
             return exp.Max(this=value)
-        case _:
-            raise TypeError(function)
+        case "hll":
+            return distinct_sketch(value, aggregate.schema)
+        case "ddsketch":
+            return percentile_sketch(value)
+        case "avg":
+            raise TypeError(aggregate.function)
 
 
 def _key_value(scan: Scan, key: Key) -> exp.Expr:

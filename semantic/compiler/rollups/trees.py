@@ -41,6 +41,10 @@ _ZONE_FREE = (
     exp.Length, exp.Like, exp.Literal, exp.Lower, exp.Mul, exp.NEQ, exp.Neg, exp.Not, exp.Null,
     exp.Nullif, exp.Or, exp.Paren, exp.Sub, exp.Trim, exp.Upper,
 )  # fmt: skip
+# Those that sketches are made with.
+_ZONE_FREE_CALLS = frozenset(
+    {"ceil", "hash_record_extended", "hll_hash_bigint", "isinf", "isnan", "ln", "row", "sign"}
+)
 _NUMBERS = frozenset({"INT", "BIGINT", "SMALLINT", "DECIMAL", "DOUBLE", "FLOAT", "BOOLEAN"})
 _DATE_LIKE = re.compile(r"\s*\d{1,4}[-/.:]\d|\s*(now|today|yesterday|tomorrow)", re.IGNORECASE)
 
@@ -106,6 +110,8 @@ def _is_zone_free(node: exp.Expr) -> bool:
         return isinstance(bare(node.this), exp.Literal) or isinstance(
             bare(node.expression), exp.Literal
         )
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower().rpartition(".")[2] in _ZONE_FREE_CALLS
     return type(node) in _ZONE_FREE
 
 
