@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 from connectors.base import Connector
 from connectors.options import ConnectorOptionsError, nearest, read_options
@@ -25,6 +27,7 @@ _KINDS = {
     "postgres": _Kind(
         "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"
     ),
+    "sqlite": _Kind("connectors.sqlite_connector", "SQLiteConnector", "SQLiteOptions", "sqlite"),
 }
 
 KINDS: tuple[str, ...] = tuple(_KINDS)
@@ -35,11 +38,29 @@ def open_connector(kind: str, options: Mapping[str, object]) -> Connector:
 
     Raises ConnectorOptionsError for an unknown kind, an unknown or wrong option, a missing driver.
     """
+    known = _known(kind)
+    module = _module(kind, known)
+    checked = read_options(kind, options, getattr(module, known.options))
+    connector: Connector = getattr(module, known.connector)(checked)
+    return connector
+
+
+def options_of(kind: str) -> Any:
+    """The dataclass of a connector's options. Raises ConnectorOptionsError."""
+    known = _known(kind)
+    return getattr(_module(kind, known), known.options)
+
+
+def _known(kind: str) -> _Kind:
     known = _KINDS.get(kind)
     if known is None:
         raise ConnectorOptionsError(f"unknown kind of data source {kind!r}; {nearest(kind, KINDS)}")
+    return known
+
+
+def _module(kind: str, known: _Kind) -> ModuleType:
     try:
-        module = importlib.import_module(known.module)
+        return importlib.import_module(known.module)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] == "connectors":
             raise
@@ -47,6 +68,3 @@ def open_connector(kind: str, options: Mapping[str, object]) -> Connector:
             f"a {kind} data source needs the Python package {error.name!r}: "
             f"pip install 'cubewire[{known.extra}]'"
         ) from error
-    checked = read_options(kind, options, getattr(module, known.options))
-    connector: Connector = getattr(module, known.connector)(checked)
-    return connector

@@ -15,7 +15,7 @@ from connectors.registry import open_connector
 from connectors.stage import StageOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.config import Config
-from proxy.config.models import DuckdbSource, options_of
+from proxy.config.sources import DuckdbSource
 from proxy.configured_functions import FunctionsError, configured_functions
 from proxy.generation import Generation
 from proxy.rollups.sketching import sketches_of
@@ -95,13 +95,13 @@ async def start_connectors(
                 f"the model reads data source {name!r}, which is not configured "
                 f"(known: {configured})"
             )
-        options = options_of(source)
+        options = source.options()
         if options.get("memory_limit") == "":
             options["memory_limit"] = f"{max(1, MEMORY_PERCENT // config.server.workers)}%"
         if isinstance(source, DuckdbSource):
             folder = str(rollup_folder(config, name))
             options["allowed_directories"] = [*source.allowed_directories, folder]
-        connector = open_connector(source.type, options)
+        connector = open_connector(source.kind, options)
         await connector.start()
         stack.push_async_callback(connector.close)
         connectors[name] = connector

@@ -21,6 +21,7 @@ from proxy.config.observability import (
 from proxy.config.reload import ReloadConfig
 from proxy.config.rollups import RollupsConfig
 from proxy.config.section import Section
+from proxy.config.sources import DataSource
 from proxy.config.staging import StagingConfig
 from proxy.config.units import Bytes, Seconds
 
@@ -96,82 +97,6 @@ class ServerConfig(Section):
         default=64 * _MIB,
         description="Memory for the rows a SCROLL or WITH HOLD cursor keeps per session (53200).",
     )
-
-
-class DuckdbSource(Section):
-    """A DuckDB database file, inside this process."""
-
-    type: Literal["duckdb"] = Field(description="`duckdb`")
-    path: str = Field(default=":memory:", description="Database file, or `:memory:`.")
-    read_only: bool = Field(
-        default=True, description="Open the file read-only, so that several processes can."
-    )
-    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 is one per core.")
-    memory_limit: str = Field(
-        default="", description="Such as `4GB`; empty is half of the machine for all workers."
-    )
-    temp_directory: str = Field(
-        default="",
-        description="Where large results spill; empty is the system's, `none` is nowhere.",
-    )
-    max_temp_size: str = Field(default="20GB", description="What may be spilled at most.")
-    allowed_directories: tuple[str, ...] = Field(
-        default=(), description="Folders that views of the database may read."
-    )
-    setup: tuple[str, ...] = Field(
-        default=(), description="Statements run once at start, before the database is locked."
-    )
-    quick_threads: int = Field(
-        default=8, ge=1, description="Statements running at once in their first moment."
-    )
-    slow_threads: int = Field(default=16, ge=1, description="Statements running at once after it.")
-    queue_seconds: Seconds = Field(
-        default=30.0, description="Time a statement waits for its turn (53300)."
-    )
-    batch_rows: int = Field(default=8192, ge=1, description="Rows of a batch, after the first.")
-    nice: int = Field(
-        default=10, ge=0, le=19, description="Nice value of threads with long statements."
-    )
-
-
-class PostgresSource(Section):
-    """A PostgreSQL database."""
-
-    type: Literal["postgres"] = Field(description="`postgres`")
-    dsn: str = Field(
-        repr=False, description="`postgresql://` URL of a role that can read the tables."
-    )
-    pool_size: int = Field(default=10, ge=1, description="Statements running at once.")
-    queue_seconds: Seconds = Field(
-        default=30.0, gt=0, description="Time a statement waits for a connection (53300)."
-    )
-    connect_seconds: Seconds = Field(
-        default=10.0, gt=0, description="Time one try to connect may take (08006)."
-    )
-    retry_seconds: Seconds = Field(
-        default=3.0, description="Time for which connecting is tried again."
-    )
-    application_name: str = Field(default="cubewire", description="What `pg_stat_activity` shows.")
-    search_path: str = Field(
-        default="", description="Schemas of unqualified tables; empty is the role's own."
-    )
-    rollup_dsn: str | None = Field(
-        default=None,
-        repr=False,
-        description="URL of a role that may write pre-aggregations; absent, the one of `dsn`.",
-    )
-
-
-SERVER_KEYS = frozenset(("type", "rollup_dsn"))
-"""Keys of data sources that the server reads itself; the others are their connectors' options."""
-
-
-def options_of(source: DuckdbSource | PostgresSource) -> dict[str, object]:
-    """A data source's options as its connector takes them."""
-    return source.model_dump(exclude=set(SERVER_KEYS), exclude_none=True)
-
-
-DataSource = Annotated[DuckdbSource | PostgresSource, Field(discriminator="type")]
 
 
 class CatalogConfig(Section):

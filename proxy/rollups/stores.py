@@ -15,7 +15,7 @@ from connectors.parquet_rollups import ParquetRollups
 from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
 from connectors.rollup_store import RollupStore, StoredTable
 from proxy.config import Config
-from proxy.config.models import PostgresSource
+from proxy.config.sources import PostgresSource
 from semantic.compiler.rollups.api import RollupDefinition
 
 logger = logging.getLogger("cubewire.rollups")

@@ -7,6 +7,10 @@ from functools import lru_cache
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
+from semantic.compiler.expressions import tables_of
+from semantic.compiler.expressions.portable.build import sql
+from semantic.compiler.expressions.types import numeric_scale
+from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
 
@@ -34,8 +38,17 @@ _PLAIN = {
 }
 
 
-def at_zone(node: exp.Expr, zone: str) -> exp.Expr:
-    """The moment at which clocks of a zone show a timestamp without one (rule T1)."""
+def at_zone(node: exp.Expr, zone: str, dialect: str) -> exp.Expr:
+    """The moment at which clocks of a zone show a timestamp without one (rule T1).
+
+    Raises:
+        UnsupportedError: the warehouse cannot tell exactly.
+    """
+    tables = tables_of(dialect)
+    if tables is not None:
+        if not tables.at_zone:
+            raise UnsupportedError(f"local times of {zone} are not supported on {tables.title}")
+        return sql(tables.at_zone, node, zone=zone)
     this = node if isinstance(node, exp.Column) else exp.Paren(this=node)
     return exp.AtTimeZone(this=this, zone=exp.Literal.string(zone))
 
@@ -52,7 +65,15 @@ def moment(node: exp.Expr, dialect: str) -> exp.Expr:
     """A timestamp as a moment; one without a zone is UTC (rule T1).
 
     A cast would take the session's zone, and what type the tree has is not known here.
+
+    Raises:
+        UnsupportedError: the warehouse has no such moments.
     """
+    tables = tables_of(dialect)
+    if tables is not None:
+        if not tables.moment:
+            raise UnsupportedError(f"moments in time are not supported on {tables.title}")
+        return sql(tables.moment, node)
     made = _MOMENTS.get(dialect)
     if made is None:
         return exp.Cast(this=node, to=exp.DataType(this=exp.DType.TIMESTAMPTZ, nested=False))
@@ -78,7 +99,14 @@ def within_moment(node: exp.Expr) -> exp.Expr:
 
 
 def coordinates(latitude: exp.Expr, longitude: exp.Expr, dialect: str) -> exp.Expr:
-    """The text ``latitude,longitude``, NULL where one is; numbers as PostgreSQL writes them."""
+    """The text ``latitude,longitude``, NULL where one is; numbers as PostgreSQL writes them.
+
+    Raises:
+        UnsupportedError: the warehouse writes numbers in other ways.
+    """
+    tables = tables_of(dialect)
+    if tables is not None:
+        raise UnsupportedError(f"geo dimensions are not supported on {tables.title}")
     parts = [latitude, longitude]
     if dialect == "duckdb":
         parts = [_number_text(part) for part in parts]
@@ -97,11 +125,20 @@ def _number_text(node: exp.Expr) -> exp.Expr:
     return exp.Case(ifs=[exp.If(this=test, true=short)], default=text)
 
 
-def cast_to(node: exp.Expr, target: PostgresType) -> exp.Expr:
+def cast_to(node: exp.Expr, target: PostgresType, dialect: str) -> exp.Expr:
     """Cast a tree of the warehouse's dialect to a PostgreSQL type.
 
     Only where the type has one spelling that holds all its values; anything else is left as it is.
     """
+    tables = tables_of(dialect)
+    if tables is not None:
+        spelled = tables.types.get(target.name, "")
+        size = numeric_scale(target)
+        if not spelled or (target.name == "numeric" and size is None):
+            return node
+        precision, scale = size or (0, 0)
+        spelled = spelled.format(precision=precision, scale=scale)
+        return sql("CAST(_1 AS _t)", node, spelled=spelled)
     name = _PLAIN.get(target.name)
     if name is not None:
         return exp.Cast(this=node, to=exp.DataType(this=exp.DType[name], nested=False))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlglot import ErrorLevel, exp
-from sqlglot.errors import UnsupportedError as UnsupportedDialectError
+from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import filtered
 from semantic.compiler.api import Analysis, BoundValue, ResultColumn, SessionSettings
 from semantic.compiler.base_tables import cubes_in
-from semantic.compiler.dialect import cast_to, dialect_of
+from semantic.compiler.dialect import cast_to
 from semantic.compiler.emit_functions import function_call, unnested
 from semantic.compiler.emit_keys import KEY_TABLE, KEY_TEXT_TABLE, key_text, with_named_keys
 from semantic.compiler.emit_parts import (
@@ -37,6 +36,7 @@ from semantic.compiler.emit_parts import (
     values_select,
     with_clause,
 )
+from semantic.compiler.emit_portable import check_keys, prepared, written
 from semantic.compiler.emit_sets import distinct_rows, matched_rows
 from semantic.compiler.expressions import (
     is_text_form,
@@ -68,7 +68,6 @@ from semantic.compiler.plan import (
 from semantic.compiler.plan_types import PlanTypes, subquery_key
 from semantic.compiler.temporary import temporary_rows
 from semantic.compiler.trees import all_of, column, copied, enclose, identifier, rebuild, table_of
-from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
 Types = tuple[PostgresType, ...]
@@ -88,17 +87,13 @@ def emit(
         arrays: types of the parameters behind the client's.
         values: of policies, by the names of their placeholders.
     """
-    emitter = _Emitter(PlanTypes(plan, analysis), dialect, settings, len(analysis.parameters))
+    plan = prepared(plan, dialect)
+    types = PlanTypes(plan, analysis)
+    check_keys(plan, types, dialect)
+    emitter = _Emitter(types, dialect, settings, len(analysis.parameters))
     tree = emitter.statement(plan, analysis.columns)
     uses = number_parameters(tree, (*analysis.parameters, *arrays), values)
-    try:
-        text = dialect_of(dialect).generate(tree, copy=False, unsupported_level=ErrorLevel.RAISE)
-    except UnsupportedDialectError as error:
-        raise UnsupportedError(
-            f"the warehouse has no exact form of this statement: {error}",
-            hint="Write the expression in another way.",
-        ) from error
-    return Emitted(text, uses, cubes_in(tree))
+    return Emitted(written(tree, analysis.columns, dialect), uses, cubes_in(tree))
 
 
 class _Emitter:
@@ -492,7 +487,7 @@ class _Emitter:
             return self._column(call, self._types.column(column(MEASURE_TABLE, use.key)), uses)
         formula = rebuild(use.formula, lambda node: self._fill_in(node, uses))
         if use.filter is None:
-            return cast_to(formula, use.type)
+            return cast_to(formula, use.type, self._dialect)
         condition = self._expression(use.filter, uses)
         formula = rebuild(formula, lambda node: filtered(node, condition))
-        return cast_to(formula, use.type)
+        return cast_to(formula, use.type, self._dialect)

@@ -47,13 +47,18 @@ class MaskedSql(ModelSql):
 
     def segment(self, home: str, segment: Segment) -> exp.Expr:
         """See ``ModelSql``."""
-        return self._hidden(home, segment.name, super().segment(home, segment), typed_null(BOOL))
+        tree = super().segment(home, segment)
+        relation = self.model.relation(home)
+        root = None if relation is None else self.root_of(relation)
+        dialect = self.dialect("default" if root is None else root.data_source)
+        return self._hidden(home, segment.name, tree, typed_null(BOOL, dialect))
 
     def period(self, cube: Cube, dimension: Dimension, granularity: Granularity) -> exp.Expr:
         """See ``ModelSql``."""
         kind = self._types.get((cube.name, dimension.name), UNKNOWN)
         tree = super().period(cube, dimension, granularity)
-        return self._hidden(cube.name, dimension.name, tree, typed_null(kind))
+        mask = typed_null(kind, self.dialect(cube.data_source))
+        return self._hidden(cube.name, dimension.name, tree, mask)
 
     def primary_key(self, cube: str) -> tuple[exp.Expr, ...]:
         """See ``ModelSql``."""
@@ -72,7 +77,7 @@ class MaskedSql(ModelSql):
         mask = member.mask
         kind = self._types.get((cube.name, member.name), UNKNOWN)
         if mask is None or mask.sql is None:
-            return literal_mask(mask, kind)
+            return literal_mask(mask, kind, self.dialect(cube.data_source))
         return self._mask_sql(cube, member, mask.sql)
 
     def _mask_sql(self, cube: Cube, member: Dimension | Measure, template: SqlTemplate) -> exp.Expr:

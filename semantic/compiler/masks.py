@@ -98,27 +98,27 @@ def _names_in(member: Measure | Segment) -> Iterator[str]:
             yield from reference.path
 
 
-def literal_mask(mask: Mask | None, kind: PostgresType) -> exp.Expr:
+def literal_mask(mask: Mask | None, kind: PostgresType, dialect: str) -> exp.Expr:
     """A mask that is no SQL, as a value of the member's type; NULL where it is none."""
     if mask is None or mask.value is None:
-        return typed_null(kind)
+        return typed_null(kind, dialect)
     bound = bound_type(kind)
     try:
         if bound is None:
-            return typed_null(kind)
+            return typed_null(kind, dialect)
         value = typed(mask.value, bound, "UTC")
     except NotAValueError:
-        return typed_null(kind)
+        return typed_null(kind, dialect)
     if isinstance(value, bool):
         return exp.Boolean(this=value)
     if isinstance(value, int | float) or bound == NUMERIC:
-        return cast_to(exp.Literal.number(str(value)), kind)
-    return cast_to(exp.Literal.string(str(value)), kind)
+        return cast_to(exp.Literal.number(str(value)), kind, dialect)
+    return cast_to(exp.Literal.string(str(value)), kind, dialect)
 
 
-def typed_null(kind: PostgresType) -> exp.Expr:
+def typed_null(kind: PostgresType, dialect: str) -> exp.Expr:
     """NULL as a value of a type."""
-    return cast_to(exp.Null(), kind)
+    return cast_to(exp.Null(), kind, dialect)
 
 
 def unless_flagged(member: str, tree: exp.Expr, mask: exp.Expr) -> exp.Expr:

@@ -216,7 +216,11 @@ class Measures:
         """The mask of a measure: the same for all rows, and so for every group of them."""
         name, kind = measure.name, self.type_of(home, measure)
         cube = self._sql.model.cubes_by_name.get(home)
-        mask = literal_mask(measure.mask, kind) if cube is None else self._sql.mask(cube, measure)
+        if cube is None:
+            root = self._sql.model.cubes_by_name[self.root(home)]
+            mask = literal_mask(measure.mask, kind, self._sql.dialect(root.data_source))
+        else:
+            mask = self._sql.mask(cube, measure)
         value = column(INPUT, name)
         formula = exp.LogicalAnd(this=value) if kind == BOOL else exp.Max(this=value)
         homes = {name: ((), self.root(home))}

@@ -119,11 +119,12 @@ class Members:
 
     def mask(self, relation: Cube | View, name: str, kind: PostgresType) -> exp.Expr:
         """What stands for a column's values where they are masked, paths seen from the root."""
+        dialect = self.sql.dialect(self.sql.root_of(relation).data_source)
         cube, path = relation, Path()
         if isinstance(relation, View):
             found = relation.columns.get(name)
             if not isinstance(found, ViewMember):
-                return typed_null(kind)
+                return typed_null(kind, dialect)
             cube, path, name = (
                 self.sql.model.cubes_by_name[found.cube],
                 found.join_path,
@@ -131,7 +132,7 @@ class Members:
             )
         member = cube.members.get(name) if isinstance(cube, Cube) else None
         if not isinstance(cube, Cube) or not isinstance(member, Dimension | Measure):
-            return typed_null(kind)
+            return typed_null(kind, dialect)
         return self.sql.reached(cube.name, self.sql.mask(cube, member), path)
 
     def to_many(self, relation: Cube | View, name: str) -> tuple[Path, ...]:

@@ -178,11 +178,11 @@ class ModelSql:
             declared = dimension.data_type
             is_moment = declared is not None and declared.name == "timestamptz"
             if dimension.time_zone and (declared is None or is_moment):
-                tree = at_zone(tree, dimension.time_zone)
+                tree = at_zone(tree, dimension.time_zone, self.dialect(cube.data_source))
             elif is_moment:
                 tree = moment(tree, self.dialect(cube.data_source))
             elif declared is not None:
-                tree = cast_to(tree, declared)
+                tree = cast_to(tree, declared, self.dialect(cube.data_source))
             self._dimensions[key] = tree
         return tree
 

@@ -85,7 +85,8 @@ class ScanBuilder:
                 wanted = f"{published.name}:row"
             elif published.granularity is not None:
                 tree = self._members.period_value(self._relation, *published.granularity)
-                tree = self._masked(member, tree, lambda: typed_null(published.type))
+                dialect = self._members.sql.dialect(self.data_source)
+                tree = self._masked(member, tree, lambda: typed_null(published.type, dialect))
                 wanted = published.name
             else:
                 tree = self._members.row_value(self._relation, member)
@@ -264,7 +265,7 @@ class ScanBuilder:
         if published.type == NUMERIC and self._members.sql.dialect(self.data_source) == "postgres":
             # The sum and the average of integers are numeric, so one row's are too.
             return exp.Cast(this=tree, to=exp.DataType(this=exp.DType.DECIMAL, nested=False))
-        return cast_to(tree, published.type)
+        return cast_to(tree, published.type, self._members.sql.dialect(self.data_source))
 
     def place(self, tree: exp.Expr) -> exp.Expr:
         """Put this scan's aliases in place of paths, and join what they need."""

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from proxy.config import ConfigError, load_config
+from proxy.config.sources import SOURCES
+from tests.config.test_reference import kind_of
 
 VERIFIER = (
     "SCRAM-SHA-256$4096:99CicFklAofho3f5eK6s6g==$4LuMVDXmG1vqlsk2MvF8BSHfJLTiX6bRc4b4mN6v3R8="
@@ -88,7 +90,7 @@ def test_every_problem_at_once_with_its_place_and_the_nearest_name(tmp_path: Pat
         "cubewire.yml:7:1: tls: tls.certificate and tls.key are given together",
         'cubewire.yml:5:27: data_sources.default.pth: unknown key "pth"; did you mean "path"?',
         "cubewire.yml:6:3: data_sources.other: input tag 'oracle' found using 'type' does not "
-        "match any of the expected tags: 'duckdb', 'postgres'",
+        f"match any of the expected tags: {', '.join(repr(kind_of(each)) for each in SOURCES)}",
     ]
 
 

@@ -6,15 +6,14 @@ import dataclasses
 import doctest
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from connectors.duckdb_connector import DuckDBOptions
-from connectors.postgres_connector import PostgresOptions
+from connectors.registry import KINDS, options_of
 from proxy.config import reference
-from proxy.config.models import SERVER_KEYS, DuckdbSource, PostgresSource
-from proxy.config.section import Section
 from proxy.config.shape import PATH_KEYS, fields, is_path
+from proxy.config.sources import SOURCES, Source
 from tests.architecture.sources import ROOT
 
 
@@ -33,18 +32,24 @@ def test_every_path_is_resolved() -> None:
     assert paths == set(PATH_KEYS) - {"data_sources.*.path"}
 
 
-@pytest.mark.parametrize(
-    ("section", "options"), [(DuckdbSource, DuckDBOptions), (PostgresSource, PostgresOptions)]
-)
-def test_data_sources_take_their_connectors_options(section: type[Section], options: type) -> None:
+def kind_of(source: type[Source]) -> str:
+    return str(get_args(source.model_fields["type"].annotation)[0])
+
+
+def test_every_connector_can_be_configured() -> None:
+    assert sorted(kind_of(source) for source in SOURCES) == sorted(KINDS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=kind_of)
+def test_data_sources_take_their_connectors_options(source: type[Source]) -> None:
     theirs = {
         field.name: None if field.default is dataclasses.MISSING else field.default
-        for field in dataclasses.fields(options)
+        for field in dataclasses.fields(options_of(kind_of(source)))
     }
     ours = {
         name: None if field.is_required() else field.default
-        for name, field in section.model_fields.items()
-        if name not in SERVER_KEYS
+        for name, field in source.model_fields.items()
+        if name not in source.server_keys
     }
     assert ours == theirs
 

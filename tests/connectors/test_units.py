@@ -11,7 +11,6 @@ from decimal import Decimal
 
 import pytest
 
-from connectors import registry
 from connectors.base import Parameter
 from connectors.duckdb_connector import DuckDBConnector, DuckDBOptions
 from connectors.duckdb_errors import warehouse_error
@@ -68,10 +67,6 @@ def test_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delitem(sys.modules, "connectors.duckdb_reader")
     with pytest.raises(ConnectorOptionsError, match=r"pip install 'cubewire\[duckdb\]'"):
         open_connector("duckdb", {})
-
-
-def test_every_kind_is_listed() -> None:
-    assert registry.KINDS == ("duckdb", "postgres")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ from semantic.compiler.expressions import postgres
 from semantic.compiler.expressions.allowed import check_functions, check_node
 from semantic.compiler.expressions.duckdb import dialect as duckdb
 from semantic.compiler.expressions.environment import TypeEnvironment
+from semantic.compiler.expressions.features import EVERYTHING, Features
 from semantic.compiler.expressions.inference import infer
+from semantic.compiler.expressions.portable import DIALECTS as PORTABLE
+from semantic.compiler.expressions.portable.tables import Tables
 from semantic.compiler.expressions.sets import FROM_SPLITS, set_columns
 from semantic.compiler.expressions.sets import SETS as FROM_FUNCTIONS
 from semantic.errors import UnsupportedError
@@ -64,7 +67,25 @@ class _Dialect(Protocol):
         """See ``set_lists`` below."""
 
 
-_DIALECTS: dict[str, _Dialect] = {"duckdb": duckdb, "postgres": postgres}
+_DIALECTS: dict[str, _Dialect] = {"duckdb": duckdb, "postgres": postgres, **PORTABLE}
+
+
+def tables_of(dialect: str) -> Tables | None:
+    """What is known of a portable dialect; None for PostgreSQL and DuckDB, which do everything."""
+    found = PORTABLE.get(dialect)
+    return None if found is None else found.tables
+
+
+def features_of(dialect: str) -> Features:
+    """The forms of queries that a dialect has."""
+    tables = tables_of(dialect)
+    return EVERYTHING if tables is None else tables.features
+
+
+def is_comparable(kind: PostgresType, dialect: str) -> bool:
+    """Whether a dialect groups, sorts and compares values of a type as PostgreSQL does."""
+    found = PORTABLE.get(dialect)
+    return found is None or found.is_comparable(kind)
 
 
 def translate(
@@ -138,13 +159,17 @@ def _module(dialect: str) -> _Dialect:
 __all__ = [
     "FROM_FUNCTIONS",
     "FROM_SPLITS",
+    "Features",
     "TypeEnvironment",
     "check_functions",
     "check_node",
+    "features_of",
     "infer",
+    "is_comparable",
     "is_text_form",
     "set_columns",
     "set_lists",
+    "tables_of",
     "translate",
     "translate_column",
     "translate_result",

@@ -10,8 +10,8 @@ from typing import Literal
 
 from sqlglot import exp
 
-from semantic.compiler.expressions.duckdb.moments import IntervalParts, parse_interval
 from semantic.compiler.expressions.fields import find_field
+from semantic.compiler.expressions.moments import IntervalParts, parse_interval
 from semantic.compiler.expressions.periods import MICROSECOND, Period, read_period
 from semantic.compiler.rollups.grain import (
     GRAINS,

@@ -64,7 +64,7 @@ def stored_scan(
         table=table,
         joins=(),
         columns=tuple(
-            ScanColumn(item.name, _stored(alias, item, is_ours=is_ours), item.type)
+            ScanColumn(item.name, _stored(alias, item, dialect, is_ours=is_ours), item.type)
             for item in columns
         ),
         policies=rows.policies,
@@ -74,10 +74,10 @@ def stored_scan(
     )
 
 
-def _stored(alias: str, item: StoredColumn, *, is_ours: bool) -> exp.Expr:
+def _stored(alias: str, item: StoredColumn, dialect: str, *, is_ours: bool) -> exp.Expr:
     """A column of the table; in one that is not ours it may be of another type."""
     value = column(alias, item.name)
-    return value if is_ours else cast_to(value, item.type)
+    return value if is_ours else cast_to(value, item.type, dialect)
 
 
 def _tables(parts: tuple[StoredPart, ...], names: tuple[str, ...], dialect: str) -> exp.Expr:

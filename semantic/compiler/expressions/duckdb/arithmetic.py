@@ -8,14 +8,15 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
-from semantic.compiler.expressions.duckdb import casts, intervals, literals, moments, numeric
+from semantic.compiler.expressions.duckdb import casts, intervals, literals, numeric
 from semantic.compiler.expressions.duckdb.build import atom, call, cast, number, sql
 from semantic.compiler.expressions.duckdb.floats import float_operation, not_zero
-from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.translator import Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.duckdb.zones import at_session_zone
+from semantic.compiler.expressions.interval_constants import constant_interval
+from semantic.compiler.expressions.moments import IntervalParts
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.types import (
     FLOATS,
@@ -285,7 +286,7 @@ def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Op
     return Value(intervals.divided(whole, not_zero(factor, "DOUBLE")), INTERVAL)
 
 
-def _counted(parts: moments.IntervalParts, count: exp.Expr) -> exp.Expr:
+def _counted(parts: IntervalParts, count: exp.Expr) -> exp.Expr:
     pieces = [
         sql(f"{name}(CAST(_1 * _2 AS {kind}))", count.copy(), number(amount))
         for name, kind, amount in (
@@ -301,28 +302,6 @@ def _counted(parts: moments.IntervalParts, count: exp.Expr) -> exp.Expr:
     for piece in pieces[1:]:
         result = exp.Add(this=result, expression=piece)
     return exp.Paren(this=result) if len(pieces) > 1 else result
-
-
-def interval_text(node: exp.Expr) -> str | None:
-    """The text of an interval constant; None for anything else."""
-    while isinstance(node, exp.Paren):
-        node = node.this
-    if isinstance(node, exp.Interval) and isinstance(node.this, exp.Literal):
-        unit = node.args.get("unit")
-        if unit is None:
-            return str(node.this.this)
-        if isinstance(unit, exp.Var):
-            return f"{node.this.this} {unit.name}"
-        raise UnsupportedError("interval constants with a range of fields are not supported")
-    if isinstance(node, exp.Cast) and node.args["to"].this == exp.DType.INTERVAL:
-        return interval_text(node.this)
-    return str(node.this) if isinstance(node, exp.Literal) and node.is_string else None
-
-
-def constant_interval(node: exp.Expr) -> moments.IntervalParts | None:
-    """The parts of an interval constant; None for anything else."""
-    text = interval_text(node)
-    return None if text is None else moments.parse_interval(text)
 
 
 def interval(_translator: Translator, node: exp.Expr) -> Value:

@@ -7,7 +7,6 @@ import re
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb import formats, intervals, literals
-from semantic.compiler.expressions.duckdb.arithmetic import constant_interval
 from semantic.compiler.expressions.duckdb.build import call as build_call
 from semantic.compiler.expressions.duckdb.build import cast, sql, string
 from semantic.compiler.expressions.duckdb.infinite import (
@@ -15,7 +14,6 @@ from semantic.compiler.expressions.duckdb.infinite import (
     field_of_infinite,
     or_itself,
 )
-from semantic.compiler.expressions.duckdb.moments import IntervalParts
 from semantic.compiler.expressions.duckdb.number_text import number_text
 from semantic.compiler.expressions.duckdb.rules import (
     arguments,
@@ -28,6 +26,8 @@ from semantic.compiler.expressions.duckdb.translator import FunctionRule, Transl
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.duckdb.zones import at_session_zone, at_zone
 from semantic.compiler.expressions.fields import find_field
+from semantic.compiler.expressions.interval_constants import constant_interval
+from semantic.compiler.expressions.moments import IntervalParts
 from semantic.compiler.expressions.periods import HOUR, Period, read_period, start_of_period
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from semantic.compiler.expressions.duckdb import moments
+from semantic.compiler.expressions import moments
 from semantic.compiler.expressions.duckdb.build import call, cast, number, string
 from semantic.compiler.expressions.duckdb.jsonb_literals import jsonb_text
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type

@@ -1,0 +1,30 @@
+"""The kinds of data source, one module each.
+
+A kind is a class here in ``SOURCES``, and an entry in ``connectors.registry``.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from proxy.config.sources.base import Source
+from proxy.config.sources.duckdb import DuckdbSource
+from proxy.config.sources.postgres import PostgresSource
+from proxy.config.sources.sqlite import SqliteSource
+
+SOURCES: tuple[type[Source], ...] = (
+    DuckdbSource,
+    PostgresSource,
+    SqliteSource,
+)
+
+if TYPE_CHECKING:
+    DataSource = Source
+else:
+    DataSource = Annotated[reduce(or_, SOURCES), Field(discriminator="type")]
+
+__all__ = ["SOURCES", "DataSource", "DuckdbSource", "PostgresSource", "Source", "SqliteSource"]

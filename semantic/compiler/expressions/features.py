@@ -1,0 +1,57 @@
+"""What a warehouse's statements may be made of, beyond single expressions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Fence = Literal["offset", "limit", "none"]
+"""How a query keeps an optimiser from evaluating anything inside of it: by OFFSET 0, by a LIMIT
+that no number of rows reaches, or not at all (then rows that a policy rules cannot be read)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Forms of queries that a warehouse has with PostgreSQL's meaning. All of them by default.
+
+    Attributes:
+        full_join: FULL JOIN.
+        lateral: a subquery in FROM that speaks of what stands before it.
+        grouping_sets: GROUPING SETS, ROLLUP, CUBE and GROUPING().
+        distinct_on: DISTINCT ON.
+        with_ties: FETCH ... WITH TIES, or QUALIFY with rank() in its place.
+        set_operations: those that there are, as ``union all`` and ``intersect``.
+        nested_set_operations: a side of UNION, INTERSECT or EXCEPT may stand in parentheses.
+        recursive: WITH RECURSIVE.
+        materialized: AS [NOT] MATERIALIZED, which is left out where it is not known.
+        values: VALUES in FROM with names of its columns.
+        named_windows: the WINDOW clause.
+        computed_limits: LIMIT and OFFSET of anything but a number.
+        single_row_subqueries: a scalar subquery of several rows is an error (21000).
+        correlated_subqueries: a subquery in an expression may speak of the rows around it.
+        fence: see ``Fence``.
+        typed_results: values of results have no types of their own, so that a statement says them
+            in a comment ahead of it: ``/* int8, text */ SELECT ...``.
+    """
+
+    full_join: bool = True
+    lateral: bool = True
+    grouping_sets: bool = True
+    distinct_on: bool = True
+    with_ties: bool = True
+    set_operations: frozenset[str] = frozenset(
+        ("union", "union all", "intersect", "intersect all", "except", "except all")
+    )
+    nested_set_operations: bool = True
+    recursive: bool = True
+    materialized: bool = True
+    values: bool = True
+    named_windows: bool = True
+    computed_limits: bool = True
+    single_row_subqueries: bool = True
+    correlated_subqueries: bool = True
+    fence: Fence = "offset"
+    typed_results: bool = False
+
+
+EVERYTHING = Features()

@@ -1,0 +1,16 @@
+"""Dialects of tables: what a warehouse does exactly as PostgreSQL would, and nothing else.
+
+A dialect is a module of tables here and an entry in ``DIALECTS``.
+"""
+
+from __future__ import annotations
+
+from semantic.compiler.expressions.portable.dialect import PortableDialect
+from semantic.compiler.expressions.portable.sqlite import SQLITE
+
+DIALECTS: dict[str, PortableDialect] = {
+    tables.dialect: PortableDialect(tables)
+    for tables in (
+        SQLITE,
+    )
+}  # fmt: skip

@@ -1,0 +1,324 @@
+"""Conditions and choices: logic, comparisons, IN, BETWEEN, IS, LIKE, CASE, COALESCE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from semantic.compiler.expressions import operators
+from semantic.compiler.expressions.portable.build import atom, binary, case, sql
+from semantic.compiler.expressions.portable.translator import NodeRule, Translator
+from semantic.compiler.expressions.portable.value import Value, common_size
+from semantic.compiler.expressions.types import common_type, is_quotient
+from semantic.errors import SemanticError
+from semantic.model.types import BOOL, TEXT, PostgresType
+
+_SIGNS: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+
+
+def connective(translator: Translator, node: exp.Expr) -> Value:
+    """AND and OR. A long chain is taken apart without recursion."""
+    kind = type(node)
+    operands: list[exp.Expr] = []
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if type(item) is kind:
+            pending.extend((item.expression, item.this))
+        else:
+            operands.append(item)
+    result = _condition(translator, operands[0])
+    for operand in operands[1:]:
+        result = kind(this=result, expression=_condition(translator, operand))
+    return Value(exp.Paren(this=result), BOOL)
+
+
+def _condition(translator: Translator, node: exp.Expr) -> exp.Expr:
+    return atom(translator.typed(node, BOOL).node)
+
+
+def negation(translator: Translator, node: exp.Expr) -> Value:
+    """NOT."""
+    return _not(_condition(translator, node.this))
+
+
+def _not(node: exp.Expr) -> Value:
+    return Value(exp.Paren(this=exp.Not(this=atom(node))), BOOL)
+
+
+def comparison(translator: Translator, node: exp.Expr) -> Value:
+    """=, <>, <, <=, >, >=."""
+    left, right = node.this, node.expression
+    composed = (exp.Any, exp.All, exp.Tuple, exp.Anonymous)
+    if isinstance(left, exp.Tuple) or (
+        isinstance(right, composed) and not isinstance(right, exp.Anonymous)
+    ):
+        raise translator.unsupported("a comparison of rows, or with ANY and ALL")
+    return Value(compared(translator, type(node), left, right), BOOL)
+
+
+def compared(
+    translator: Translator, operator: type[exp.Expr], left: exp.Expr, right: exp.Expr
+) -> exp.Expr:
+    """A comparison of two operands in the type in which PostgreSQL compares them."""
+    one, two = _alike(translator, left, right)
+    template = translator.find(f"{_SIGNS[operator]}({one.type.name}, {two.type.name})")
+    if template is not None:
+        return translator.filled(template, [one.node, two.node])
+    check_comparable(translator, one.type)
+    assert issubclass(operator, exp.Binary)
+    return binary(operator, one.node, two.node)
+
+
+def _alike(translator: Translator, left: exp.Expr, right: exp.Expr) -> tuple[Value, Value]:
+    kind = operators.compared(translator.types.of(left), translator.types.of(right), left)
+    if is_quotient(kind):
+        raise translator.unsupported("a numeric whose decimals differ by row")
+    plain = PostgresType(kind.name)
+    values = translator.typed(left, plain), translator.typed(right, plain)
+    return _same_digits(translator, *values) if kind.name == "numeric" else values
+
+
+def _same_digits(translator: Translator, left: Value, right: Value) -> tuple[Value, Value]:
+    """Two numerics in a type that holds both, since the warehouse's own choice may round."""
+    if left.size is None or right.size is None:
+        raise translator.unsupported("a comparison of numerics whose digits are not known")
+    size = common_size(left.size, right.size)
+    return translator.widened(left, size), translator.widened(right, size)
+
+
+def check_comparable(translator: Translator, kind: PostgresType) -> None:
+    """Raises UnsupportedError where the warehouse compares a type by other rules."""
+    if kind.name not in translator.tables.comparable:
+        raise translator.unsupported(f"a comparison of values of type {kind.name}")
+
+
+def distinct_from(translator: Translator, node: exp.Expr) -> Value:
+    """IS [NOT] DISTINCT FROM."""
+    if isinstance(node.this, exp.Tuple):
+        raise translator.unsupported("a comparison of rows")
+    one, two = _alike(translator, node.this, node.expression)
+    check_comparable(translator, one.type)
+    same = sql(translator.tables.same, one.node, two.node)
+    return Value(same, BOOL) if isinstance(node, exp.NullSafeEQ) else _not(same)
+
+
+def membership(translator: Translator, node: exp.Expr) -> Value:
+    """IN over a list or a subquery."""
+    if isinstance(node.this, exp.Tuple):
+        raise translator.unsupported("IN of rows")
+    query = node.args.get("query")
+    if query is not None:
+        return _in_query(translator, node.this, query)
+    kinds = [translator.types.of(item) for item in (node.this, *node.expressions)]
+    kind = common_type(kinds, "IN", node)
+    if kind.name == "numeric":
+        found = [compared(translator, exp.EQ, node.this, item) for item in node.expressions]
+        result = found[0]
+        for item in found[1:]:
+            result = exp.Or(this=result, expression=item)
+        return Value(exp.Paren(this=result), BOOL)
+    check_comparable(translator, kind)
+    plain = PostgresType(kind.name)
+    items = [translator.typed(item, plain).node for item in node.expressions]
+    left = atom(translator.typed(node.this, plain).node)
+    return Value(exp.Paren(this=exp.In(this=left, expressions=items)), BOOL)
+
+
+def _in_query(translator: Translator, left: exp.Expr, query: exp.Expr) -> Value:
+    value = translator.settled(left)
+    kind = translator.types.of(query)
+    if value.type.name != kind.name or kind.name == "numeric":
+        value = translator.typed(left, PostgresType(kind.name))
+        if kind.name == "numeric":
+            raise translator.unsupported("IN of numerics over a subquery")
+    check_comparable(translator, kind)
+    inner = query.this if isinstance(query, exp.Subquery) else query
+    found = exp.Subquery(this=inner.copy())
+    return Value(exp.Paren(this=exp.In(this=atom(value.node), query=found)), BOOL)
+
+
+def between(translator: Translator, node: exp.Expr) -> Value:
+    """BETWEEN, also SYMMETRIC."""
+    low, high = node.args["low"], node.args["high"]
+    inside = _within(translator, node.this, low, high)
+    if node.args.get("symmetric"):
+        inside = binary(exp.Or, inside, _within(translator, node.this, high, low))
+    return Value(inside, BOOL)
+
+
+def _within(translator: Translator, node: exp.Expr, low: exp.Expr, high: exp.Expr) -> exp.Expr:
+    return binary(
+        exp.And,
+        compared(translator, exp.GTE, node, low),
+        compared(translator, exp.LTE, node, high),
+    )
+
+
+def is_condition(translator: Translator, node: exp.Expr) -> Value:
+    """IS [NOT] NULL, TRUE, FALSE."""
+    right = node.expression
+    if isinstance(node.this, exp.Tuple):
+        raise translator.unsupported("IS NULL of a row")
+    if isinstance(right, exp.Null):
+        operand = translator.settled(node.this).node
+        test: exp.Expr = exp.Paren(this=exp.Is(this=atom(operand), expression=exp.Null()))
+    elif isinstance(right, exp.Boolean):
+        operand = _condition(translator, node.this)
+        wanted = operand if right.this else _not(operand).node
+        # Never NULL, in dialects that do not know IS TRUE as well.
+        test = case(wanted, exp.true(), exp.false())
+    else:
+        raise translator.unsupported(f"IS {right.sql('postgres')}")
+    return _not(test) if node.args.get("negate") else Value(test, BOOL)
+
+
+def like(translator: Translator, node: exp.Expr) -> Value:
+    """LIKE and ILIKE, whose escape character is a backslash unless said otherwise."""
+    return _like(translator, node, "\\")
+
+
+def escape(translator: Translator, node: exp.Expr) -> Value:
+    """LIKE ... ESCAPE."""
+    character = node.expression
+    known = isinstance(character, exp.Literal) and len(character.this) <= 1
+    if not known or not isinstance(node.this, exp.Like | exp.ILike):
+        raise translator.unsupported("this ESCAPE")
+    return _like(translator, node.this, character.this)
+
+
+def _like(translator: Translator, node: exp.Expr, character: str) -> Value:
+    name = "ilike" if isinstance(node, exp.ILike) else "like"
+    pattern = node.expression
+    while isinstance(pattern, exp.Paren):
+        pattern = pattern.this
+    template = translator.find(f"{name}(text, text)")
+    is_constant = isinstance(pattern, exp.Literal | exp.ByteString) and isinstance(
+        pattern.this, str
+    )
+    if template is None or not is_constant:
+        raise translator.unsupported(f"{name.upper()} with this pattern")
+    tables = translator.tables
+    letters = list(_letters(pattern.this, character))
+    escaped = (
+        _glob(letters) if tables.patterns == "glob" else _like_text(letters, tables.like_escape)
+    )
+    subject = translator.typed(node.this, TEXT)
+    test = translator.filled(template, [subject.node, exp.Literal.string(escaped)])
+    return _not(test) if node.args.get("negate") else Value(test, BOOL)
+
+
+def _letters(pattern: str, character: str) -> Iterator[tuple[str, bool]]:
+    """The letters of a pattern, each with whether it stands for itself."""
+    letters = iter(pattern)
+    for letter in letters:
+        if character and letter == character:
+            literal = next(letters, None)
+            if literal is None:
+                raise SemanticError("22025", "LIKE pattern must not end with escape character")
+            yield literal, True
+        else:
+            yield letter, letter not in ("%", "_")
+
+
+def _like_text(letters: list[tuple[str, bool]], escape_: str) -> str:
+    special = ("%", "_", escape_)
+    return "".join(
+        escape_ + letter if literal and letter in special else letter for letter, literal in letters
+    )
+
+
+_GLOBS = {"%": "*", "_": "?"}
+
+
+def _glob(letters: list[tuple[str, bool]]) -> str:
+    return "".join(
+        (f"[{letter}]" if letter in "*?[" else letter) if literal else _GLOBS[letter]
+        for letter, literal in letters
+    )
+
+
+def exists(translator: Translator, node: exp.Expr) -> Value:
+    """EXISTS, whose subquery the emitter fills in."""
+    return Value(exp.Paren(this=node.copy()), BOOL)
+
+
+def chosen(translator: Translator, node: exp.Expr) -> Value:
+    """CASE in both forms."""
+    subject = node.this
+    conditions = [
+        _condition(translator, branch.this)
+        if subject is None
+        else compared(translator, exp.EQ, subject, branch.this)
+        for branch in node.args["ifs"]
+    ]
+    default = node.args.get("default")
+    nodes = [branch.args["true"] for branch in node.args["ifs"]]
+    values = _results(translator, node, [*nodes, default] if default is not None else nodes)
+    pairs = zip(conditions, values, strict=False)
+    made = exp.Case(
+        ifs=[exp.If(this=condition, true=value.node) for condition, value in pairs],
+        default=values[-1].node if default is not None else None,
+    )
+    return _like_first(exp.Paren(this=made), values)
+
+
+def coalesce(translator: Translator, node: exp.Expr) -> Value:
+    """COALESCE."""
+    values = _results(translator, node, [node.this, *node.expressions])
+    items = [value.node for value in values]
+    made = exp.Anonymous(this="COALESCE", expressions=items)
+    return _like_first(exp.Paren(this=made), values) if len(items) > 1 else values[0]
+
+
+def _results(translator: Translator, node: exp.Expr, nodes: list[exp.Expr]) -> list[Value]:
+    """Values that one of is chosen, in the type that they have in common."""
+    kind = translator.types.of(node)
+    if is_quotient(kind):
+        raise translator.unsupported("a choice among numerics whose decimals differ")
+    values = [translator.typed(item, kind) for item in nodes]
+    sizes = {value.size for value in values}
+    if kind.name == "numeric" and (len(sizes) > 1 or None in sizes):
+        raise translator.unsupported("a choice among numerics of different digits")
+    return values
+
+
+def _like_first(node: exp.Expr, values: list[Value]) -> Value:
+    first = values[0]
+    return Value(node, first.type, first.size)
+
+
+def nullif(translator: Translator, node: exp.Expr) -> Value:
+    """NULLIF compares as ``=`` does and returns its first argument as it is."""
+    value = translator.typed(node.this, translator.types.of(node))
+    equal = compared(translator, exp.EQ, node.this, node.expression)
+    made = case(equal, exp.Null(), value.node)
+    return Value(made, value.type, value.size)
+
+
+CONDITIONS: dict[type[exp.Expr], NodeRule] = {
+    exp.And: connective,
+    exp.Or: connective,
+    exp.Not: negation,
+    **dict.fromkeys(_SIGNS, comparison),
+    exp.NullSafeEQ: distinct_from,
+    exp.NullSafeNEQ: distinct_from,
+    exp.In: membership,
+    exp.Between: between,
+    exp.Is: is_condition,
+    exp.Like: like,
+    exp.ILike: like,
+    exp.Escape: escape,
+    exp.Exists: exists,
+    exp.Case: chosen,
+    exp.Coalesce: coalesce,
+    exp.Nullif: nullif,
+}

@@ -1,0 +1,94 @@
+"""A warehouse in which templates are tried: what a dialect has to offer to join the tests.
+
+A dialect joins by a class like ``SqliteLaboratory`` and a line in ``LABORATORIES``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors.base import Connector
+from connectors.registry import open_connector
+from semantic.model.types import PostgresType
+
+Column = tuple[str, PostgresType]
+Row = Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """A real engine with a table.
+
+    Attributes:
+        dialect: the portable dialect.
+        types: names of the types of which the engine can have columns.
+        open: makes the table ``t`` with these columns and rows, and a started connector to it.
+        skip: why it cannot run here; empty where it can.
+        refuses: SQLSTATEs with which the engine may end what PostgreSQL answers, by the start of a
+            template's key: where the README says that its range is smaller.
+        texts: whether the engine can hold a text.
+    """
+
+    dialect: str
+    types: tuple[str, ...]
+    open: Callable[[Path, Sequence[Column], Sequence[Row]], AbstractAsyncContextManager[Connector]]
+    skip: str = ""
+    refuses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+_SQLITE = {
+    "bool": "BOOLEAN", "int2": "SMALLINT", "int4": "INT4", "int8": "INTEGER", "float8": "REAL",
+    "text": "TEXT", "date": "DATE", "timestamp": "TIMESTAMP",
+}  # fmt: skip
+
+
+def _stored(value: object) -> object:
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ")
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+@contextlib.asynccontextmanager
+async def _sqlite(
+    folder: Path, columns: Sequence[Column], rows: Sequence[Row]
+) -> AsyncIterator[Connector]:
+    path = folder / "t.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        listed = ", ".join(f"{name} {_SQLITE[kind.name]}" for name, kind in columns)
+        database.execute(f"CREATE TABLE t ({listed})")
+        marks = ", ".join("?" * len(columns))
+        values = [[_stored(value) for value in row] for row in rows]
+        database.executemany(f"INSERT INTO t VALUES ({marks})", values)
+        database.commit()
+    connector = open_connector("sqlite", {"path": str(path)})
+    await connector.start()
+    try:
+        yield connector
+    finally:
+        await connector.close()
+
+
+LABORATORIES: tuple[Laboratory, ...] = (
+    Laboratory(
+        "sqlite",
+        tuple(_SQLITE),
+        _sqlite,
+        refuses={
+            # Four digits of a year, and integers of eight bytes for numerics.
+            "+(date": frozenset(("22008",)),
+            "-(date": frozenset(("22008",)),
+            "+(timestamp": frozenset(("22008",)),
+            "sum(int8)": frozenset(("22003",)),
+            "+(numeric": frozenset(("22003",)),
+            "-(numeric": frozenset(("22003",)),
+            "*(numeric": frozenset(("22003",)),
+            "sum(numeric)": frozenset(("22003",)),
+        },
+    ),
+)
