@@ -59,6 +59,7 @@ test-long: test  ## test, then random statements by the thousand; hours
 	$(BIN)/python -m tests.rollups.campaign
 	NONINTERFERENCE_EXAMPLES=5000 $(BIN)/python -m pytest -q --timeout 0 \
 	  tests/security/test_noninterference.py
+	SCALE_SECONDS=120 $(BIN)/python -m pytest -q --timeout 0 tests/scale
 
 bench: setup  ## measure this server beside PostgreSQL; a table and JSON
 	$(BIN)/python -m tests.bench

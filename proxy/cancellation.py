@@ -12,6 +12,7 @@ import hmac
 import itertools
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,7 +42,11 @@ class _Entry:
 
 
 class CancelRegistry:
-    """The cancel keys of one worker."""
+    """The cancel keys of one worker.
+
+    Attributes:
+        elsewhere: given what no session of this host has the key of.
+    """
 
     def __init__(self, worker: int, directory: Path | None) -> None:
         self._worker = worker
@@ -49,6 +54,7 @@ class CancelRegistry:
         self._entries: dict[int, _Entry] = {}
         self._numbers = itertools.count(1)
         self._socket: socket.socket | None = None
+        self.elsewhere: Callable[[int, bytes], None] | None = None
 
     def register(self, connection: Cancellable, *, long: bool) -> tuple[int, bytes]:
         """A new key for a connection."""
@@ -74,11 +80,19 @@ class CancelRegistry:
         """Carry out a CancelRequest; a wrong key does nothing and says nothing."""
         worker = process_id >> WORKER_SHIFT
         if worker != self._worker:
-            self._forward(worker, process_id, secret)
-            return
+            known = self._forward(worker, process_id, secret)
+        else:
+            known = self.cancel_where(process_id, lambda own: hmac.compare_digest(own, secret))
+        if not known and self.elsewhere is not None:
+            self.elsewhere(process_id, secret)
+
+    def cancel_where(self, process_id: int, matches: Callable[[bytes], bool]) -> bool:
+        """Cancel what a session runs whose secret matches. False where there is none here."""
         entry = self._entries.get(process_id)
-        if entry is not None and hmac.compare_digest(entry.secret, secret):
-            entry.connection.cancel_statement()
+        if entry is None or not matches(entry.secret):
+            return False
+        entry.connection.cancel_statement()
+        return True
 
     # ------------------------------------------------------------------------- other workers
 
@@ -106,16 +120,17 @@ class CancelRegistry:
         assert self._directory is not None
         return self._directory / f"cancel.{worker}"
 
-    def _forward(self, worker: int, process_id: int, secret: bytes) -> None:
+    def _forward(self, worker: int, process_id: int, secret: bytes) -> bool:
+        """Hand a request to another worker, which takes it further. False where there is none."""
         if self._directory is None:
-            return
+            return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             try:
                 sender.sendto(process_id.to_bytes(4) + secret, str(self._path(worker)))
             except OSError:
-                # No such worker, or it is not listening: as with any wrong key, nothing happens.
-                return
+                return False  # no such worker, or it is not listening
+        return True
 
     def _receive(self) -> None:
         assert self._socket is not None

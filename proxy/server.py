@@ -101,7 +101,7 @@ class Server:
         )
         self._connections: dict[ClientConnection, float] = {}
         self._process_ids: dict[ClientConnection, int] = {}
-        self._cancels = CancelRegistry(parts.worker, parts.run_directory)
+        self.cancels = CancelRegistry(parts.worker, parts.run_directory)
         parts.metrics.cache = parts.engine.cached.results
         self._answers = Answers(parts.engine.cached, parts.config.cache.memory_bytes // 8)
         self._listener: asyncio.Server | None = None
@@ -137,7 +137,7 @@ class Server:
             backlog=LISTEN_BACKLOG,
             reuse_port=config.workers > 1,
         )
-        self._cancels.listen()
+        self.cancels.listen()
         if self._peers is not None:
             await self._peers.listen()
         self._sweeper = loop.create_task(self._sweep(), name="idle timeouts")
@@ -172,7 +172,7 @@ class Server:
 
     def end_session(self, process_id: int) -> bool:
         """End a session for good (57P01). False where there is none of this number here."""
-        connection = self._cancels.find(process_id)
+        connection = self.cancels.find(process_id)
         if not isinstance(connection, ClientConnection):
             return False
         connection.fail(shutdown_fields())
@@ -211,7 +211,7 @@ class Server:
         await asyncio.sleep(0)
         for connection in list(self._connections):
             connection.abort()
-        self._cancels.close()
+        self.cancels.close()
         if self._peers is not None:
             await self._peers.close()
         if self._sweeper is not None:
@@ -311,7 +311,7 @@ class Server:
         self._standings.pop(connection, None)
         process_id = self._process_ids.pop(connection, None)
         if process_id is not None:
-            self._cancels.forget(process_id)
+            self.cancels.forget(process_id)
         if not connection.over_limit:
             self._parts.metrics.connection_closed()
 
@@ -335,12 +335,12 @@ class Server:
 
     def cancel(self, process_id: int, secret_key: bytes) -> None:
         """See LoginHost."""
-        self._cancels.cancel(process_id, secret_key)
+        self.cancels.cancel(process_id, secret_key)
 
     def new_key(self, connection: LoginConnection, *, long: bool) -> tuple[int, bytes]:
         """See LoginHost."""
         assert isinstance(connection, ClientConnection)
-        process_id, secret = self._cancels.register(connection, long=long)
+        process_id, secret = self.cancels.register(connection, long=long)
         self._process_ids[connection] = process_id
         return process_id, secret
 
@@ -412,7 +412,7 @@ class Server:
         )
 
     def _of_user(self, process_id: int, user: str) -> ClientConnection | None:
-        connection = self._cancels.find(process_id)
+        connection = self.cancels.find(process_id)
         if not isinstance(connection, ClientConnection) or connection.session is None:
             return None
         return connection if connection.session.state.user == user else None

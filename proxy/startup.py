@@ -32,6 +32,7 @@ from proxy.auth.opening import open_authenticator
 from proxy.auth.secret import login_secret
 from proxy.auth.tls import TlsContext, load_tls
 from proxy.caching import open_cache
+from proxy.cancel_orders import cancels_shared
 from proxy.catalog import Catalog, CatalogOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.catalog.quota import PrivateQuota
@@ -285,7 +286,10 @@ async def serve(
                 server = Server(parts)
                 host, port = await server.start()
                 name = f"[{host}]" if ":" in host else host
-                async with reloading(parts, server, loader, watch):
+                async with (
+                    cancels_shared(config.cache.redis, secret, server.cancels),
+                    reloading(parts, server, loader, watch),
+                ):
                     admin = await open_admin(config, server, parts)
                     on_ready(f"postgresql://{name}:{port}/{config.database}")
                     await run_until_stopped(server.stop, signals, config.server.shutdown_grace)
