@@ -36,7 +36,7 @@ class BoundStatement:
         plan: the plan; None when a name was not found, which PostgreSQL will report.
         names: of the output columns.
         relations: the cubes and views that it reads.
-        data_source: the warehouse that it runs on.
+        data_sources: the warehouses whose rows it reads.
         deferred: what to raise should PostgreSQL accept the text all the same.
         temporary: the columns of temporary tables that it reads.
         rows: whole rows among the output columns.
@@ -49,12 +49,17 @@ class BoundStatement:
     plan: Query | None
     names: tuple[str, ...]
     relations: tuple[str, ...]
-    data_source: str
+    data_sources: tuple[str, ...]
     deferred: SemanticError | None = None
     temporary: tuple[TemporaryColumn, ...] = ()
     rows: tuple[WholeRow, ...] = ()
     values: Mapping[str, BoundValue] = field(default_factory=dict, repr=False)
     volatile: bool = False
+
+    @property
+    def data_source(self) -> str:
+        """The only warehouse, or one of several."""
+        return next(iter(self.data_sources), "default")
 
     @property
     def analysis_sql(self) -> str:
@@ -104,7 +109,8 @@ class Binder:
             raise not_a_query(parsed.tree)
         query = binder.bind(parsed.tree, None)
         use_all(query)
-        volatile = mark_configured(parsed.tree, self._functions, statement.data_source)
+        sources = tuple(statement.data_sources)
+        volatile = mark_configured(parsed.tree, self._functions, sources)
         check_functions(parsed.tree, members.sql.dialect(statement.data_source), sql)
         rows = query.demand_rows()
         plan = None if statement.deferred is not None else query.build()
@@ -115,7 +121,7 @@ class Binder:
             plan,
             tuple(query.names),
             tuple(statement.cubes),
-            statement.data_source,
+            sources,
             statement.deferred,
             statement.temporary.columns(),
             rows,

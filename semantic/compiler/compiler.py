@@ -299,7 +299,8 @@ class Compiler:
         """
         if bound.plan is None:
             raise bound.deferred or SemanticError("XX000", "the statement has no plan")
-        dialect = self._sql.dialect(bound.data_source)
+        # What is cheaper on one warehouse is not, where several compute the plan.
+        dialect = self._sql.dialect(bound.data_source) if len(bound.data_sources) < 2 else ""
         context = self.rewrite_context(bound.data_source, settings, rollups)
         return rewrite(lower(bound.plan, dialect), context, self._rules if rules is None else rules)
 
@@ -308,7 +309,8 @@ class Compiler:
     ) -> RewriteContext:
         """What the rewrite rules know besides a plan."""
         dialect = self._sql.dialect(data_source)
-        return RewriteContext(dialect, settings.time_zone, self._rollups.choose(rollups))
+        chosen = self._rollups.choose(rollups)
+        return RewriteContext(dialect, settings.time_zone, chosen, self._sql.dialects)
 
 
 def _too_deep() -> SemanticError:

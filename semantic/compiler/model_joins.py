@@ -10,11 +10,12 @@ from sqlglot import exp
 from semantic.compiler.cube_source import CubeSource
 from semantic.compiler.model_sql import joins_in, path_name, path_of
 from semantic.compiler.names import fold
-from semantic.compiler.trees import conjuncts, identifier, rebuild
-from semantic.errors import SemanticError
+from semantic.compiler.trees import all_of, conjuncts, identifier, rebuild
+from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
 from semantic.model.published import PublishedColumn
 from semantic.model.relations import Cube, Join
+from semantic.model.types import BOOL, PostgresType
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,51 @@ class ModelJoin:
             return side.builder.base_column(tree)
 
         return rebuild(self._tree(), replace_column)
+
+    def portable_condition(self) -> exp.Expr | None:
+        """The same as a PostgreSQL expression, for a plan over several data sources.
+
+        None where it does more than to compare columns, and the cubes are in one data source.
+
+        Raises:
+            UnsupportedError: likewise, and they are not.
+        """
+        parts = [self._portable(item) for item in conjuncts(self._tree())]
+        known = [item for item in parts if item is not None]
+        if len(known) == len(parts):
+            return all_of(known)
+        if self.source.builder.data_source == self.target.builder.data_source:
+            return None
+        raise UnsupportedError(
+            f"the join {self.name} leads to another data source, where its condition cannot be "
+            "used",
+            hint="Write it as equal columns that are dimensions of their cubes.",
+        )
+
+    def _portable(self, node: exp.Expr) -> exp.Expr | None:
+        """An equality of columns in their own types, or a column that is true or not."""
+        if isinstance(node, exp.Column):
+            return self._typed(node, BOOL)
+        if not isinstance(node, exp.EQ):
+            return None
+        left, right = self._typed(node.this.unnest()), self._typed(node.expression.unnest())
+        return None if left is None or right is None else exp.EQ(this=left, expression=right)
+
+    def _typed(self, node: exp.Expr, wanted: PostgresType | None = None) -> exp.Column | None:
+        """A column of a scan, its type that of a dimension that shows it; None for none."""
+        path = path_of(node) if isinstance(node, exp.Column) else None
+        if path is None or not isinstance(node, exp.Column):
+            return None
+        side, rest = self._side(path)
+        cube = _walked(side, rest)
+        for dimension in cube.dimensions:
+            kind = side.members.types.get((cube.name, dimension.name))
+            if kind is None or (wanted is not None and kind != wanted):
+                continue
+            if _shows(side, cube, dimension.name, node):
+                tree = exp.Column(this=node.this, table=identifier(path_name(rest)))
+                return side.builder.base_column(tree, kind)
+        return None
 
     def canonical(self) -> frozenset[exp.Expr]:
         """The conditions in a form in which equal ones are equal trees."""
@@ -247,8 +293,23 @@ def canonical_member(source: CubeSource, member: PublishedColumn) -> exp.Expr | 
 
 
 def _marked(node: exp.Column, source: CubeSource, path: tuple[str, ...]) -> exp.Expr:
-    name = node.name if node.this.args.get("quoted") else fold(node.name)
-    return exp.Column(this=identifier(name), table=identifier(f"{source.alias}:{'.'.join(path)}"))
+    name = identifier(_plain_name(node))
+    return exp.Column(this=name, table=identifier(f"{source.alias}:{'.'.join(path)}"))
+
+
+def _shows(source: CubeSource, cube: Cube, name: str, column: exp.Column) -> bool:
+    """Whether a dimension of a cube is nothing but a column of its table."""
+    try:
+        tree = source.members.row_value(cube, name).unnest()
+    except SemanticError:
+        return False
+    if not isinstance(tree, exp.Column) or path_of(tree) != ():
+        return False
+    return _plain_name(tree) == _plain_name(column)
+
+
+def _plain_name(node: exp.Column) -> str:
+    return node.name if node.this.args.get("quoted") else fold(node.name)
 
 
 def names_of(joins: Sequence[ModelJoin]) -> str:

@@ -355,12 +355,6 @@ class QueryBinder:
         statement.cubes[found] = None
         for part in source.parts.values() if isinstance(source, FactView) else (source,):
             statement.data_sources[part.builder.data_source] = None
-        if len(statement.data_sources) > 1:
-            raise UnsupportedError(
-                "a query over cubes of different data sources is not supported",
-                hint=f"The cubes are in {', '.join(statement.data_sources)}.",
-                position=position_of(node),
-            )
         return source
 
     def relation_of(self, node: exp.Table) -> str | None:

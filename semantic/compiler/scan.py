@@ -205,14 +205,21 @@ class ScanBuilder:
             if not step.join.is_to_one:
                 self._to_many.add(path[: number + 1])
 
-    def base_column(self, tree: exp.Column) -> exp.Column:
-        """A column of the base tables as it is, for conditions in the warehouse's dialect."""
+    def base_column(self, tree: exp.Column, kind: PostgresType = UNKNOWN) -> exp.Column:
+        """A column of the base tables as it is.
+
+        Of unknown type it is for conditions in the warehouse's dialect only.
+        """
         key = ("base", tree)
         found = self._columns.get(key)
         if found is None:
             placed = self.place(tree)
-            same = (item for item in self._columns.values() if item.expression == placed)
-            found = next(same, None) or self._column(tree.name, placed, UNKNOWN)
+            same = (
+                item
+                for item in self._columns.values()
+                if item.expression == placed and kind in (UNKNOWN, item.type)
+            )
+            found = next(same, None) or self._column(tree.name, placed, kind)
             self._columns[key] = found
         return column(self.alias, found.name)
 

@@ -104,7 +104,8 @@ class ScanJoins:
         if target.data_source != self._root.data_source:
             raise UnsupportedError(
                 f"{self._root.name} and {target.name} are in different data sources",
-                hint="A query reads one data source.",
+                hint="Name both cubes in FROM and join them there: the rows of each are then read "
+                "from its own data source.",
             )
         alias = self._names.take("_".join(path))
 

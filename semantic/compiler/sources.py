@@ -269,12 +269,16 @@ class _Build:
         self._expression = expression
         self._conditions: dict[int, exp.Expr | None] = {}
         self._links: dict[ModelJoin, exp.Expr] = {}
+        self._portable: dict[ModelJoin, exp.Expr | None] = {}
+        several = _data_sources(tree) > 1
         for join in joins_of(tree):
             self._conditions[id(join)] = self._condition(join)
             chains = [join.chain or (), *(fact.chain for fact in join.facts)]
             steps = [step.link for chain in chains for step in chain if step.link is not None]
             for link in (*join.links, *steps):
-                self._links[link] = link.condition()
+                self._portable[link] = link.portable_condition() if several else None
+                if self._portable[link] is None:
+                    self._links[link] = link.condition()
 
     def _condition(self, join: Joined) -> exp.Expr | None:
         parts = [] if join.on is None else [self._expression(join.on)]
@@ -300,12 +304,14 @@ class _Build:
             return self._chain(tree, tree.chain)
         right = self.relation(tree.right)
         left = self.relation(tree.left)
+        condition = self._conditions[id(tree)]
+        portable = [item for link in tree.links if (item := self._portable[link]) is not None]
         return Join(
             left,
             right,
             tree.kind,
-            self._conditions[id(tree)],
-            all_of([self._links[link] for link in tree.links]),
+            all_of([*conjuncts(condition), *portable]) if portable else condition,
+            all_of([self._links[link] for link in tree.links if link in self._links]),
             ", ".join(link.name for link in tree.links),
             _finds_one(tree),
         )
@@ -326,12 +332,18 @@ class _Build:
                     relation,
                     right,
                     step.kind,
-                    None,
-                    self._links[step.link],
+                    self._portable[step.link],
+                    self._links.get(step.link),
                     step.link.name,
                     step.start is not None and _is_to_one(step.link, step.start),
                 )
         return relation
+
+
+def _data_sources(tree: Tree) -> int:
+    """How many data sources the cubes of a FROM clause are in."""
+    cubes = (source for source in leaves(tree) if isinstance(source, CubeSource))
+    return len({cube.builder.data_source for cube in cubes})
 
 
 def _is_to_one(link: ModelJoin, start: CubeSource) -> bool:

@@ -9,7 +9,7 @@ from semantic.compiler.compiler import Compiler
 from semantic.compiler.parse import UnparsableStatement
 from semantic.compiler.probe import probe_statements
 from semantic.compiler.publish import publish
-from semantic.errors import SemanticError, UnsupportedError
+from semantic.errors import SemanticError
 from semantic.model.loader import load_texts
 from semantic.model.types import INT4, INT8, TEXT, PostgresType
 from tests.compiler.conftest import SETTINGS, Shop
@@ -110,16 +110,22 @@ cubes:
 """
 
 
-def test_data_sources_are_not_mixed() -> None:
+def test_each_data_source_is_asked_for_its_own_rows() -> None:
     model = load_texts({"two.yml": TWO_SOURCES}).model
     assert model is not None
     compiler = Compiler(model, publish(model, {}), {"default": "duckdb", "other": "postgres"})
     bound = compiler.bind("SELECT x FROM b", SETTINGS)
     assert bound is not None
     assert bound.data_source == "other"
-    with pytest.raises(UnsupportedError, match="different data sources") as caught:
-        compiler.bind("SELECT 1 FROM a JOIN b ON a.x = b.x", SETTINGS)
-    assert caught.value.position == 22
+    both = compiler.bind("SELECT a.x FROM a JOIN b ON a.x = b.x", SETTINGS)
+    assert both is not None
+    statement = compiler.compile(both, Analysis((), (ResultColumn("x", INT4),)), SETTINGS)
+    assert statement.data_sources == ("default", "other")
+    fetched = [(fetch.data_source, fetch.sql) for fetch in statement.fetches]
+    assert fetched == [
+        ("default", 'SELECT CAST(CAST("a".x AS INT) AS INT) AS "x" FROM a AS "a"'),
+        ("other", 'SELECT CAST("b".x AS INT) AS "x" FROM b AS "b"'),
+    ]
 
 
 def test_types_without_a_probe_are_the_declared_ones(shop: Shop) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 import psycopg
+import yaml
 from psycopg import pq
 
 from tests.oracle import join_tables
@@ -191,6 +192,18 @@ def _equal(mine: str | None, theirs: str | None, oid: int, *, loose: bool) -> bo
     return False
 
 
+def _mixed(folder: Path) -> Path:
+    """The model of the joins, some of its cubes in another data source."""
+    models = folder / "mixed_models"
+    models.mkdir()
+    model = yaml.safe_load(join_tables.MODEL.read_text())
+    for cube in model["cubes"]:
+        if cube["name"] in join_tables.ELSEWHERE:
+            cube["data_source"] = join_tables.OTHER
+    (models / "joins.yml").write_text(yaml.safe_dump(model))
+    return models
+
+
 @contextmanager
 def laboratory(
     oracle: OraclePostgres,
@@ -203,7 +216,8 @@ def laboratory(
     Args:
         oracle: where the rows are as plain tables.
         folder: for what the servers keep.
-        warehouses: ``duckdb``, ``postgres``, and ``limited``: a PostgreSQL that is taken to know so
+        warehouses: ``duckdb``, ``postgres``, ``mixed``, where the cubes that are joined are some in
+            the one and some in the other, and ``limited``: a PostgreSQL that is taken to know so
             little that most statements are split.
         database: name of a fresh one.
     """
@@ -231,8 +245,10 @@ def laboratory(
     try:
         for name in warehouses:
             module = "tests.support.limited_server" if name == "limited" else ""
-            source = sources[name]
-            server, address = serve(folder / name, models, source, database, module=module)
+            served, given = models, {"default": sources.get(name, sources["duckdb"])}
+            if name == "mixed":
+                served, given = _mixed(folder), {**given, join_tables.OTHER: sources["postgres"]}
+            server, address = serve(folder / name, served, given, database, module=module)
             servers.append(server)
             clients[name] = Client(address)
         # What has no measure in it can be asked of both in the same words.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 MODEL = Path(__file__).with_name("joins.yml")
+ELSEWHERE = frozenset({"customers", "regions", "products", "refunds", "staff", "Mixed"})
+"""Cubes of another data source, ``OTHER``, where there are two."""
+OTHER = "other"
 
 TABLES = """
 CREATE TABLE regions (id int, title text);

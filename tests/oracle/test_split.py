@@ -1,4 +1,4 @@
-"""The same statements where the warehouse does little of them and the stage does the rest."""
+"""The same statements where no warehouse does all of them, and the stage does the rest."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.oracle.harness import Laboratory, laboratory
+from tests.oracle.random_joins import RandomJoins
 from tests.oracle.statements import Case
 from tests.oracle.test_oracle import cases, scripts
 from tests.support.oracle import OraclePostgres
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "60"))
+JOINS = int(os.environ.get("ORACLE_JOINS", "60"))
 EVERY = 1 if "ORACLE_EXAMPLES" in os.environ else 8
 """Of the scripts: all of them in the long tests."""
 ANSWERED_AT_LEAST = 0.75
@@ -22,15 +24,33 @@ SPLIT_AT_LEAST = 0.5
 
 
 @pytest.fixture(scope="module")
-def split_lab(
+def servers(
     oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Laboratory]:
     folder = tmp_path_factory.mktemp("split")
-    with laboratory(oracle, folder, ("limited",), "split_rows") as made:
+    with laboratory(oracle, folder, ("limited", "mixed"), "split_rows") as made:
         yield made
 
 
-def test_random_statements(split_lab: Laboratory) -> None:
+@pytest.fixture(scope="module")
+def limited(servers: Laboratory) -> Laboratory:
+    """A warehouse that knows little."""
+    return Laboratory(servers.postgres, {"limited": servers.ours["limited"]})
+
+
+@pytest.fixture(scope="module")
+def mixed(servers: Laboratory) -> Laboratory:
+    """Two data sources."""
+    return Laboratory(servers.postgres, {"mixed": servers.ours["mixed"]})
+
+
+def is_split(lab: Laboratory, case: Case) -> bool:
+    (client,) = lab.ours.values()
+    shown = client.ask(f"EXPLAIN {case.ours}", case.values, case.oids)
+    return any("Fetch " in str(row[0]) for row in shown.rows)
+
+
+def test_random_statements(limited: Laboratory) -> None:
     counts: dict[str, int] = {}
     split = 0
 
@@ -44,10 +64,9 @@ def test_random_statements(split_lab: Laboratory) -> None:
     @given(cases())
     def check(case: Case) -> None:
         nonlocal split
-        problem = split_lab.problem(case, counts)
+        problem = limited.problem(case, counts)
         assert not problem, f"{problem}\n{case.ours}\n{case.plain}\n{case.values} {case.zone}"
-        shown = split_lab.ours["limited"].ask(f"EXPLAIN {case.ours}", case.values, case.oids)
-        split += any("Fetch " in str(row[0]) for row in shown.rows)
+        split += is_split(limited, case)
 
     check()
     assert counts["answered"] >= ANSWERED_AT_LEAST * sum(counts.values()), counts
@@ -55,9 +74,21 @@ def test_random_statements(split_lab: Laboratory) -> None:
 
 
 @pytest.mark.parametrize(("ours", "plain"), list(scripts())[::EVERY])
-def test_scripts(split_lab: Laboratory, ours: str, plain: str) -> None:
+def test_scripts(limited: Laboratory, ours: str, plain: str) -> None:
     """Refused or answered, but never otherwise than PostgreSQL does."""
     if len(plain) == 5:
-        assert split_lab.ours["limited"].ask(ours).sqlstate == plain
+        assert limited.ours["limited"].ask(ours).sqlstate == plain
         return
-    assert split_lab.problem(Case(ours, plain, ordered="ORDER BY" in plain)) == ""
+    assert limited.problem(Case(ours, plain, ordered="ORDER BY" in plain)) == ""
+
+
+def test_joins_of_two_data_sources(mixed: Laboratory) -> None:
+    counts: dict[str, int] = {}
+    split = 0
+    for seed in range(JOINS):
+        case = RandomJoins(seed).case()
+        problem = mixed.problem(case, counts)
+        assert not problem, f"{seed}: {problem}\n{case.ours}\n{case.plain}"
+        split += is_split(mixed, case)
+    assert counts["answered"] >= 0.95 * sum(counts.values()), counts
+    assert split >= SPLIT_AT_LEAST * sum(counts.values()), split

@@ -121,6 +121,8 @@ def _statement(draw: st.DrawFn, source: str) -> str:
     cube = draw(st.sampled_from(tuple(COLUMNS)))
     where = f" WHERE {draw(_condition(cube, 'a'))}" if draw(st.booleans()) else ""
     table = f"{cube}_{source} a"
+    # Rows of two data sources meet in the stage.
+    second_source = draw(st.sampled_from((source, *SOURCES)))
     kind = draw(st.integers(0, 9))
     if kind <= 2:
         expression = draw(_expression(cube, "a"))
@@ -139,19 +141,19 @@ def _statement(draw: st.DrawFn, source: str) -> str:
         other = draw(st.sampled_from(("people", "sales")))
         join = draw(st.sampled_from(("JOIN", "LEFT JOIN", "FULL JOIN", "RIGHT JOIN")))
         condition = draw(st.sampled_from(("a.id = b.id", "a.id = b.id AND 10 / b.id > 0")))
-        joined = f"{table} {join} {other}_{source} b ON {condition}"
+        joined = f"{table} {join} {other}_{second_source} b ON {condition}"
         return f"SELECT count(*) AS n, count(b.id) AS m FROM {joined}{where}"
     if kind == 8:
         inner = draw(_expression("people", "b"))
         return (
-            f"SELECT a.id, (SELECT max(({inner})::text) FROM people_{source} b WHERE b.id >= a.id) "
-            f"AS x FROM {table}{where}"
+            f"SELECT a.id, (SELECT max(({inner})::text) FROM people_{second_source} b "
+            f"WHERE b.id >= a.id) AS x FROM {table}{where}"
         )
     expression, second = draw(_expression(cube, "a")), draw(_expression("people", "b"))
     operation = draw(st.sampled_from(("UNION", "EXCEPT", "INTERSECT", "UNION ALL")))
     return (
         f"WITH w AS (SELECT ({expression})::text AS x FROM {table}{where}) SELECT x FROM w "
-        f"{operation} SELECT ({second})::text FROM people_{source} b"
+        f"{operation} SELECT ({second})::text FROM people_{second_source} b"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -65,12 +65,12 @@ def fresh_database(oracle: OraclePostgres, name: str) -> str:
 def serve(
     folder: Path,
     models: Path,
-    source: dict[str, object],
+    sources: Mapping[str, dict[str, object]],
     database: str,
     options: Sequence[str] = (),
     module: str = "",
 ) -> tuple[RunningServer, str]:
-    """Our server over one warehouse, and the DSN of an analyst."""
+    """Our server over warehouses, and the DSN of an analyst."""
     folder.mkdir()
     configuration = {
         "database": database,
@@ -78,7 +78,7 @@ def serve(
         "state_directory": str(folder / "state"),
         "server": {"port": 0},
         "auth": {"users": {USER: {"password": USER}}},
-        "data_sources": {"default": source},
+        "data_sources": dict(sources),
     }
     path = folder / "cubewire.yml"
     path.write_text(json.dumps(configuration))
@@ -113,7 +113,7 @@ def open_trial(
     places: dict[str, str] = {}
     try:
         for name, source in sources.items():
-            server, places[name] = serve(folder / name, models, source, database)
+            server, places[name] = serve(folder / name, models, {"default": source}, database)
             servers.append(server)
 
         trial = Trial(

@@ -6,13 +6,13 @@ node alone: its types, that it is allowed, and what the warehouse calls it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
 from semantic.compiler.expressions.places import position
 from semantic.compiler.expressions.signatures.registry import Signature
-from semantic.errors import ForbiddenError
+from semantic.errors import ForbiddenError, UnsupportedError
 from semantic.model.functions import ConfiguredFunction
 
 _FUNCTION = "function"
@@ -20,20 +20,21 @@ _TARGET = "target"
 
 
 def mark_configured(
-    tree: exp.Expr, functions: Mapping[str, ConfiguredFunction], data_source: str
+    tree: exp.Expr, functions: Mapping[str, ConfiguredFunction], data_sources: Sequence[str]
 ) -> bool:
     """Mark the calls of configured functions in a statement.
 
     Args:
         tree: changed in place.
         functions: by name.
-        data_source: which the statement reads.
+        data_sources: those that the statement reads.
 
     Returns:
         Whether one of them may give another value each time.
 
     Raises:
         ForbiddenError: 42501, the data source has no such function.
+        UnsupportedError: 0A000, of several data sources any could be meant.
     """
     if not functions:
         return False
@@ -42,6 +43,13 @@ def mark_configured(
         function = functions.get(node.this.lower()) if isinstance(node.this, str) else None
         if function is None or isinstance(node.parent, exp.Table | exp.Lateral | exp.Dot):
             continue
+        if len(data_sources) > 1:
+            raise UnsupportedError(
+                f"function {function.name} over several data sources is not supported",
+                hint="It is a function of a data source: call it over the cubes of one.",
+                position=position(node),
+            )
+        (data_source,) = data_sources or ("default",)
         target = function.name_at(data_source)
         if target is None:
             raise ForbiddenError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from semantic.compiler.rollups.available import NO_ROLLUPS, Rollups
 
@@ -12,7 +13,8 @@ class RewriteContext:
     """The statement's surroundings, as a value: equal ones give equal plans.
 
     Attributes:
-        dialect: of the warehouse.
+        dialect: of the warehouse, where ``dialects`` does not know its data source.
+        dialects: by data source.
         time_zone: the session's.
         rollups: that the statement may be answered from.
     """
@@ -20,3 +22,8 @@ class RewriteContext:
     dialect: str
     time_zone: str = "UTC"
     rollups: Rollups = NO_ROLLUPS
+    dialects: Mapping[str, str] = field(default_factory=dict)
+
+    def dialect_of(self, data_source: str) -> str:
+        """The dialect of a data source's trees."""
+        return self.dialects.get(data_source, self.dialect)

@@ -31,7 +31,8 @@ def match_rollup(plan: Query, context: RewriteContext) -> Query:
     def stored(node: PlanNode) -> PlanNode:
         if not isinstance(node, Scan):
             return node
-        return from_stored_rows(node, rollups.rows, context.dialect)
+        dialect = context.dialect_of(node.data_source)
+        return from_stored_rows(node, rollups.rows, dialect)
 
     return bottom_up(plan, stored)
 
@@ -55,7 +56,8 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
         if (table, scan.data_source) != (blueprint.frame.table, blueprint.definition.data_source):
             continue
         try:
-            made = match(select, scan, candidate, context.time_zone, context.dialect)
+            dialect = context.dialect_of(scan.data_source)
+            made = match(select, scan, candidate, context.time_zone, dialect)
             found.append((made, candidate))
         except NoMatchError as error:
             unused.append(UnusedRollup(candidate.name, error.reason, error.change))
