@@ -156,10 +156,14 @@ def _text(value: object) -> str:
     return value
 
 
-def _whole(value: object) -> str:
+def _integer(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError(value)
-    return str(value)
+    return value
+
+
+def _whole(value: object) -> str:
+    return str(_integer(value))
 
 
 def _double(value: object) -> float:
@@ -178,6 +182,7 @@ def _moment(value: object) -> datetime.datetime:
 
 _READERS: dict[str, Callable[[object], object]] = {
     "bool": _truth,
+    **dict.fromkeys(_INTEGERS, _integer),
     "float8": _double,
     "numeric": _whole,
     "date": _date,
