@@ -16,6 +16,7 @@ from semantic.compiler.aggregate_trees import (
     zero_or_one,
 )
 from semantic.compiler.calculations import CalculationBuilder
+from semantic.compiler.expressions import tables_of
 from semantic.compiler.formulas import INPUT, Formula, at_inputs, input_type
 from semantic.compiler.masks import literal_mask
 from semantic.compiler.measure_stages import (
@@ -38,6 +39,7 @@ from semantic.compiler.trees import column, enclose, identifier, is_column_of
 from semantic.errors import UnsupportedError
 from semantic.model.members import Measure, MeasureType
 from semantic.model.model import MemberTarget
+from semantic.model.published import input_name
 from semantic.model.relations import View
 from semantic.model.template import SqlTemplate
 from semantic.model.types import BOOL, TEXT, UNKNOWN, PostgresType
@@ -147,7 +149,7 @@ class Measures:
             row,
             not measure.is_calculated and not made.is_staged and not is_estimate(made.formula),
             tuple(self._rows(f"{relation}.{name}", made)),
-            made.types if made.is_staged or masked else {},
+            made.types if made.is_staged or masked or self._is_portable(home) else {},
         )
 
     def _rows(self, name: str, made: Formula) -> Iterator[MeasureRows]:
@@ -269,11 +271,29 @@ class Measures:
         row: exp.Expr = input_column
         if measure.type.startswith("count"):
             row = zero_or_one(input_column)
-        kind = TEXT
-        if not measure.type.startswith("count"):
-            kind = input_type(measure.type, self._types.get((home, name), UNKNOWN))
         homes = {name: ((), self.root(home))}
-        return Formula(((name, value),), formula, row, homes, types={name: kind})
+        types = {name: self._input_type(home, measure)}
+        return Formula(((name, value),), formula, row, homes, types=types)
+
+    def _input_type(self, home: str, measure: Measure) -> PostgresType:
+        """The type of the values that a measure aggregates.
+
+        Where the warehouse does not compute as PostgreSQL does, it has to be the values' own.
+        """
+        counts = measure.type.startswith("count")
+        if self._is_portable(home):
+            known = self._types.get((home, input_name(measure.name)))
+            if known is not None:
+                return known
+            if counts and "distinct" not in measure.type:
+                return UNKNOWN
+        if counts:
+            return TEXT
+        return input_type(measure.type, self._types.get((home, measure.name), UNKNOWN))
+
+    def _is_portable(self, home: str) -> bool:
+        root = self._sql.model.cubes_by_name[self.root(home)]
+        return tables_of(self._sql.dialect(root.data_source)) is not None
 
     def _estimate(self, home: str, measure: Measure, value: exp.Expr) -> exp.Expr | None:
         """A measure that is declared approximate and of which rollups keep sketches."""

@@ -21,6 +21,7 @@ from semantic.model.published import (
     PublishedForeignKey,
     PublishedModel,
     PublishedRelation,
+    input_name,
 )
 from semantic.model.relations import Cube, Join, View, ViewMember
 from semantic.model.types import (
@@ -83,10 +84,18 @@ class _Publisher:
         for cube in self._model.cubes:
             for member in cube.members.values():
                 yield cube.name, member.name, self._type(cube.name, member)
+                yield from self._input(cube.name, member)
         for view in self._model.views:
             for name, item in view.columns.items():
                 if not isinstance(item, ViewMember):
                     yield view.name, name, self._type(view.name, item)
+                    yield from self._input(view.name, item)
+
+    def _input(self, relation: str, member: Member) -> Iterator[tuple[str, str, PostgresType]]:
+        """The type of what a measure aggregates, where the warehouse has told it."""
+        probed = self._types.get((relation, member.name), UNKNOWN)
+        if isinstance(member, Measure) and not member.is_calculated and probed.name != "unknown":
+            yield relation, input_name(member.name), probed
 
     def cube(self, cube: Cube) -> PublishedRelation:
         visible = [member for member in cube.members.values() if member.public]

@@ -11,6 +11,11 @@ from semantic.model.types import PostgresType
 ColumnKind = Literal["dimension", "measure", "segment"]
 
 
+def input_name(measure: str) -> str:
+    """The name by which the type of the values is known that a measure aggregates."""
+    return f"{measure}:input"
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedColumn:
     """One member as a column, or a custom granularity of one.
@@ -55,7 +60,8 @@ class PublishedModel:
 
     Attributes:
         version: the model's content hash.
-        types: of all members, hidden ones too, by the name of their cube or view and their own.
+        types: of all members, hidden ones too, by the name of their cube or view and their own;
+            and of what measures aggregate, by ``input_name`` of theirs.
         functions: that the configuration adds.
         system_tables: whether the tables of the server itself are shown too.
         sketches: of each data source that can merge sketches, the schema of the extension hll, or

@@ -184,7 +184,8 @@ def _read(translator: Translator, node: exp.Expr) -> Value:
     kind = translator.types.of(node)
     if is_quotient(kind):
         raise translator.unsupported("a numeric whose decimals differ by row")
-    return Value(node.copy(), kind, numeric_scale(kind))
+    # As in PostgreSQL, what nobody has given a type is a text.
+    return Value(node.copy(), TEXT if kind.name == "unknown" else kind, numeric_scale(kind))
 
 
 def parameter(translator: Translator, node: exp.Expr) -> Value:

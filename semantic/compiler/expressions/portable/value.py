@@ -29,7 +29,7 @@ class Value:
     @property
     def is_untyped_null(self) -> bool:
         """Whether it is a bare NULL."""
-        return self.type.name == "unknown" and self.raw is None
+        return isinstance(self.node, exp.Null) and self.type.name == "unknown" and self.raw is None
 
 
 def common_size(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]:
