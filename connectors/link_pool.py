@@ -29,9 +29,6 @@ class Link(Protocol):
     def idle_alive(self) -> bool:
         """Whether nothing has come from the server while the link was idle, such as its end."""
 
-    def send(self, data: bytes) -> None:
-        """Write to the server. Raises WarehouseError where the connection is already lost."""
-
     def fail(self, error: WarehouseError) -> None:
         """Make whoever waits for a message get ``error``; the link is of no more use."""
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Generic
+from typing import Generic, Protocol
 
 from connectors.errors import WarehouseError, stop_error
 from connectors.link_pool import LinkPool, LinkT
+
+
+class Sender(Protocol):
+    """A link of a protocol whose messages are bytes."""
+
+    def send(self, data: bytes) -> None:
+        """Write to the server. Raises WarehouseError where the connection is already lost."""
 
 
 class LinkStatement(Generic[LinkT]):
@@ -106,7 +113,7 @@ class LinkStatement(Generic[LinkT]):
             raise WarehouseError("55000", "the statement has ended")
         return self._link
 
-    def _send(self, link: LinkT, data: bytes) -> None:
+    def _send(self, link: Sender, data: bytes) -> None:
         try:
             link.send(data)
         except WarehouseError:

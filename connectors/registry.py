@@ -23,6 +23,9 @@ class _Kind:
 
 
 _KINDS = {
+    "clickhouse": _Kind(
+        "connectors.clickhouse_connector", "ClickHouseConnector", "ClickHouseOptions", "clickhouse"
+    ),
     "duckdb": _Kind("connectors.duckdb_connector", "DuckDBConnector", "DuckDBOptions", "duckdb"),
     "postgres": _Kind(
         "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"
