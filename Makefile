@@ -3,16 +3,17 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check bench fmt clean
+.PHONY: help setup demo test test-warehouses test-long check bench fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 SOURCES := proxy semantic connectors tests
 WORKERS ?= 2
+WAREHOUSE_TESTS := tests/connectors
 
 help:  ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## install everything into .venv, pinned by hash
 
@@ -53,6 +54,11 @@ check: setup  ## style, types and architecture; under a minute
 
 test: check  ## check, then all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-warehouses: setup  ## tests of the warehouses whose engines are big; some 600 MB more
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --require-hashes -r tests/warehouses.lock
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(WAREHOUSE_TESTS)
 
 test-long: test  ## test, then random statements by the thousand; hours
 	$(BIN)/python -m tests.oracle.campaign

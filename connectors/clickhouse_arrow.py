@@ -8,6 +8,7 @@ middle of an answer writes its complaint where the next message would stand.
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -82,7 +83,7 @@ class MessageSplitter:
         if _UINT16.unpack_from(self._data, vtable)[0] > _BODY_LENGTH_ENTRY:
             (offset,) = _UINT16.unpack_from(self._data, vtable + _BODY_LENGTH_ENTRY)
             body = _INT64.unpack_from(self._data, table + offset)[0] if offset else 0
-        return start + metadata + int(body)
+        return int(start + metadata + body)
 
 
 def needs_description(schema: pa.Schema) -> bool:
@@ -103,9 +104,7 @@ class Canonical:
     Moments with a zone are in ``time_zone``.
     """
 
-    def __init__(
-        self, schema: pa.Schema, described: Sequence[str] | None, time_zone: str
-    ) -> None:
+    def __init__(self, schema: pa.Schema, described: Sequence[str] | None, time_zone: str) -> None:
         names = described if described is not None else [""] * len(schema)
         if len(names) != len(schema):
             raise WarehouseError("XX000", "the columns changed while the statement ran")
@@ -121,9 +120,7 @@ class Canonical:
         """The batch in canonical types. Raises WarehouseError 22021 for text that is not UTF-8."""
         columns = [
             _canonical(column, name, field.type)
-            for column, name, field in zip(
-                batch.columns, self._described, self.schema, strict=True
-            )
+            for column, name, field in zip(batch.columns, self._described, self.schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
@@ -249,12 +246,8 @@ def _wide_integers(column: pa.Array, *, signed: bool) -> pa.Array:
 
 
 def _uuid_texts(column: pa.Array) -> pa.Array:
-    digits = [None if item is None else item.hex() for item in column.to_pylist()]
     return pa.array(
-        [
-            None if text is None else f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-            for text in digits
-        ],
+        [None if item is None else str(uuid.UUID(bytes=item)) for item in column.to_pylist()],
         pa.string(),
     )
 

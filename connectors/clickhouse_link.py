@@ -14,7 +14,8 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from connectors.clickhouse_errors import warehouse_error
-from connectors.errors import WarehouseError
+from connectors.errors import WarehouseError, stop_error
+from connectors.link_statement import being_cancelled
 
 T = TypeVar("T")
 
@@ -109,7 +110,7 @@ class ClickHouseLink:
         if stream is not None:
             stream.source.close()
 
-    async def _open(self, request: Request) -> Any:  # noqa: ANN401 - the driver's stream
+    async def _open(self, request: Request) -> Any:
         stream = await self._client.raw_stream(
             request.sql, dict(request.values), request.all_settings, fmt=ARROW
         )
@@ -124,15 +125,18 @@ class ClickHouseLink:
         if self._failure is not None:
             work.close()
             raise self._failure
-        self._task = asyncio.ensure_future(work)
+        task: asyncio.Task[T] = asyncio.ensure_future(work)
+        self._task = task
         try:
-            return await self._task
+            return await task
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._failure is not None and (task is None or not task.cancelling()):
-                raise self._failure from None
+            if not being_cancelled():
+                raise self._reason() from None
             raise
         except _FAULTS as error:
             raise warehouse_error(error) from error
         finally:
             self._task = None
+
+    def _reason(self) -> WarehouseError:
+        return self._failure or stop_error("user")

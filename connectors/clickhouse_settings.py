@@ -1,4 +1,4 @@
-"""What every statement sets in ClickHouse, so that it means what it says whatever a profile says."""
+"""What every statement sets in ClickHouse: it means the same whatever a profile says."""
 
 from __future__ import annotations
 

@@ -36,10 +36,7 @@ class ClickHouseStatement(LinkStatement[ClickHouseLink]):
         self._messages: deque[bytes] = deque()
         try:
             await self._live().start(request)
-            message = await self._message()
-            if message is None:
-                raise WarehouseError("XX000", "the data source returned no columns")
-            self._schema = pa.ipc.read_schema(pa.py_buffer(message))
+            self._schema = _schema(await self._message())
             described = None
             if needs_description(self._schema):
                 described = await self._describe(request)
@@ -142,6 +139,12 @@ class ClickHouseStatement(LinkStatement[ClickHouseLink]):
             self._drop()
         else:
             self.stop("user")
+
+
+def _schema(message: bytes | None) -> pa.Schema:
+    if message is None:
+        raise WarehouseError("XX000", "the data source returned no columns")
+    return pa.ipc.read_schema(pa.py_buffer(message))
 
 
 def _complaint(data: bytes) -> WarehouseError | None:

@@ -15,7 +15,7 @@ _WRAPPER = re.compile(r"(?:Nullable|LowCardinality)\((?P<inner>.*)\)", re.DOTALL
 _ARRAY = re.compile(r"Array\((?P<inner>.*)\)", re.DOTALL)
 _DECIMAL = re.compile(r"Decimal\((?P<precision>\d+), (?P<scale>\d+)\)")
 _DATE_TIME = re.compile(r"DateTime(?:64\((?P<digits>\d)(?:, '(?P<zone>.*)')?\)|\('(?P<old>.*)'\))?")
-_PREFIXED = (("FixedString(", "text"), ("Enum8(", "text"), ("Enum16(", "text"))
+_TEXTS = ("FixedString(", "Enum8(", "Enum16(")
 
 # Digits of the greatest value of an integer type that only numeric holds.
 INTEGER_DIGITS = {"UInt64": 20, "Int128": 39, "UInt128": 39}
@@ -85,11 +85,10 @@ def postgres_type(clickhouse_type: str) -> ColumnType | None:
         if int(moment["digits"] or 0) > MICROSECOND_DIGITS:
             return None
         return ColumnType("timestamptz" if moment["zone"] or moment["old"] else "timestamp")
-    for prefix, name in _PREFIXED:
-        if bare.startswith(prefix):
-            return ColumnType(name)
-    name = _TYPES.get(bare)
-    return None if name is None else ColumnType(name)
+    if bare.startswith(_TEXTS):
+        return ColumnType("text")
+    found = _TYPES.get(bare)
+    return None if found is None else ColumnType(found)
 
 
 def probed_column(name: str, clickhouse_type: str) -> ProbedColumn:
@@ -108,9 +107,7 @@ def probed_column(name: str, clickhouse_type: str) -> ProbedColumn:
 
 def bound_values(parameters: Sequence[Parameter]) -> dict[str, object]:
     """The parameters by name: a statement writes the first as ``{p1:Nullable(Int64)}``."""
-    return {
-        f"p{number}": _bound(parameter.value) for number, parameter in enumerate(parameters, 1)
-    }
+    return {f"p{number}": _bound(parameter.value) for number, parameter in enumerate(parameters, 1)}
 
 
 def _bound(value: object) -> object:

@@ -56,7 +56,7 @@ class LinkStatement(Generic[LinkT]):
             task.cancel()
             task.add_done_callback(self._return_unused)
             self._end()
-            if _being_cancelled():
+            if being_cancelled():
                 raise
             self._check()
             raise
@@ -155,6 +155,7 @@ class LinkStatement(Generic[LinkT]):
             self._report(self)
 
 
-def _being_cancelled() -> bool:
+def being_cancelled() -> bool:
+    """Whether the running task itself is being cancelled, and not only what it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

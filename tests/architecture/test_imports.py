@@ -12,7 +12,9 @@ import pytest
 
 from tests.architecture.sources import PACKAGES, Import, Module, imports, modules
 
-DRIVERS = frozenset({"duckdb", "asyncpg", "psycopg", "psycopg2", "pg8000"})
+DRIVERS = frozenset(
+    {"duckdb", "asyncpg", "psycopg", "psycopg2", "pg8000", "clickhouse_connect", "aiohttp"}
+)
 CLOCK = frozenset({"time", "random", "secrets"})
 FILES = frozenset({"io", "os", "pathlib", "tempfile", "shutil", "subprocess"})
 NETWORK = frozenset({"asyncio", "socket", "ssl", "selectors", "threading", "uvloop"})

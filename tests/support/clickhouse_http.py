@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-import chdb  # noqa: F401 - loads the engine before its connection class
+import chdb
 import pyarrow as pa
 from chdb.state.sqlitelike import Connection
 
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
     password = ""
     keeper: Connection
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
     def do_GET(self) -> None:
@@ -70,8 +70,10 @@ class Handler(BaseHTTPRequestHandler):
             body = b"".join(self._chunks())
         arguments = dict(parse_qsl(parts.query, keep_blank_values=True))
         if not self._known_caller():
-            self._fail("Code: 516. DB::Exception: default: Authentication failed: password is"
-                       " incorrect, or there is no such user. (AUTHENTICATION_FAILED)")
+            self._fail(
+                "Code: 516. DB::Exception: default: Authentication failed: password is"
+                " incorrect, or there is no such user. (AUTHENTICATION_FAILED)"
+            )
             return
         if self.headers.get("Content-Type", "").startswith("multipart/form-data"):
             arguments.update(self._form(body))
@@ -80,7 +82,8 @@ class Handler(BaseHTTPRequestHandler):
         text = "\n".join(part for part in (query, body.decode()) if part)
         self._run(text, arguments)
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _chunks(self) -> Iterator[bytes]:
         while size := int(self.rfile.readline().split(b";")[0], 16):
@@ -129,9 +132,7 @@ class Handler(BaseHTTPRequestHandler):
             stop.set()
             connection.close()
 
-    def _set_up(
-        self, connection: Connection, arguments: dict[str, str], query_id: str
-    ) -> None:
+    def _set_up(self, connection: Connection, arguments: dict[str, str], query_id: str) -> None:
         values = {
             name: value
             for name, value in arguments.items()
@@ -264,9 +265,7 @@ def arrow(pieces: Iterator[bytes], empty: object) -> Iterator[bytes]:
 def kill(directory: str, query_id: str) -> None:
     connection = Connection(directory)
     try:
-        connection.query(
-            f"KILL QUERY WHERE Settings['log_comment'] = {literal(query_id)} ASYNC"
-        )
+        connection.query(f"KILL QUERY WHERE Settings['log_comment'] = {literal(query_id)} ASYNC")
     finally:
         connection.close()
 

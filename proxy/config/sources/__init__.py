@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from proxy.config.sources.base import Source
+from proxy.config.sources.clickhouse import ClickhouseSource
 from proxy.config.sources.duckdb import DuckdbSource
 from proxy.config.sources.postgres import PostgresSource
 from proxy.config.sources.sqlite import SqliteSource
@@ -20,6 +21,7 @@ SOURCES: tuple[type[Source], ...] = (
     DuckdbSource,
     PostgresSource,
     SqliteSource,
+    ClickhouseSource,
 )
 
 if TYPE_CHECKING:
@@ -27,4 +29,12 @@ if TYPE_CHECKING:
 else:
     DataSource = Annotated[reduce(or_, SOURCES), Field(discriminator="type")]
 
-__all__ = ["SOURCES", "DataSource", "DuckdbSource", "PostgresSource", "Source", "SqliteSource"]
+__all__ = [
+    "SOURCES",
+    "ClickhouseSource",
+    "DataSource",
+    "DuckdbSource",
+    "PostgresSource",
+    "Source",
+    "SqliteSource",
+]
