@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.clickhouse_errors import warehouse_error
 from connectors.clickhouse_link import ClickHouseLink, Request
+from connectors.clickhouse_placeholders import with_placeholders
 from connectors.clickhouse_settings import STATEMENT_SETTINGS, timeout_settings
 from connectors.clickhouse_statement import ClickHouseBatchStream, ClickHouseStatement
 from connectors.clickhouse_types import bound_values, probed_column
@@ -146,7 +147,8 @@ class ClickHouseConnector:
         checked_text(sql)
         _check_zone(time_zone)
         settings = {**self._settings, **timeout_settings(timeout)}
-        request = Request(sql, bound_values(parameters), settings)
+        text = with_placeholders(sql, parameters)
+        request = Request(text, bound_values(parameters), settings)
         statement = await self._new_statement(self._data, timeout)
         schema = await statement.open(request, time_zone)
         return ClickHouseBatchStream(statement, schema)

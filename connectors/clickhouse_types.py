@@ -106,7 +106,7 @@ def probed_column(name: str, clickhouse_type: str) -> ProbedColumn:
 
 
 def bound_values(parameters: Sequence[Parameter]) -> dict[str, object]:
-    """The parameters by name: a statement writes the first as ``{p1:Nullable(Int64)}``."""
+    """The parameters by the names that ``clickhouse_placeholders`` gives them."""
     return {f"p{number}": _bound(parameter.value) for number, parameter in enumerate(parameters, 1)}
 
 
@@ -122,7 +122,7 @@ def _bound(value: object) -> object:
 
 
 def _element(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | Decimal):
         return value
     return _bound(value)
 

@@ -164,40 +164,53 @@ async def test_text_that_is_not_utf8_is_an_error(connector: Connector) -> None:
 
 
 PARAMETERS = [
-    ("Int64", "int8", -(2**63), -(2**63)),
-    ("Float64", "float8", float("-inf"), float("-inf")),
-    ("Float64", "float8", 1e300, 1e300),
-    ("Decimal(38, 4)", "numeric", Decimal("1E+3"), Decimal("1000.0000")),
-    ("String", "text", "it's \\ \" $1 {p1:Int64} \n\t --", "it's \\ \" $1 {p1:Int64} \n\t --"),
-    ("String", "text", "", ""),
-    ("String", "text", "\\N", "\\N"),
-    ("Bool", "bool", False, False),
-    ("Date32", "date", datetime.date(1950, 1, 2), datetime.date(1950, 1, 2)),
-    ("DateTime64(6)", "timestamp", MOMENT, MOMENT),
-    ("DateTime64(6, 'UTC')", "timestamptz",
+    ("int8", -(2**63), -(2**63)),
+    ("int2", -3, -3),
+    ("float8", float("-inf"), float("-inf")),
+    ("float8", 1e300, 1e300),
+    ("numeric", Decimal("1E+3"), Decimal(1000)),
+    ("numeric", Decimal("-12345678901234567890.1234"), Decimal("-12345678901234567890.1234")),
+    ("text", "it's \\ \" $1 {p1:Int64} \n\t --", "it's \\ \" $1 {p1:Int64} \n\t --"),
+    ("text", "", ""),
+    ("text", "\\N", "\\N"),
+    ("bool", False, False),
+    ("date", datetime.date(1950, 1, 2), datetime.date(1950, 1, 2)),
+    ("timestamp", MOMENT, MOMENT),
+    ("timestamptz",
      MOMENT.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-5))),
      (MOMENT + datetime.timedelta(hours=5)).replace(tzinfo=datetime.UTC)),
-    ("UUID", "uuid", UUID_TEXT, UUID_TEXT),
+    ("uuid", UUID_TEXT, UUID_TEXT),
+    ("_text", ["a,'b\"\\", None, "NULL", ""], ["a,'b\"\\", None, "NULL", ""]),
+    ("_int8", [1, None, -2], [1, None, -2]),
+    ("_numeric", [Decimal("1.5"), None], [Decimal("1.5"), None]),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "name", "value", "expected"), PARAMETERS)
-async def test_parameter(
-    connector: Connector, kind: str, name: str, value: object, expected: object
+@pytest.mark.parametrize(("name", "value", "expected"), PARAMETERS)
+async def test_parameter(connector: Connector, name: str, value: object, expected: object) -> None:
+    sql = "SELECT $2 AS x, $1 AS y, '$1 it''s \\\\' AS z, $tag$ $2 $tag$ AS t -- $3"
+    other = None if not name.startswith("_") else []
+    table = await rows(connector, sql, [Parameter(name, other), Parameter(name, value)])
+    assert table.to_pylist() == [{"x": expected, "y": other, "z": "$1 it's \\", "t": " $2 "}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameter", "sqlstate"),
+    [
+        ("SELECT $2", Parameter("int8", 1), "42P02"),
+        ("SELECT $1", Parameter("bytea", b"x"), "0A000"),
+        ("SELECT $1", Parameter("interval", "1 day"), "0A000"),
+        ("SELECT $1", Parameter("numeric", Decimal("NaN")), "0A000"),
+        ("SELECT $1", Parameter("text", "a\x00b"), "22021"),
+    ],
+)
+async def test_parameter_that_cannot_be_sent(
+    connector: Connector, sql: str, parameter: Parameter, sqlstate: str
 ) -> None:
-    sql = f"SELECT {{p2:Nullable({kind})}} AS x, {{p1:Nullable({kind})}} AS y"
-    table = await rows(connector, sql, [Parameter(name, None), Parameter(name, value)])
-    assert table.to_pylist() == [{"x": expected, "y": None}]
-
-
-async def test_array_parameter(connector: Connector) -> None:
-    texts = ["a,'b\"\\", None, "NULL", ""]
-    table = await rows(
-        connector,
-        "SELECT {p1:Array(Nullable(String))} AS x, {p2:Array(Int64)} AS y",
-        [Parameter("_text", texts), Parameter("_int8", [1, -2])],
-    )
-    assert table.to_pylist() == [{"x": texts, "y": [1, -2]}]
+    with pytest.raises(WarehouseError) as caught:
+        await rows(connector, sql, [parameter])
+    assert caught.value.sqlstate == sqlstate
+    assert not caught.value.reached
 
 
 SEMANTICS = [
