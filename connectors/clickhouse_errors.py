@@ -92,6 +92,10 @@ _MESSAGES = {
     "57014": "canceling statement due to user request",
 }
 
+# An integer that does not fit, as PostgreSQL has it.
+_INTEGER = re.compile(r"cannot be safely converted into type (Int16|Int32|Int64)")
+_INTEGERS = {"Int16": "smallint", "Int32": "integer", "Int64": "bigint"}
+
 _EXCEPTION = re.compile(r"Code: (?P<code>\d+)\. DB::Exception: (?P<text>.*)", re.DOTALL)
 # What follows the complaint: the place in the statement, the server's version, the error's name.
 _TRAILER = re.compile(
@@ -114,6 +118,9 @@ def server_error(text: str, code: int | None = None) -> WarehouseError:
     own = _OWN.fullmatch(message) if number == _THROW_IF else None
     if own is not None:
         return WarehouseError(own["code"], own["message"])
+    integer = _INTEGER.search(message)
+    if integer is not None:
+        return WarehouseError("22003", f"{_INTEGERS[integer[1]]} out of range")
     sqlstate = _CODES.get(number, _INTERNAL) if number is not None else _INTERNAL
     message = _MESSAGES.get(sqlstate, message) or "the data source reported an error"
     return WarehouseError(sqlstate, message.replace("\n", " "), detail=detail)

@@ -45,6 +45,7 @@ STATEMENT_SETTINGS: dict[str, str] = {
     # An overflow is an error, and no rewriting computes another sum than is written.
     "decimal_check_overflow": "1",
     "date_time_overflow_behavior": "throw",
+    "enable_extended_results_for_datetime_functions": "1",
     "optimize_arithmetic_operations_in_aggregate_functions": "0",
     "short_circuit_function_evaluation": "force_enable",
     "cast_keep_nullable": "0",

@@ -16,6 +16,7 @@ from pathlib import Path
 from connectors.base import Connector
 from connectors.registry import open_connector
 from semantic.model.types import PostgresType
+from tests.support.clickhouse import INSTALLED, REASON, ClickHouseServer
 
 Column = tuple[str, PostgresType]
 Row = Sequence[object]
@@ -74,6 +75,53 @@ async def _sqlite(
         await connector.close()
 
 
+_CLICKHOUSE = {
+    "bool": "Bool", "int2": "Int16", "int4": "Int32", "int8": "Int64", "float8": "Float64",
+    "text": "String", "date": "Date32", "timestamp": "DateTime64(6)",
+    "timestamptz": "DateTime64(6, 'UTC')",
+}  # fmt: skip
+
+
+def _clickhouse_type(name: str, kind: PostgresType) -> str:
+    if kind.name == "numeric":
+        precision, scale = (kind.modifier - 4) >> 16, (kind.modifier - 4) & 0x7FF
+        return f"{name} Nullable(Decimal({precision}, {scale}))"
+    return f"{name} Nullable({_CLICKHOUSE[kind.name]})"
+
+
+def _clickhouse_text(value: object) -> str:
+    """A value in the format TabSeparated."""
+    if value is None:
+        return "\\N"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime.datetime):
+        return value.replace(tzinfo=None).isoformat(" ")
+    text = str(value).replace("\\", "\\\\").replace("\t", "\\t")
+    return text.replace("\n", "\\n")
+
+
+@contextlib.asynccontextmanager
+async def _clickhouse(
+    folder: Path, columns: Sequence[Column], rows: Sequence[Row]
+) -> AsyncIterator[Connector]:
+    server = ClickHouseServer(folder / "clickhouse")
+    server.start()
+    try:
+        listed = ", ".join(_clickhouse_type(name, kind) for name, kind in columns)
+        server.query(f"CREATE TABLE t ({listed}) ENGINE = MergeTree ORDER BY tuple()")
+        lines = "\n".join("\t".join(_clickhouse_text(value) for value in row) for row in rows)
+        server.query(f"INSERT INTO t FORMAT TabSeparated\n{lines}\n")
+        connector = open_connector("clickhouse", {"url": server.url})
+        await connector.start()
+        try:
+            yield connector
+        finally:
+            await connector.close()
+    finally:
+        server.stop()
+
+
 LABORATORIES: tuple[Laboratory, ...] = (
     Laboratory(
         "sqlite",
@@ -89,6 +137,18 @@ LABORATORIES: tuple[Laboratory, ...] = (
             "-(numeric": frozenset(("22003",)),
             "*(numeric": frozenset(("22003",)),
             "sum(numeric)": frozenset(("22003",)),
+        },
+    ),
+    Laboratory(
+        "clickhouse",
+        (*_CLICKHOUSE, "numeric"),
+        _clickhouse,
+        skip="" if INSTALLED else REASON,
+        refuses={
+            # The years 1900 to 2299.
+            "+(date": frozenset(("22008",)),
+            "-(date": frozenset(("22008",)),
+            "+(timestamp": frozenset(("22008",)),
         },
     ),
 )

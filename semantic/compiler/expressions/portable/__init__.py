@@ -5,6 +5,7 @@ A dialect is a module of tables here and an entry in ``DIALECTS``.
 
 from __future__ import annotations
 
+from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
 from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.sqlite import SQLITE
 
@@ -12,5 +13,6 @@ DIALECTS: dict[str, PortableDialect] = {
     tables.dialect: PortableDialect(tables)
     for tables in (
         SQLITE,
+        CLICKHOUSE,
     )
 }  # fmt: skip

@@ -123,7 +123,7 @@ def _aggregate(
     template = translator.tables.templates.get(key)
     if template is None or is_quotient(resolved.result):
         raise translator.unsupported(f"the aggregate {key}")
-    if distinct or call.name in _COMPARING:
+    if distinct and call.name not in _COMPARING:
         check_comparable(translator, values[0].type)
     items = [value.node for value in values]
     if condition is not None and resolved.signature.kind == "aggregate":

@@ -30,8 +30,11 @@ _TYPES = {
 
 
 def _checked(expression: str, kind: str) -> str:
-    """An integer of its type, or an error."""
-    return f"accurateCast({expression}, '{_TYPES[kind]}')"
+    """An integer of its type, or an error. What lies under a NULL may be any number."""
+    return (
+        f"if(isNull({expression}), NULL, "
+        f"accurateCast(assumeNotNull({expression}), '{_WIDE[kind]}'))"
+    )
 
 
 def _integers(kind: str) -> dict[str, str]:
@@ -88,13 +91,12 @@ _CASTS = {
     "cast(date, timestamp)": "toDateTime64(toDate32(_1), 6)",
     "cast(date, timestamptz)": "toDateTime64(toDate32(_1), 6, 'UTC')",
     "cast(timestamp, timestamptz)": "toDateTime64(_1, 6, 'UTC')",
-    "cast(timestamptz, timestamp)": "toDateTime64(toDateTime64(_1, 6, 'UTC'), 6, 'Etc/Zulu')",
     "cast(timestamp, date)": "toDate32(_1)",
     "cast(timestamptz, date)": "toDate32(toDateTime64(_1, 6, 'UTC'))",
 }
-del _CASTS["cast(timestamptz, timestamp)"]  # a column with a zone stays one with a zone
 
-_LEFT = "if(_2 >= 0, toInt64(_2), greatest(toInt64(lengthUTF8(_1)) + _2, 0))"
+_REST = "toInt64(lengthUTF8(_1)) + _2"
+_LEFT = f"if(_2 >= 0, toInt64(_2), if({_REST} < 0, 0, {_REST}))"
 _END = "toInt64(_2) + _3 - if(_2 < 1, 1, _2)"
 _STRINGS = {
     "||(text, text)": "concat(_1, _2)",
@@ -146,7 +148,6 @@ _DAY_FIELDS = {
     "doy": "toDayOfYear({})",
 }
 _CLOCK_FIELDS = {"hour": "toHour({})", "minute": "toMinute({})"}
-_ZONES = {"timestamp": "'Etc/Zulu'", "timestamptz": "'UTC'"}
 
 
 def _moment(text: str, kind: str) -> str:
@@ -294,6 +295,7 @@ CLICKHOUSE = Tables(
         "timestamp": "toDateTime64(_1, 6)",
         "timestamptz": "toDateTime64(_1, 6, 'UTC')",
     },
+    null_in_lists=False,
     same="ifNull(_1 = _2, _1 IS NULL AND _2 IS NULL)",
     like_escape="\\",
     moment="toDateTime64(_1, 6, 'UTC')",

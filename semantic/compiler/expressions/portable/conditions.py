@@ -120,7 +120,7 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
         return _in_query(translator, node.this, query)
     kinds = [translator.types.of(item) for item in (node.this, *node.expressions)]
     kind = common_type(kinds, "IN", node)
-    if kind.name == "numeric":
+    if kind.name == "numeric" or not _is_plain_list(translator, node.expressions):
         found = [compared(translator, exp.EQ, node.this, item) for item in node.expressions]
         result = found[0]
         for item in found[1:]:
@@ -133,7 +133,15 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
     return Value(exp.Paren(this=exp.In(this=left, expressions=items)), BOOL)
 
 
+def _is_plain_list(translator: Translator, items: list[exp.Expr]) -> bool:
+    """Whether the warehouse's own IN means what PostgreSQL's does, over these items."""
+    constants = (exp.Literal, exp.ByteString, exp.Boolean)
+    return translator.tables.null_in_lists or all(isinstance(item, constants) for item in items)
+
+
 def _in_query(translator: Translator, left: exp.Expr, query: exp.Expr) -> Value:
+    if not translator.tables.null_in_lists:
+        raise translator.unsupported("IN of a query")
     value = translator.settled(left)
     kind = translator.types.of(query)
     if value.type.name != kind.name or kind.name == "numeric":

@@ -175,7 +175,8 @@ def _numeric(tables: Tables, raw: str, target: PostgresType) -> Value:
         precision, scale = size
     spelled = numeric_spelling(tables, precision, scale)
     whole = plain.replace(".", "0.", 1) if plain.lstrip("-").startswith(".") else plain
-    node = sql(_template(tables, target), number(whole), spelled=spelled)
+    written = exp.Literal.string(whole) if tables.number_texts else number(whole)
+    node = sql(_template(tables, target), written, spelled=spelled)
     return Value(node, target, (precision, scale))
 
 

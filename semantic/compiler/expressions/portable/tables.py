@@ -33,11 +33,15 @@ class Tables:
         templates: by signature, see ``keys`` below.
         constants: ``_1`` is the value as a number, or as a string literal (``2024-12-31``,
             ``2024-12-31 23:59:59.5``, of a timestamptz in UTC). A type that is missing has none.
+        number_texts: constants of type numeric are texts, as the warehouse reads a number with
+            decimals as a double.
         parameters: ``_1`` is what the client sent, as the connector binds it.
         columns: a column of the model in the form that all templates take; missing ones are taken
             as they are. Here a warehouse that compares texts by other rules than bytes is told to.
         results: what leaves for the client, in the form that the connector reads.
         same: ``_1 IS NOT DISTINCT FROM _2``.
+        null_in_lists: IN gives NULL where an item is NULL, or comes from a query, and none is equal
+            to the left side.
         patterns: ``like`` for patterns of LIKE with ``like_escape`` before ``%`` and ``_`` that
             stand for themselves, ``glob`` for those of GLOB.
         like_escape: see there.
@@ -71,8 +75,10 @@ class Tables:
     constants: Mapping[str, str]
     parameters: Mapping[str, str]
     digits: int = 0
+    number_texts: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
+    null_in_lists: bool = True
     same: str = "_1 IS NOT DISTINCT FROM _2"
     patterns: Literal["like", "glob"] = "like"
     like_escape: str = "!"
