@@ -157,6 +157,7 @@ _BY_POSTGRES_TYPE = {
     "int4": pa.int32(),
     "int8": pa.int64(),
     "text": pa.string(),
+    "varchar": pa.string(),
     "uuid": pa.string(),
     "date": pa.date32(),
     "timestamp": _MICROSECONDS,

@@ -20,6 +20,8 @@ _TEXTS = ("FixedString(", "Enum8(", "Enum16(")
 # Digits of the greatest value of an integer type that only numeric holds.
 INTEGER_DIGITS = {"UInt64": 20, "Int128": 39, "UInt128": 39}
 MICROSECOND_DIGITS = 6
+FIRST_YEAR, LAST_YEAR = 1900, 2299
+"""Of Date32 and DateTime64."""
 
 _TYPES = {
     "Bool": "bool",
@@ -75,8 +77,11 @@ def postgres_type(clickhouse_type: str) -> ColumnType | None:
         if inner is None or inner.name.startswith("_"):
             return inner
         return ColumnType(f"_{inner.name}", inner.modifier)
-    if bare in INTEGER_DIGITS:
+    if bare == "UInt64":
         return numeric_type(INTEGER_DIGITS[bare], 0)
+    if bare in INTEGER_DIGITS:
+        # Its digits stay unsaid: ClickHouse has no cast to a number of so many.
+        return ColumnType("numeric")
     decimal = _DECIMAL.fullmatch(bare)
     if decimal is not None:
         return numeric_type(int(decimal["precision"]), int(decimal["scale"]))
@@ -86,7 +91,8 @@ def postgres_type(clickhouse_type: str) -> ColumnType | None:
             return None
         return ColumnType("timestamptz" if moment["zone"] or moment["old"] else "timestamp")
     if bare.startswith(_TEXTS):
-        return ColumnType("text")
+        # Not text: they compare by number, or have zero bytes at their end.
+        return ColumnType("varchar")
     found = _TYPES.get(bare)
     return None if found is None else ColumnType(found)
 
@@ -133,6 +139,13 @@ def _text(value: object) -> str:
     if isinstance(value, bytes):
         raise WarehouseError(
             "0A000", "bytea parameters cannot be sent to a ClickHouse data source", reached=False
+        )
+    if isinstance(value, datetime.date) and not FIRST_YEAR <= value.year <= LAST_YEAR:
+        # ClickHouse would take it for another one.
+        raise WarehouseError(
+            "22008",
+            f"a date of the year {value.year} cannot be sent to a ClickHouse data source",
+            reached=False,
         )
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:

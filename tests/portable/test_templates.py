@@ -14,6 +14,8 @@ from tests.portable.expressions import aggregates, scalars, windows
 from tests.portable.laboratory import LABORATORIES, Laboratory
 from tests.support.oracle import OraclePostgres
 
+pytestmark = pytest.mark.timeout(600)  # engines in processes of their own, on a busy machine
+
 ROWS = int(os.environ.get("PORTABLE_ROWS", "40"))
 SEED = int(os.environ.get("PORTABLE_SEED", "1"))
 

@@ -124,6 +124,7 @@ _STRINGS = {
 _FIRST_DAY, _LAST_DAY = -25567, 120529
 """1900-01-01 and 2299-12-31 in days since 1970."""
 _MOST_DAYS = _LAST_DAY - _FIRST_DAY
+_MOST_MONTHS = 400 * 12
 _RANGE = (
     "BETWEEN toDateTime64('1900-01-01 00:00:00', 6, 'UTC')"
     " AND toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')"
@@ -157,16 +158,15 @@ def _moment(text: str, kind: str) -> str:
 
 def _shifted(moved: str, most: int, kind: str) -> str:
     """A moment moved by ``_2``, or an error where it is in no year that ClickHouse knows."""
-    return (
-        f"{moved} + throwIf(abs(_2) > {most} OR NOT ({moved} {_RANGE}), '22008: {kind} out of range'"
-        " || '')"
-    )
+    far = f"abs(_2) > {most} OR NOT ({moved} {_RANGE})"
+    return f"{moved} + throwIf({far}, '22008: {kind} out of range')"
 
 
 def _of_moments(kind: str) -> dict[str, str]:
     value = _moment("_1", kind)
     count = f"toUnixTimestamp64Micro({value})"
-    named = "timestamp"
+    zone = "" if kind == "timestamp" else ", 'UTC'"
+    most = _MOST_DAYS * 86_400_000_000
     return {
         **{
             f"date_trunc('{field}', {kind})": _moment(text.format(f"toDate32({value})"), kind)
@@ -174,15 +174,13 @@ def _of_moments(kind: str) -> dict[str, str]:
         },
         # The functions for these round moments before 1970 up.
         **{
-            f"date_trunc('{field}', {kind})": f"fromUnixTimestamp64Micro({count} - "
-            f"({count} % {size} + {size}) % {size}{', ' + repr('UTC') if kind != named else ''})"
+            f"date_trunc('{field}', {kind})": "fromUnixTimestamp64Micro("
+            f"{count} - ({count} % {size} + {size}) % {size}{zone})"
             for field, size in _MICROSECONDS.items()
         },
-        "+({kind}, months)".format(kind=kind): _shifted(f"addMonths({value}, _2)", 4800, kind),
-        "+({kind}, days)".format(kind=kind): _shifted(f"addDays({value}, _2)", _MOST_DAYS, kind),
-        "+({kind}, microseconds)".format(kind=kind): _shifted(
-            f"addMicroseconds({value}, _2)", _MOST_DAYS * 86_400_000_000, kind
-        ),
+        f"+({kind}, months)": _shifted(f"addMonths({value}, _2)", _MOST_MONTHS, kind),
+        f"+({kind}, days)": _shifted(f"addDays({value}, _2)", _MOST_DAYS, kind),
+        f"+({kind}, microseconds)": _shifted(f"addMicroseconds({value}, _2)", most, kind),
     }
 
 
