@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-warehouses test-long check bench fmt clean
+.PHONY: help setup demo test test-warehouses test-long check soak bench fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -66,6 +66,9 @@ test-long: test  ## test, then random statements by the thousand; hours
 	NONINTERFERENCE_EXAMPLES=5000 $(BIN)/python -m pytest -q --timeout 0 \
 	  tests/security/test_noninterference.py
 	SCALE_SECONDS=120 $(BIN)/python -m pytest -q --timeout 0 tests/scale
+
+soak: setup  ## half an hour of mixed load: memory and files stay (SOAK_SECONDS)
+	$(BIN)/python -m tests.soak
 
 bench: setup  ## measure this server beside PostgreSQL; a table and JSON
 	$(BIN)/python -m tests.bench

@@ -23,6 +23,7 @@ from tests.bench.measures import (
     governing,
     neighbours,
     rollups,
+    secure,
     starting,
     streams,
     throughput,
@@ -51,6 +52,7 @@ MEASURES: dict[str, Measure] = {
     "neighbours": neighbours.measure,
     "memory": streams.memory,
     "idle": connections.idle,
+    "secure": secure.measure,
     "start": starting.measure,
 }
 PEERS = (PGBOUNCER, BUENAVISTA, RIFFQ)

@@ -1,0 +1,106 @@
+"""A server under mixed load for a long time: what it takes of the machine has to stay the same."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import psutil
+
+from tests.bench.machine import memory
+from tests.scale.world import MODEL
+from tests.soak.load import Clients
+from tests.support.server import start_server
+
+CONFIGURATION = {
+    "models": "models",
+    "state_directory": "state",
+    "server": {"port": 0},
+    "auth": {"users": {"anna": {"password": "anna", "attributes": {"city": 1}}}},
+    # Caches are small, so that they are full soon: what grows then is no cache.
+    "cache": {"memory_bytes": "4MiB", "max_entry_bytes": "1MiB"},
+    "parser": {"cached_statements": 100},
+    "data_sources": {"default": {"type": "duckdb", "path": "orders.duckdb"}},
+    "log": {"file": "log"},
+}
+GROWTH_BYTES = 24 * 1024 * 1024
+"""What memory may be larger at the end: allocators keep some of what a burst took."""
+GROWTH_SHARE = 0.05
+MORE_FILES = 12
+"""Pools are filled differently from one moment to the next."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the server takes: memory with its processes, files by itself."""
+
+    seconds: float
+    memory: int
+    files: int
+    connections: int
+
+
+@dataclass(frozen=True)
+class Report:
+    done: dict[str, int]
+    wrong: Sequence[str]
+    samples: Sequence[Sample]
+
+    def problems(self) -> list[str]:
+        """What is not as it should be; the first quarter is for warming up."""
+        found = [f"{len(self.wrong)} failures, such as {self.wrong[0]}"] if self.wrong else []
+        found += [f"nothing done: {kind}" for kind, count in self.done.items() if not count]
+        quarter = max(1, len(self.samples) // 4)
+        before, after = self.samples[quarter : 2 * quarter], self.samples[-quarter:]
+        was = statistics.median(sample.memory for sample in before)
+        now = statistics.median(sample.memory for sample in after)
+        if now > was + max(GROWTH_BYTES, was * GROWTH_SHARE):
+            found.append(f"memory grew from {was / 1e6:.0f} to {now / 1e6:.0f} MB")
+        opened = statistics.median(sample.files for sample in before)
+        still = statistics.median(sample.files for sample in after)
+        if still > opened + MORE_FILES:
+            found.append(f"file descriptors grew from {opened:.0f} to {still:.0f}")
+        return found
+
+
+def soak(folder: Path, seconds: float, told: Callable[[Sample], None] | None = None) -> Report:
+    """Load a server of its own for so many seconds."""
+    folder.chmod(0o755)
+    (folder / "models").mkdir()
+    model = MODEL.partition("    access_policy:")[0] % "amount"
+    (folder / "models" / "orders.yml").write_text(model)
+    (folder / "cubewire.yml").write_text(json.dumps(CONFIGURATION))
+    with duckdb.connect(str(folder / "orders.duckdb")) as connection:
+        connection.execute(
+            "CREATE TABLE orders AS SELECT i AS id, i % 2 AS city_id, 'done' AS status, "
+            "(i % 1000)::DECIMAL(12, 2) AS amount FROM range(200000) r(i)"
+        )
+    server = start_server(["--config", str(folder / "cubewire.yml")])
+    try:
+        clients = Clients(f"postgresql://anna:anna@{server.host}:{server.port}/cubewire")
+        samples: list[Sample] = []
+        every = max(0.25, seconds / 400)
+        began = time.monotonic()
+        with clients.running():
+            while (now := time.monotonic() - began) < seconds:
+                samples.append(_sample(server.pid, now))
+                if told is not None:
+                    told(samples[-1])
+                time.sleep(every)
+        return Report(dict(clients.done), clients.wrong, samples)
+    finally:
+        server.stop()
+
+
+def _sample(pid: int, seconds: float) -> Sample:
+    files = connections = 0
+    with suppress(psutil.Error):
+        server = psutil.Process(pid)
+        files, connections = server.num_fds(), len(server.net_connections("tcp"))
+    return Sample(seconds, memory(pid), files, connections)

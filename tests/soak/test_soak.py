@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.soak.soak import Report, Sample, soak
+
+SECONDS = 20.0
+
+
+@pytest.mark.timeout(180)
+def test_a_short_soak(tmp_path: Path) -> None:
+    report = soak(tmp_path, SECONDS)
+    assert report.problems() == []
+    assert min(report.done.values()) > 0
+
+
+def samples(memory: list[int], files: list[int]) -> list[Sample]:
+    return [
+        Sample(float(number), size, opened, 0)
+        for number, (size, opened) in enumerate(zip(memory, files, strict=True))
+    ]
+
+
+def test_what_grows_is_found() -> None:
+    flat, growing = [10**8] * 8, [10**8 + number * 10**7 for number in range(8)]
+    few, more = [50] * 8, [50 + 10 * number for number in range(8)]
+    assert Report({"a": 1}, [], samples(flat, few)).problems() == []
+    assert "memory grew" in Report({"a": 1}, [], samples(growing, few)).problems()[0]
+    assert "descriptors grew" in Report({"a": 1}, [], samples(flat, more)).problems()[0]
+    assert Report({"a": 0}, ["x"], samples(flat, few)).problems() == [
+        "1 failures, such as x",
+        "nothing done: a",
+    ]
