@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from connectors.base import Connector
-from connectors.registry import open_connector
 from connectors.stage import StageOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.config import Config
 from proxy.config.sources import DuckdbSource
 from proxy.configured_functions import FunctionsError, configured_functions
 from proxy.generation import Generation
+from proxy.plugins import open_source
 from proxy.rollups.sketching import sketches_of
 from proxy.rollups.stores import rollup_folder
 from proxy.scopes import Decide, Operates, Scopes
@@ -101,7 +101,7 @@ async def start_connectors(
         if isinstance(source, DuckdbSource):
             folder = str(rollup_folder(config, name))
             options["allowed_directories"] = [*source.allowed_directories, folder]
-        connector = open_connector(source.kind, options)
+        connector = open_source(source, options)
         await connector.start()
         stack.push_async_callback(connector.close)
         connectors[name] = connector

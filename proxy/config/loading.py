@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.config.models import Config
+from proxy.config.secrets import SecretError, with_secrets
 from proxy.config.shape import PATH_KEYS, entry, keys_at
 
 PREFIX = "CUBEWIRE_"
@@ -81,6 +82,16 @@ def load_config(
             problems += _put(values, places, keys, _environment_value(text), name)
     for key, value in (overrides or {}).items():
         problems += _put(values, places, tuple(key.split(".")), value, "command line")
+    if "data_sources" in values:
+        folder = path.parent if path is not None else Path()
+        try:
+            found = with_secrets(values["data_sources"], folder, environment, ("data_sources",))
+        except SecretError as error:
+            place = places.get(error.keys, str(path or "configuration"))
+            raise ConfigError(
+                [*problems, Problem(place, ".".join(error.keys), str(error))]
+            ) from None
+        values = {**values, "data_sources": found}
     try:
         config = Config.model_validate(values)
     except ValidationError as error:

@@ -14,11 +14,13 @@ from pydantic import Field
 from proxy.config.sources.base import Source
 from proxy.config.sources.clickhouse import ClickhouseSource
 from proxy.config.sources.duckdb import DuckdbSource
+from proxy.config.sources.plugin import PluginSource
 from proxy.config.sources.postgres import PostgresSource
 from proxy.config.sources.sqlite import SqliteSource
 
 SOURCES: tuple[type[Source], ...] = (
     DuckdbSource,
+    PluginSource,
     PostgresSource,
     SqliteSource,
     ClickhouseSource,
@@ -34,6 +36,7 @@ __all__ = [
     "ClickhouseSource",
     "DataSource",
     "DuckdbSource",
+    "PluginSource",
     "PostgresSource",
     "Source",
     "SqliteSource",

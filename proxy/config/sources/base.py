@@ -21,11 +21,6 @@ class Source(Section):
 
     type: str = Field(description="The kind of data source, as below.")
 
-    @property
-    def kind(self) -> str:
-        """The kind as the registry of connectors knows it."""
-        return self.type
-
     def options(self) -> dict[str, object]:
         """The options as the connector takes them."""
         return self.model_dump(exclude=set(self.server_keys), exclude_none=True)

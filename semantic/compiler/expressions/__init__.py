@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions import postgres
@@ -18,6 +19,7 @@ from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.features import EVERYTHING, Features
 from semantic.compiler.expressions.inference import infer
 from semantic.compiler.expressions.portable import DIALECTS as PORTABLE
+from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.tables import Tables
 from semantic.compiler.expressions.sets import FROM_SPLITS, set_columns
 from semantic.compiler.expressions.sets import SETS as FROM_FUNCTIONS
@@ -68,6 +70,19 @@ class _Dialect(Protocol):
 
 
 _DIALECTS: dict[str, _Dialect] = {"duckdb": duckdb, "postgres": postgres, **PORTABLE}
+_OWN = frozenset(_DIALECTS)
+
+
+def add_dialect(tables: Tables) -> None:
+    """Make a portable dialect known that is not of this package.
+
+    Raises:
+        ValueError: its name is that of a dialect of this package, or of none that can be written.
+    """
+    if tables.dialect in _OWN:
+        raise ValueError(f"the dialect {tables.dialect} is known already")
+    Dialect.get_or_raise(tables.dialect)
+    PORTABLE[tables.dialect] = _DIALECTS[tables.dialect] = PortableDialect(tables)
 
 
 def tables_of(dialect: str) -> Tables | None:
@@ -161,6 +176,7 @@ __all__ = [
     "FROM_SPLITS",
     "Features",
     "TypeEnvironment",
+    "add_dialect",
     "check_functions",
     "check_node",
     "features_of",
