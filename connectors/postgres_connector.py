@@ -7,7 +7,6 @@ no row is decoded, and text is PostgreSQL's own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from connectors.base import (
 from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.link_pool import LinkPool
 from connectors.link_statement import LinkStatement
+from connectors.link_stream import LinkBatchStream
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_link import PostgresLink, open_link
 from connectors.postgres_listen import notifications
@@ -122,7 +122,17 @@ class PostgresConnector:
         fields = await statement.describe(text, parameter_oids(parameters), time_zone)
         names = [type_name(field.type_oid) for field in fields]
         await statement.run_described(values, [int(is_binary(name)) for name in names])
-        return PostgresBatchStream(statement, fields, names, time_zone)
+        schema = pa.schema(
+            [
+                pa.field(field.name, arrow_type(name, time_zone), metadata={WAREHOUSE_TYPE: name})
+                for field, name in zip(fields, names, strict=True)
+            ]
+        )
+
+        def decode(run: tuple[bytes, int]) -> pa.RecordBatch:
+            return decode_rows(*run, names, schema)
+
+        return LinkBatchStream(statement, schema, statement.rows, decode)
 
     async def stream_rows(
         self,
@@ -186,58 +196,6 @@ class PostgresConnector:
         statement.arm(timeout)
         await statement.take_link()
         return statement
-
-
-class PostgresBatchStream:
-    """Arrow batches of a statement."""
-
-    def __init__(
-        self,
-        statement: PostgresStatement,
-        fields: Sequence[Field],
-        names: Sequence[str],
-        time_zone: str,
-    ) -> None:
-        self._statement = statement
-        self._names = names
-        self._schema = pa.schema(
-            [
-                pa.field(field.name, arrow_type(name, time_zone), metadata={WAREHOUSE_TYPE: name})
-                for field, name in zip(fields, names, strict=True)
-            ]
-        )
-        self._closed = False
-
-    def __del__(self) -> None:
-        self._statement.forget()
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of every batch."""
-        return self._schema
-
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        return self
-
-    async def __anext__(self) -> pa.RecordBatch:
-        if self._closed:
-            raise StopAsyncIteration
-        run = await self._statement.rows()
-        if run is None:
-            raise StopAsyncIteration
-        data, rows = run
-        try:
-            # Decoding holds the processor for a while: not on the event loop.
-            return await asyncio.to_thread(decode_rows, data, rows, self._names, self._schema)
-        except BaseException:
-            self._statement.stop("user")
-            raise
-
-    async def close(self) -> None:
-        """Stop the work and free its resources."""
-        self._closed = True
-        self._statement.stop("user")
-        await self._statement.closed()
 
 
 def _modifier(field: Field) -> int:

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
-import socket
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 from asyncpg import connect_utils
 
 from connectors.errors import WarehouseError
+from connectors.link_buffer import BufferedLink, keep_alive
 from connectors.postgres_messages import (
     DATA_ROW,
     PARAMETER_STATUS,
@@ -26,11 +24,6 @@ from connectors.postgres_messages import (
     Received,
     parameter_of_status,
 )
-
-# Reading from the server stops above the first and goes on below the second: bytes received but not
-# asked for. The server then waits in its send, which is what keeps memory flat.
-PAUSE_BYTES = 256 * 1024
-RESUME_BYTES = 64 * 1024
 
 CANCEL_SECONDS = 2.0
 CLIENT_CHECK_SINCE = (14, 0)
@@ -51,75 +44,17 @@ _SETTINGS = {
 _FIXED = ("DateStyle", "IntervalStyle", "client_encoding", "default_transaction_read_only")
 
 
-class PostgresLink(asyncio.Protocol):
+class PostgresLink(BufferedLink[Received]):
     """A connection that is only ever used by one statement at a time."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
-        self._transport: asyncio.Transport = connection._transport
         self._secret: int = connection._protocol.backend_secret
         self._process_id: int = connection.get_server_pid()
         self._splitter = MessageSplitter()
-        self._received: deque[Received] = deque()
-        self._buffered = 0
-        self._paused = False
-        self._waiter: asyncio.Future[None] | None = None
-        self._failure: WarehouseError | None = None
         self.time_zone = "UTC"
         self.altered = False
-        self._transport.set_protocol(self)
-
-    @property
-    def lost(self) -> bool:
-        """Whether the connection is of no more use."""
-        return self._failure is not None
-
-    def idle_alive(self) -> bool:
-        """Whether nothing has come from the server while the link was idle, such as its end."""
-        if self.lost or self._transport.is_closing() or self._received:
-            return False
-        peer = self._transport.get_extra_info("socket")
-        poll = select.poll()
-        poll.register(peer.fileno(), select.POLLIN)
-        return not poll.poll(0)
-
-    def send(self, data: bytes) -> None:
-        """Write to the server. Raises WarehouseError where the connection is already lost."""
-        if self._failure is not None or self._transport.is_closing():
-            raise WarehouseError(
-                "08006", "the connection to the data source is closed", reached=False
-            )
-        self._transport.write(data)
-
-    async def next(self) -> Received:
-        """The next message; rows that have arrived together come as one run."""
-        while not self._received:
-            if self._failure is not None:
-                raise self._failure
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        first = self._received.popleft()
-        if first.kind == DATA_ROW and self._received and self._received[0].kind == DATA_ROW:
-            run = [first]
-            while self._received and self._received[0].kind == DATA_ROW:
-                run.append(self._received.popleft())
-            first = Received(
-                DATA_ROW, b"".join(item.data for item in run), sum(item.rows for item in run)
-            )
-        self._buffered -= len(first.data)
-        if self._paused and self._buffered < RESUME_BYTES:
-            self._paused = False
-            self._transport.resume_reading()
-        return first
-
-    def fail(self, error: WarehouseError) -> None:
-        """Make whoever waits for a message get ``error``; the link is of no more use."""
-        if self._failure is None:
-            self._failure = error
-        self._wake()
+        super().__init__(connection._transport)
 
     async def cancel(self) -> None:
         """Send a CancelRequest for the running statement and wait until the server has taken it."""
@@ -134,36 +69,25 @@ class PostgresLink(asyncio.Protocol):
                     backend_secret=self._secret,
                 )
 
-    def terminate(self) -> None:
-        """Close the connection at once."""
-        self.fail(WarehouseError("08006", "the connection to the data source is closed"))
-        self._received.clear()
-        # asyncpg is told too, so that it does not warn of a connection left open.
-        self._connection.terminate()
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes of the server."""
+    def _split(self, data: bytes) -> list[Received]:
+        messages = []
         for message in self._splitter.feed(data):
             if message.kind == PARAMETER_STATUS:
                 self._note(*parameter_of_status(message.data))
-                continue
-            self._received.append(message)
-            self._buffered += len(message.data)
-        if self._buffered > PAUSE_BYTES and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-        if self._received:
-            self._wake()
+            else:
+                messages.append(message)
+        return messages
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The server is gone."""
-        self.fail(
-            WarehouseError(
-                "08006",
-                "the connection to the data source was lost",
-                detail=str(exc) if exc is not None else None,
-            )
-        )
+    @staticmethod
+    def _is_row(message: Received) -> bool:
+        return message.kind == DATA_ROW
+
+    @staticmethod
+    def _joined(runs: Sequence[Received]) -> Received:
+        return Received(DATA_ROW, b"".join(run.data for run in runs), sum(run.rows for run in runs))
+
+    def _abort(self) -> None:
+        # asyncpg is told too, so that it does not warn of a connection left open.
         self._connection.terminate()
 
     def _note(self, name: str, value: str) -> None:
@@ -171,10 +95,6 @@ class PostgresLink(asyncio.Protocol):
             self.time_zone = value
         elif name in _FIXED:
             self.altered = True
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 async def open_link(
@@ -232,11 +152,4 @@ async def _configure(connection: asyncpg.Connection, settings: Mapping[str, str]
     )
     arguments = [text for pair in wanted.items() for text in pair]
     await connection.execute(f"SELECT {calls}", *arguments)
-    peer = connection._transport.get_extra_info("socket")
-    if peer is not None and peer.family != socket.AF_UNIX:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, seconds in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, option):
-                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+    keep_alive(connection._transport)

@@ -31,6 +31,15 @@ _KINDS = {
         "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"
     ),
     "sqlite": _Kind("connectors.sqlite_connector", "SQLiteConnector", "SQLiteOptions", "sqlite"),
+    **{
+        kind: _Kind("connectors.mysql_connector", f"{name}Connector", "MySqlOptions", "mysql")
+        for kind, name in {
+            "mysql": "MySql",
+            "mariadb": "MariaDb",
+            "starrocks": "StarRocks",
+            "doris": "Doris",
+        }.items()
+    },
 }
 
 KINDS: tuple[str, ...] = tuple(_KINDS)

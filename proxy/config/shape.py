@@ -31,6 +31,9 @@ PATH_KEYS = (
     "audit.key",
     "rollups.directory",
     "data_sources.*.path",
+    "data_sources.*.ssl_ca",
+    "data_sources.*.ssl_cert",
+    "data_sources.*.ssl_key",
 )
 """Keys whose relative values in a file count from that file's folder."""
 
@@ -109,7 +112,8 @@ def _inner_fields(name: str, annotation: Any) -> Iterator[tuple[str, FieldInfo]]
         shared = common.model_fields
         yield from _fields(f"{name}[]." if listed else f"{name}.<name>.", common)
     for kind in kinds:
-        mark = f"[{_tag(kind)[1]}]" if listed else f".<{_tag(kind)[1]}>"
+        name_of = _tag(kind)[1][0]
+        mark = f"[{name_of}]" if listed else f".<{name_of}>"
         yield from _fields(f"{name}{mark}.", kind, without=shared)
 
 
@@ -122,12 +126,12 @@ def _element(annotation: Any) -> Any:
     return None
 
 
-def _tag(kind: type[BaseModel]) -> tuple[str, str]:
-    """The key that says which kind an entry is, and its value for this one."""
+def _tag(kind: type[BaseModel]) -> tuple[str, tuple[str, ...]]:
+    """The key that says which kind an entry is, and its values for this one."""
     for name in ("type", "method"):
         field = kind.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is Literal:
-            return name, str(get_args(field.annotation)[0])
+            return name, get_args(field.annotation)
     raise AssertionError(f"{kind.__name__} has no key that tells it from its like")
 
 
@@ -143,7 +147,7 @@ def _step(annotation: Any, key: str, here: Any) -> Any:
 def _model(annotation: Any, here: Any) -> type[BaseModel] | None:
     kinds = _models(annotation)
     if len(kinds) > 1:
-        kinds = [kind for kind in kinds if entry(here, _tag(kind)[0]) == _tag(kind)[1]]
+        kinds = [kind for kind in kinds if entry(here, _tag(kind)[0]) in _tag(kind)[1]]
     return kinds[0] if kinds else None
 
 

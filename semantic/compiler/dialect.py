@@ -17,7 +17,8 @@ from semantic.model.types import PostgresType
 @lru_cache(maxsize=32)
 def dialect_of(name: str) -> Dialect:
     """The sqlglot dialect of that name, made once."""
-    return Dialect.get_or_raise(name)
+    tables = tables_of(name)
+    return Dialect.get_or_raise((tables.parser if tables is not None else "") or name)
 
 
 _PLAIN = {

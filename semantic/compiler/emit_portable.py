@@ -166,7 +166,11 @@ def _settled(tree: exp.Expr, dialect: str) -> exp.Expr:
     """The tree in the dialect's spellings: placeholders, and what fences rows off."""
     for node in list(tree.find_all(exp.Parameter)):
         node.replace(exp.Var(this=f"${node.this.name}"))
-    fence = features_of(dialect).fence
+    features = features_of(dialect)
+    if not features.filters:
+        for item in list(tree.find_all(exp.Filter)):
+            item.replace(_narrowed(item.this, item.expression.this))
+    fence = features.fence
     if fence == "offset":
         return tree
     for select in tree.find_all(exp.Select):
@@ -178,3 +182,19 @@ def _settled(tree: exp.Expr, dialect: str) -> exp.Expr:
         select.set("offset", None)
         select.set("limit", exp.Limit(expression=exp.Literal.number(_NO_END)))
     return tree
+
+
+def _narrowed(call: exp.Expr, condition: exp.Expr) -> exp.Expr:
+    """An aggregate of what a condition leaves, which passes over NULLs."""
+    distinct = call.this if isinstance(call.this, exp.Distinct) else None
+    values = [call.this] if distinct is None else distinct.expressions
+    others = [item for name, item in call.args.items() if item and name not in ("this", "big_int")]
+    if not isinstance(call, exp.AggFunc) or len(values) != 1 or others:
+        raise UnsupportedError("FILTER of this aggregate is not supported on this data source")
+    value = exp.Literal.number(1) if isinstance(values[0], exp.Star) else values[0]
+    chosen = exp.Case(ifs=[exp.If(this=condition, true=value)])
+    if distinct is not None:
+        distinct.set("expressions", [chosen])
+    else:
+        call.set("this", chosen)
+    return call

@@ -12,5 +12,7 @@ from semantic.model.types import PostgresType
 
 def exact_column(node: exp.Expr, kind: PostgresType, tables: Tables) -> exp.Expr:
     """A value of the model, in the warehouse's SQL, so that it compares as PostgreSQL's does."""
+    if isinstance(node, exp.Literal) and not node.is_string:
+        return node
     template = tables.columns.get(kind.name)
     return node if template is None else sql(template, copied(node))

@@ -8,6 +8,8 @@ from sqlglot import exp
 
 from semantic.compiler.conformed import conformed_targets
 from semantic.compiler.dialect import within_moment
+from semantic.compiler.expressions import features_of
+from semantic.compiler.expressions.types import INTEGERS
 from semantic.compiler.granularities import column_name, period_column_type
 from semantic.compiler.model_sql import ModelSql, path_of
 from semantic.compiler.names import truncate
@@ -169,10 +171,20 @@ class _Publisher:
         comment = _comment(member, member.title, member.description)
         return PublishedColumn(name, self._type(relation, member), member.kind, comment)
 
-    def _type(self, relation: str, member: Member) -> PostgresType:
+    def _probed(self, relation: str, member: Member) -> PostgresType:
+        """What the warehouse says; where it has no booleans, as the model declares them."""
         probed = self._types.get((relation, member.name), UNKNOWN)
         if probed.name == "unknown":
-            probed = UNKNOWN
+            return UNKNOWN
+        if probed.name in INTEGERS and getattr(member, "type", "") == "boolean":
+            found = self._model.relation(relation)
+            source = self._sql.root_of(found).data_source if found is not None else ""
+            if not features_of(self._sql.dialect(source)).booleans:
+                return BOOL
+        return probed
+
+    def _type(self, relation: str, member: Member) -> PostgresType:
+        probed = self._probed(relation, member)
         if isinstance(member, Segment):
             return BOOL
         if isinstance(member, Dimension):

@@ -13,7 +13,10 @@ import pytest
 from tests.architecture.sources import PACKAGES, Import, Module, imports, modules
 
 DRIVERS = frozenset(
-    {"duckdb", "asyncpg", "psycopg", "psycopg2", "pg8000", "clickhouse_connect", "aiohttp"}
+    {
+        *("aiohttp", "aiomysql", "asyncpg", "clickhouse_connect", "duckdb", "pg8000", "psycopg"),
+        *("psycopg2", "pymysql"),
+    }
 )
 CLOCK = frozenset({"time", "random", "secrets"})
 FILES = frozenset({"io", "os", "pathlib", "tempfile", "shutil", "subprocess"})

@@ -6,12 +6,14 @@ import pytest
 
 from proxy.config import ConfigError, load_config
 from proxy.config.sources import SOURCES
-from tests.config.test_reference import kind_of
+from tests.config.test_reference import kinds_of
 
 VERIFIER = (
     "SCRAM-SHA-256$4096:99CicFklAofho3f5eK6s6g==$4LuMVDXmG1vqlsk2MvF8BSHfJLTiX6bRc4b4mN6v3R8="
     ":SA9L+0Ars9DZYhcN0hFqgoMQW79mB7UaERF78PdVMGc="
 )
+
+KINDS = [kind for source in SOURCES for kind in kinds_of(source)]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -90,7 +92,7 @@ def test_every_problem_at_once_with_its_place_and_the_nearest_name(tmp_path: Pat
         "cubewire.yml:7:1: tls: tls.certificate and tls.key are given together",
         'cubewire.yml:5:27: data_sources.default.pth: unknown key "pth"; did you mean "path"?',
         "cubewire.yml:6:3: data_sources.other: input tag 'oracle' found using 'type' does not "
-        f"match any of the expected tags: {', '.join(repr(kind_of(each)) for each in SOURCES)}",
+        f"match any of the expected tags: {', '.join(map(repr, KINDS))}",
     ]
 
 

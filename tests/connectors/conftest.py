@@ -8,7 +8,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.connectors.support import FLIGHTS, KINDS, POSTGRES, Warehouse, open_warehouse
+from tests.connectors.support import (
+    FLIGHTS,
+    KINDS,
+    MARIADB_FLIGHTS,
+    POSTGRES_LIKE,
+    Warehouse,
+    open_warehouse,
+    server_of,
+)
+from tests.support.mariadb import MariaDb, shared_mariadb
 from tests.support.oracle import OraclePostgres
 
 
@@ -22,9 +31,24 @@ def postgres_server(oracle: OraclePostgres) -> Iterator[OraclePostgres]:
         connection.execute("DROP TABLE flights")
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDb]:
+    """A MariaDB with the table that every warehouse has."""
+    server = shared_mariadb()
+    server.run([MARIADB_FLIGHTS])
+    yield server
+    server.run(["DROP TABLE flights"])
+
+
 @pytest.fixture(params=KINDS)
 async def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Warehouse]:
     """Each kind of warehouse in turn."""
-    server = request.getfixturevalue("postgres_server") if request.param == POSTGRES else None
-    async with open_warehouse(request.param, tmp_path, server) as opened:
+    async with open_warehouse(request.param, tmp_path, server_of(request.param, request)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=POSTGRES_LIKE)
+async def postgres_like(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Warehouse]:
+    """Each kind of warehouse whose SQL has PostgreSQL's types and casts."""
+    async with open_warehouse(request.param, tmp_path, server_of(request.param, request)) as opened:
         yield opened

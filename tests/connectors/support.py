@@ -10,20 +10,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.postgres_connector import PostgresConnector
 from connectors.registry import open_connector
+from tests.support.mariadb import MariaDb
 from tests.support.oracle import OraclePostgres
+
+Server = OraclePostgres | MariaDb | None
 
 DUCKDB_FILE = "duckdb_file"
 DUCKDB_MEMORY = "duckdb_memory"
 POSTGRES = "postgres"
-KINDS = (DUCKDB_FILE, DUCKDB_MEMORY, POSTGRES)
+MARIADB = "mariadb"
+# Those whose SQL has PostgreSQL's types and casts, and the rest.
+POSTGRES_LIKE = (DUCKDB_FILE, DUCKDB_MEMORY, POSTGRES)
+KINDS = (*POSTGRES_LIKE, MARIADB)
+# Those that compute in this process.
+EMBEDDED = (DUCKDB_FILE, DUCKDB_MEMORY)
 
 FLIGHTS = (
     "CREATE TABLE flights AS SELECT i::int8 AS id, (i % 7)::int4 AS day, i / 3.0 AS delay, "
     "'carrier ' || (i % 11) AS carrier, i % 2 = 0 AS late FROM generate_series(1, 100000) AS t(i)"
+)
+MARIADB_FLIGHTS = (
+    "CREATE TABLE flights (id bigint, day int, delay decimal(20, 6), carrier text, late bool)"
+    " SELECT seq AS id, seq % 7 AS day, seq / 3 AS delay, concat('carrier ', seq % 11) AS carrier,"
+    " seq % 2 = 0 AS late FROM seq_1_to_100000"
 )
 
 
@@ -34,8 +48,10 @@ class Warehouse:
     kind: str
     connector: Connector
 
-    def sql(self, duckdb: str, postgres: str) -> str:
-        """The text for this warehouse."""
+    def sql(self, duckdb: str, postgres: str, mariadb: str | None = None) -> str:
+        """The text for this warehouse; MariaDB's is DuckDB's where none is given."""
+        if self.kind == MARIADB:
+            return duckdb if mariadb is None else mariadb
         return postgres if self.kind == POSTGRES else duckdb
 
     @property
@@ -51,6 +67,7 @@ class Warehouse:
             "SELECT count(*) AS n FROM range(100000000000) AS t(i) WHERE i * i % 7 = 3",
             "SELECT count(*) AS n FROM (SELECT generate_series(1, 100000000000) AS i) AS t"
             " WHERE i % 7 = 3",
+            "SELECT count(*) AS n FROM seq_1_to_100000000000 WHERE seq % 7 = 3",
         )
 
     def numbers(self, rows: int) -> str:
@@ -60,6 +77,8 @@ class Warehouse:
             f" i % 7 = 0 AS e FROM range(1, {rows} + 1) AS t(i)",
             "SELECT i::int8 AS a, i * 2 AS b, i::float8 / 3 AS c, 'text ' || i AS d,"
             f" i % 7 = 0 AS e FROM (SELECT generate_series(1, {rows}) AS i) AS t",
+            "SELECT seq AS a, seq * 2 AS b, seq / 3e0 AS c, concat('text ', seq) AS d,"
+            f" seq % 7 = 0 AS e FROM seq_1_to_{rows or 1} LIMIT {rows}",
         )
 
     async def table(self, sql: str, *args: object, **options: object) -> pa.Table:
@@ -88,14 +107,23 @@ def _duckdb_file(path: Path) -> Path:
     return file
 
 
+def server_of(kind: str, request: pytest.FixtureRequest) -> Server:
+    """The server of one kind of warehouse, if it has one."""
+    if kind in EMBEDDED:
+        return None
+    server: Server = request.getfixturevalue(f"{kind}_server")
+    return server
+
+
 @contextlib.asynccontextmanager
 async def open_warehouse(
-    kind: str, directory: Path, oracle: OraclePostgres | None, **options: object
+    kind: str, directory: Path, server: Server, **options: object
 ) -> AsyncIterator[Warehouse]:
     """A warehouse of one kind for the length of a test."""
-    if kind == POSTGRES:
-        assert oracle is not None
-        connector = open_connector("postgres", {"dsn": oracle.dsn, **options})
+    if isinstance(server, OraclePostgres):
+        connector = open_connector("postgres", {"dsn": server.dsn, **options})
+    elif isinstance(server, MariaDb):
+        connector = open_connector("mariadb", {**server.options, **options})
     elif kind == DUCKDB_FILE:
         connector = open_connector("duckdb", {"path": str(_duckdb_file(directory)), **options})
     else:

@@ -94,11 +94,11 @@ def _plain(value: object) -> object:
     ids=[case[0] for case in SCALARS],
 )
 async def test_type(
-    warehouse: Warehouse, duckdb: str, postgres: str, arrow: pa.DataType, value: object
+    postgres_like: Warehouse, duckdb: str, postgres: str, arrow: pa.DataType, value: object
 ) -> None:
-    expression = warehouse.sql(duckdb, postgres or duckdb)
+    expression = postgres_like.sql(duckdb, postgres or duckdb)
     # What stands around the value shows that what comes after it is read from the right place.
-    table = await warehouse.table(
+    table = await postgres_like.table(
         f"SELECT * FROM (SELECT 1 AS o, {expression} AS x, 'after' AS z"
         f" UNION ALL SELECT 2, NULL, NULL UNION ALL SELECT 3, {expression}, 'end') AS q ORDER BY o"
     )
@@ -144,7 +144,10 @@ async def test_long_values(warehouse: Warehouse) -> None:
 
 
 async def test_duplicate_and_odd_column_names(warehouse: Warehouse) -> None:
-    stream = await warehouse.connector.execute('SELECT 1 AS a, 2 AS a, 3 AS "o dd""name", 4 AS "É"')
+    sql = 'SELECT 1 AS a, 2 AS a, 3 AS "o dd""name", 4 AS "É"'
+    stream = await warehouse.connector.execute(
+        warehouse.sql(sql, sql, 'SELECT 1 AS a, 2 AS a, 3 AS `o dd"name`, 4 AS `É`')
+    )
     assert stream.schema.names == ["a", "a", 'o dd"name', "É"]
     batches = [batch async for batch in stream]
     assert [column[0].as_py() for column in batches[0].columns] == [1, 2, 3, 4]
@@ -192,10 +195,10 @@ def _cast(type_name: str) -> str:
 
 @pytest.mark.parametrize(("type_name", "value", "expected"), PARAMETERS)
 async def test_parameter(
-    warehouse: Warehouse, type_name: str, value: object, expected: object
+    postgres_like: Warehouse, type_name: str, value: object, expected: object
 ) -> None:
     cast = _cast(type_name)
-    found, other = await warehouse.values(
+    found, other = await postgres_like.values(
         f"SELECT $1::{cast} AS x, $2::{cast} AS y",
         [Parameter(type_name, value), Parameter(type_name, None)],
     )
@@ -206,7 +209,8 @@ async def test_parameter(
 
 
 async def test_parameters_in_any_order_and_repeated(warehouse: Warehouse) -> None:
-    sql = "SELECT $2::text AS a, $1::int8 AS b, $2::text AS c WHERE $1::int8 = 5"
+    text = "SELECT $2::text AS a, $1::int8 AS b, $2::text AS c WHERE $1::int8 = 5"
+    sql = warehouse.sql(text, text, "SELECT $2 AS a, $1 AS b, $2 AS c FROM dual WHERE $1 = 5")
     row = await warehouse.values(sql, [Parameter("int8", 5), Parameter("text", "x")])
     assert row == ["x", 5, "x"]
 
@@ -220,10 +224,12 @@ async def test_parameters_in_any_order_and_repeated(warehouse: Warehouse) -> Non
         ("<+02>-02", "2024-07-01 14:00:00"),
     ],
 )
-async def test_time_zone_is_of_the_statement(warehouse: Warehouse, zone: str, shown: str) -> None:
+async def test_time_zone_is_of_the_statement(
+    postgres_like: Warehouse, zone: str, shown: str
+) -> None:
     sql = "SELECT (timestamptz '2024-07-01 12:00:00+00')::timestamp::text AS t"
-    assert await warehouse.values(sql, time_zone=zone) == [shown]
-    assert await warehouse.values(sql) == ["2024-07-01 12:00:00"]
+    assert await postgres_like.values(sql, time_zone=zone) == [shown]
+    assert await postgres_like.values(sql) == ["2024-07-01 12:00:00"]
 
 
 async def test_unknown_time_zone(warehouse: Warehouse) -> None:
@@ -234,10 +240,15 @@ async def test_unknown_time_zone(warehouse: Warehouse) -> None:
 
 
 async def test_probe(warehouse: Warehouse) -> None:
-    columns = await warehouse.connector.probe(
+    text = (
         "SELECT id, day, carrier, late, id::decimal(12,3) AS price, date '2024-01-01' AS d,"
         " timestamptz '2024-01-01 00:00Z' AS t, interval '1 day' AS i FROM flights"
     )
+    mariadb = (
+        "SELECT id, day, carrier, late, cast(id AS decimal(12,3)) AS price, date '2024-01-01' AS d,"
+        " from_unixtime(0) AS t, time '00:00' AS i FROM flights"
+    )
+    columns = await warehouse.connector.probe(warehouse.sql(text, text, mariadb))
     assert [(column.name, column.type_name) for column in columns] == [
         ("id", "int8"),
         ("day", "int4"),
@@ -245,8 +256,8 @@ async def test_probe(warehouse: Warehouse) -> None:
         ("late", "bool"),
         ("price", "numeric"),
         ("d", "date"),
-        ("t", "timestamptz"),
-        ("i", "interval"),
+        ("t", warehouse.sql("timestamptz", "timestamptz", "timestamp")),
+        ("i", warehouse.sql("interval", "interval", "time")),
     ]
     assert columns[4].modifier == (12 << 16 | 3) + 4
     assert columns[0].modifier == -1
@@ -266,9 +277,11 @@ async def test_probe(warehouse: Warehouse) -> None:
         ("{'a': 1}", "'{}'::json", "json"),
     ],
 )
-async def test_probe_type(warehouse: Warehouse, duckdb: str, postgres: str, type_name: str) -> None:
-    expression = warehouse.sql(duckdb, postgres)
-    (column,) = await warehouse.connector.probe(f"SELECT {expression} AS x")
+async def test_probe_type(
+    postgres_like: Warehouse, duckdb: str, postgres: str, type_name: str
+) -> None:
+    expression = postgres_like.sql(duckdb, postgres)
+    (column,) = await postgres_like.connector.probe(f"SELECT {expression} AS x")
     assert column.type_name == type_name
 
 
@@ -278,5 +291,5 @@ async def test_probe_does_not_run(warehouse: Warehouse) -> None:
 
 
 async def test_dialect_and_capabilities(warehouse: Warehouse) -> None:
-    assert warehouse.connector.dialect == warehouse.sql("duckdb", "postgres")
+    assert warehouse.connector.dialect == warehouse.sql("duckdb", "postgres", "mariadb")
     assert warehouse.connector.capabilities.encoded_rows is (warehouse.kind == POSTGRES)

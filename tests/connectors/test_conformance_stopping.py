@@ -12,12 +12,13 @@ import pytest
 from connectors.base import BatchStream
 from connectors.errors import WarehouseError
 from tests.connectors.support import (
+    EMBEDDED,
     KINDS,
-    POSTGRES,
     Warehouse,
     open_warehouse,
     processor_seconds,
     resident_bytes,
+    server_of,
 )
 
 MB = 1024 * 1024
@@ -139,7 +140,7 @@ async def test_unread_stream_computes_nothing(warehouse: Warehouse) -> None:
 
 @pytest.mark.slow
 async def test_memory_stays_flat(warehouse: Warehouse) -> None:
-    rows = 10_000_000 if warehouse.kind != POSTGRES else 3_000_000
+    rows = 10_000_000 if warehouse.kind in EMBEDDED else 3_000_000
     assert (await warehouse.table(warehouse.numbers(50_000))).num_rows == 50_000
     idle = peak = resident_bytes()
     stream = await warehouse.connector.execute(warehouse.numbers(rows))
@@ -182,9 +183,9 @@ async def test_many_at_once(warehouse: Warehouse) -> None:
 async def test_full_queue_is_refused(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    server = request.getfixturevalue("postgres_server") if kind == POSTGRES else None
+    server = server_of(kind, request)
     small: dict[str, object] = {"queue_seconds": 0.3}
-    small |= {"pool_size": 2} if kind == POSTGRES else {"quick_threads": 1, "slow_threads": 1}
+    small |= {"quick_threads": 1, "slow_threads": 1} if kind in EMBEDDED else {"pool_size": 2}
     async with open_warehouse(kind, tmp_path, server, **small) as warehouse:
         slow = [asyncio.create_task(_first_row(warehouse)) for _ in range(2)]
         await asyncio.sleep(0.25)
@@ -213,7 +214,7 @@ async def test_full_queue_is_refused(
 async def test_closing_the_connector_ends_its_statements(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    server = request.getfixturevalue("postgres_server") if kind == POSTGRES else None
+    server = server_of(kind, request)
     async with open_warehouse(kind, tmp_path, server) as warehouse:
         running = asyncio.create_task(_first_row(warehouse))
         open_stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000))

@@ -25,7 +25,7 @@ from connectors.workers import Lanes, Workers, WorkersBusyError
 def test_unknown_kind_names_the_nearest() -> None:
     with pytest.raises(ConnectorOptionsError, match="did you mean 'postgres'"):
         open_connector("postgresql", {})
-    with pytest.raises(ConnectorOptionsError, match="valid are duckdb, postgres"):
+    with pytest.raises(ConnectorOptionsError, match=r"valid are .*duckdb, .*postgres"):
         open_connector("oracle", {})
 
 

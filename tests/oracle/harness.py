@@ -17,7 +17,7 @@ import psycopg
 import yaml
 from psycopg import pq
 
-from tests.oracle import join_tables
+from tests.oracle import join_tables, mariadb_rows
 from tests.oracle.statements import Case
 from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
 from tests.support.oracle import OraclePostgres
@@ -25,6 +25,7 @@ from tests.support.server import RunningServer
 from tests.support.tables import fresh_database, serve
 
 DATABASE = "oracle_rows"
+MARIADB = "mariadb"
 REFUSALS = frozenset({"0A000", "42804", "42501"})
 NUMERIC, FLOAT8, FLOAT4 = 1700, 701, 700
 _FIELD = pq.DiagnosticField
@@ -218,18 +219,21 @@ def laboratory(
         folder: for what the servers keep.
         warehouses: ``duckdb``, ``postgres``, ``mixed``, where the cubes that are joined are some in
             the one and some in the other, and ``limited``: a PostgreSQL that is taken to know so
-            little that most statements are split.
+            little that most statements are split. ``mariadb`` goes by itself.
         database: name of a fresh one.
     """
+    rows = load_text() + join_tables.TABLES
+    plain = PLAIN_TABLES + join_tables.PLAIN_TABLES
+    if MARIADB in warehouses:
+        rows = rows.replace(mariadb_rows.EARLY, mariadb_rows.LATER)
+        plain = plain.replace(*mariadb_rows.WIDER)
     dsn = fresh_database(oracle, database)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            (load_text() + PLAIN_TABLES + join_tables.TABLES + join_tables.PLAIN_TABLES).encode()
-        )
+        connection.execute((rows + plain).encode())
     warehouse = folder / "rows.duckdb"
     with duckdb.connect(str(warehouse)) as connected:
         connected.execute("SET TimeZone = 'UTC'")
-        connected.execute(load_text() + join_tables.TABLES)
+        connected.execute(rows)
     models = folder / "models"
     models.mkdir()
     for model in (MODEL, join_tables.MODEL):
@@ -245,6 +249,10 @@ def laboratory(
     try:
         for name in warehouses:
             module = "tests.support.limited_server" if name == "limited" else ""
+            if name == MARIADB:
+                for file in models.iterdir():
+                    file.write_text(mariadb_rows.model(file.read_text()))
+                sources[name] = mariadb_rows.source(rows, database)
             served, given = models, {"default": sources.get(name, sources["duckdb"])}
             if name == "mixed":
                 served, given = _mixed(folder), {**given, join_tables.OTHER: sources["postgres"]}

@@ -17,6 +17,7 @@ from connectors.base import Connector
 from connectors.registry import open_connector
 from semantic.model.types import PostgresType
 from tests.support.clickhouse import INSTALLED, REASON, ClickHouseServer
+from tests.support.mariadb import is_installed, shared_mariadb
 
 Column = tuple[str, PostgresType]
 Row = Sequence[object]
@@ -122,6 +123,34 @@ async def _clickhouse(
         server.stop()
 
 
+_MARIADB = {
+    "bool": "tinyint(1)", "int2": "smallint", "int4": "int", "int8": "bigint", "float8": "double",
+    "numeric": "decimal({}, {})", "text": "text CHARACTER SET utf8mb4", "date": "date",
+    # A TIMESTAMP begins in 1970 and ends in 2038.
+    "timestamp": "datetime(6)", "timestamptz": "datetime(6)",
+}  # fmt: skip
+
+
+def _declared(kind: PostgresType) -> str:
+    return _MARIADB[kind.name].format(kind.modifier - 4 >> 16, kind.modifier - 4 & 0x7FF)
+
+
+@contextlib.asynccontextmanager
+async def _mariadb(
+    _folder: Path, columns: Sequence[Column], rows: Sequence[Row]
+) -> AsyncIterator[Connector]:
+    server = shared_mariadb()
+    listed = ", ".join(f"{name} {_declared(kind)}" for name, kind in columns)
+    server.run([f"CREATE OR REPLACE TABLE t ({listed})"])
+    server.fill("t", rows)
+    connector = open_connector("mariadb", server.options)
+    await connector.start()
+    try:
+        yield connector
+    finally:
+        await connector.close()
+
+
 LABORATORIES: tuple[Laboratory, ...] = (
     Laboratory(
         "sqlite",
@@ -146,6 +175,18 @@ LABORATORIES: tuple[Laboratory, ...] = (
         skip="" if INSTALLED else REASON,
         refuses={
             # The years 1900 to 2299.
+            "+(date": frozenset(("22008",)),
+            "-(date": frozenset(("22008",)),
+            "+(timestamp": frozenset(("22008",)),
+        },
+    ),
+    Laboratory(
+        "mariadb",
+        tuple(_MARIADB),
+        _mariadb,
+        skip="" if is_installed() else "mariadb-server is not installed",
+        refuses={
+            # Years from 1 to 9999.
             "+(date": frozenset(("22008",)),
             "-(date": frozenset(("22008",)),
             "+(timestamp": frozenset(("22008",)),

@@ -14,6 +14,7 @@ from pydantic import Field
 from proxy.config.sources.base import Source
 from proxy.config.sources.clickhouse import ClickhouseSource
 from proxy.config.sources.duckdb import DuckdbSource
+from proxy.config.sources.mysql import MysqlSource
 from proxy.config.sources.plugin import PluginSource
 from proxy.config.sources.postgres import PostgresSource
 from proxy.config.sources.sqlite import SqliteSource
@@ -21,6 +22,7 @@ from proxy.config.sources.sqlite import SqliteSource
 SOURCES: tuple[type[Source], ...] = (
     DuckdbSource,
     PluginSource,
+    MysqlSource,
     PostgresSource,
     SqliteSource,
     ClickhouseSource,
@@ -36,6 +38,7 @@ __all__ = [
     "ClickhouseSource",
     "DataSource",
     "DuckdbSource",
+    "MysqlSource",
     "PluginSource",
     "PostgresSource",
     "Source",

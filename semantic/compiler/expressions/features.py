@@ -26,9 +26,14 @@ class Features:
         materialized: AS [NOT] MATERIALIZED, which is left out where it is not known.
         values: VALUES in FROM with names of its columns.
         named_windows: the WINDOW clause.
+        nulls_order: NULLS FIRST and NULLS LAST; where there is neither, NULLs are taken to sort
+            before everything else, and keys of windows say what is wanted.
         computed_limits: LIMIT and OFFSET of anything but a number.
         single_row_subqueries: a scalar subquery of several rows is an error (21000).
         correlated_subqueries: a subquery in an expression may speak of the rows around it.
+        booleans: conditions have a type of their own. Elsewhere an integer that a member of type
+            boolean is found to be is one of them.
+        filters: FILTER behind an aggregate of the model's own SQL.
         fence: see ``Fence``.
         typed_results: values of results have no types of their own, so that a statement says them
             in a comment ahead of it: ``/* int8, text */ SELECT ...``.
@@ -47,9 +52,12 @@ class Features:
     materialized: bool = True
     values: bool = True
     named_windows: bool = True
+    nulls_order: bool = True
     computed_limits: bool = True
     single_row_subqueries: bool = True
     correlated_subqueries: bool = True
+    booleans: bool = True
+    filters: bool = True
     fence: Fence = "offset"
     typed_results: bool = False
 

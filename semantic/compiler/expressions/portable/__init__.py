@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
 from semantic.compiler.expressions.portable.dialect import PortableDialect
+from semantic.compiler.expressions.portable.mysql import MARIADB, MYSQL
 from semantic.compiler.expressions.portable.sqlite import SQLITE
+from semantic.compiler.expressions.portable.starrocks import DORIS, STARROCKS
 
 DIALECTS: dict[str, PortableDialect] = {
     tables.dialect: PortableDialect(tables)
     for tables in (
+        DORIS,
+        MARIADB,
+        MYSQL,
         SQLITE,
         CLICKHOUSE,
+        STARROCKS,
     )
 }  # fmt: skip

@@ -7,7 +7,7 @@ from sqlglot import exp
 from semantic.compiler.expressions.configured import configured_function
 from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.expressions.inference import plain_arguments
-from semantic.compiler.expressions.portable.build import case, sql
+from semantic.compiler.expressions.portable.build import atom, case, sql
 from semantic.compiler.expressions.portable.conditions import check_comparable
 from semantic.compiler.expressions.portable.constants import numeric_spelling
 from semantic.compiler.expressions.portable.translator import NodeRule, Translator
@@ -25,6 +25,8 @@ from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
 
 _FIELDED = frozenset(("date_part", "date_trunc", "extract"))
 _COMPARING = frozenset(("max", "min"))
+_FRAMELESS = frozenset(("row_number", "rank", "dense_rank"))
+"""What says the same whatever the window's frame, and may not have one in some warehouses."""
 
 
 def called(translator: Translator, node: exp.Expr) -> Value:
@@ -90,6 +92,8 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     value = _within(translator, inner, condition, " over")
     made = value.node.this if isinstance(value.node, exp.Paren) else value.node
     window.set("this", made)
+    if getattr(call_of(inner), "name", "") in _FRAMELESS:
+        window.set("spec", None)
     return Value(exp.Paren(this=window), value.type, value.size)
 
 
@@ -170,14 +174,15 @@ def _key(translator: Translator, node: exp.Expr) -> exp.Expr:
 def _order(translator: Translator, order: exp.Expr | None) -> exp.Order | None:
     if order is None:
         return None
-    keys = [
-        exp.Ordered(
-            this=_key(translator, item.this),
-            desc=item.args.get("desc"),
-            nulls_first=bool(item.args.get("nulls_first")),
-        )
-        for item in order.expressions
-    ]
+    keys = []
+    for item in order.expressions:
+        key, descending = _key(translator, item.this), bool(item.args.get("desc"))
+        nulls_first = bool(item.args.get("nulls_first"))
+        if not translator.tables.features.nulls_order and nulls_first is descending:
+            test = exp.Paren(this=exp.Is(this=atom(key.copy()), expression=exp.Null()))
+            keys.append(exp.Ordered(this=test, desc=nulls_first, nulls_first=not nulls_first))
+            nulls_first = not nulls_first
+        keys.append(exp.Ordered(this=key, desc=descending, nulls_first=nulls_first))
     return exp.Order(expressions=keys)
 
 

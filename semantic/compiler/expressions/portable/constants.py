@@ -58,6 +58,8 @@ def numeric_spelling(tables: Tables, precision: int, scale: int) -> str:
         raise UnsupportedError(
             f"a numeric of {precision} digits is not supported on {tables.title}"
         )
+    if scale > tables.decimals:
+        raise UnsupportedError(f"a numeric of {scale} decimals is not supported on {tables.title}")
     if scale and "{scale}" not in template:
         raise UnsupportedError(f"a numeric with decimals is not supported on {tables.title}")
     return template.format(precision=max(precision, scale, 1), scale=scale)

@@ -22,12 +22,14 @@ class Tables:
     Templates are as ``build.sql`` reads them. Types go by ``pg_type.typname``.
 
     Attributes:
-        dialect: the name that the parser's library has for it.
+        dialect: its name.
+        parser: the name that the parser's library has for it, where that is another.
         title: for messages.
         features: forms of queries.
         types: how a cast spells a type, for NULLs and for the model's declared types. A numeric's
             holds ``{precision}`` and ``{scale}``; without the latter there are no decimals.
         digits: the most digits of a numeric; 0 where there is no such type.
+        decimals: the most of them behind the point.
         comparable: types whose values are equal, grouped and sorted as PostgreSQL's are, by the
             warehouse's own operators, as they come out of ``columns`` and ``templates``.
         templates: by signature, see ``keys`` below.
@@ -76,6 +78,8 @@ class Tables:
     parameters: Mapping[str, str]
     digits: int = 0
     number_texts: bool = False
+    decimals: int = 1000
+    parser: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, str] = field(default_factory=dict)
     null_in_lists: bool = True
