@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import fcntl
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.base import Connector
 from connectors.errors import WarehouseError
+from connectors.parquet_files import (
+    SUFFIX,
+    TEMPORARY,
+    Written,
+    is_being_written,
+    rows_written,
+    translated,
+)
 from connectors.rollup_manifest import (
     MANIFEST,
     Entry,
@@ -37,34 +39,15 @@ from connectors.rollup_manifest import (
     sync_folder,
     table_name,
 )
-from connectors.rollup_parquet_types import StoredField, convert, stored_fields
 from connectors.rollup_store import (
     BuildTakenError,
     StoredTable,
     TableBuild,
-    new_table_name,
-    quoted,
 )
 from connectors.threads import finished_in_thread
 
-ROW_GROUP_ROWS = 122_880
-"""DuckDB's own choice: what one of its threads reads at a time."""
-
-_SUFFIX = ".parquet"
-_TEMPORARY = ".building"
 _LEADER = "leader"
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _GLOB = frozenset("*?[")
-
-
-@dataclass(slots=True)
-class _Written:
-    """A file that is being written."""
-
-    path: Path
-    file: BinaryIO
-    writer: pq.ParquetWriter
-    rows: int = 0
 
 
 class ParquetRollups:
@@ -78,7 +61,7 @@ class ParquetRollups:
 
     async def start(self) -> None:
         """Make the folder."""
-        with _translated():
+        with translated():
             (self.folder / "locks").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def close(self) -> None:
@@ -93,7 +76,7 @@ class ParquetRollups:
     ) -> StoredTable:
         """Write a file and name it in the manifest. See RollupStore."""
         digest = hashlib.sha256(build.key.text().encode()).hexdigest()[:32]
-        with _translated(), locked(self.folder / "locks" / digest, wait=False) as free:
+        with translated(), locked(self.folder / "locks" / digest, wait=False) as free:
             if not free:
                 raise BuildTakenError
             there = await asyncio.to_thread(self._find, build)
@@ -136,50 +119,19 @@ class ParquetRollups:
 
     async def _build(self, build: TableBuild, source: Connector) -> StoredTable:
         started, clock = time.time(), time.monotonic()
-        stream = await source.execute(_sorted(build), build.parameters)
-        try:
-            fields = stored_fields(stream.schema, build.columns)
-            with self._new_file(build, fields) as written:
-                waiting: list[pa.RecordBatch] = []
-                async for batch in stream:
-                    waiting.append(batch)
-                    if sum(each.num_rows for each in waiting) >= ROW_GROUP_ROWS:
-                        await finished_in_thread(_write, written, waiting, fields)
-                        waiting = []
-                await finished_in_thread(_write, written, waiting, fields)
-                return await finished_in_thread(self._publish, build, written, started, clock)
-        finally:
-            await stream.close()
-
-    @contextmanager
-    def _new_file(self, build: TableBuild, fields: Sequence[StoredField]) -> Iterator[_Written]:
-        """A file under a name that no query reads; gone afterwards unless it has been renamed."""
-        path = self.folder / f"{new_table_name(build.key)}{_TEMPORARY}"
-        with path.open("xb") as file:
-            # Who collects what killed builds left knows by this lock that we live.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            writer = pq.ParquetWriter(
-                file, pa.schema([each.field for each in fields]), compression="zstd"
-            )
-            try:
-                yield _Written(path, file, writer)
-            finally:
-                path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # it was of a build that failed
-                    writer.close()
+        async with rows_written(self.folder, build, source) as written:
+            return await finished_in_thread(self._publish, build, written, started, clock)
 
     def _publish(
-        self, build: TableBuild, written: _Written, started: float, clock: float
+        self, build: TableBuild, written: Written, started: float, clock: float
     ) -> StoredTable:
-        written.writer.close()
-        written.file.flush()
-        os.fsync(written.file.fileno())
-        final = written.path.with_suffix(_SUFFIX)
+        written.finish()
+        final = written.final
         stored = StoredTable(
             build.key,
             table_name(final),
             written.rows,
-            written.file.tell(),
+            written.bytes,
             started,
             started,
             time.monotonic() - clock,
@@ -200,7 +152,7 @@ class ParquetRollups:
             return None
 
     def _read(self) -> tuple[StoredTable, ...]:
-        with _translated():
+        with translated():
             mark = self._mark()
             if self._seen is not None and self._seen[0] == mark:
                 return self._seen[1]
@@ -228,17 +180,17 @@ class ParquetRollups:
         try:
             with os.scandir(self.folder) as found:
                 return {
-                    each.name: each.stat().st_size for each in found if each.name.endswith(_SUFFIX)
+                    each.name: each.stat().st_size for each in found if each.name.endswith(SUFFIX)
                 }
         except FileNotFoundError:
             return {}
 
     def _change(self, changed: Callable[[Entry], Entry]) -> None:
-        with _translated(), changing(self.folder) as manifest:
+        with translated(), changing(self.folder) as manifest:
             save(self.folder, Manifest(tuple(changed(entry) for entry in manifest.entries)))
 
     def _collect(self, before: float) -> int:
-        with _translated(), changing(self.folder) as manifest:
+        with translated(), changing(self.folder) as manifest:
             gone = [
                 entry
                 for entry in manifest.entries
@@ -255,55 +207,9 @@ class ParquetRollups:
         """Remove files of builds that were killed before their table was named."""
         removed = 0
         for path in self.folder.iterdir():
-            if path.suffix not in (_SUFFIX, _TEMPORARY) or path.name in known:
+            if path.suffix not in (SUFFIX, TEMPORARY) or path.name in known:
                 continue
-            if path.stat().st_mtime <= before and not _is_being_written(path):
+            if path.stat().st_mtime <= before and not is_being_written(path):
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
-
-
-def _sorted(build: TableBuild) -> str:
-    """The SELECT, in the order of the first index: the ranges of row groups then do its work."""
-    if not build.indexes:
-        return build.sql
-    columns = ", ".join(quoted(column) for column in build.indexes[0].columns)
-    return f"SELECT * FROM ({build.sql}) AS built ORDER BY {columns}"
-
-
-def _write(
-    written: _Written, batches: Sequence[pa.RecordBatch], fields: Sequence[StoredField]
-) -> None:
-    stored = [convert(batch, fields) for batch in batches]
-    if stored:
-        table = pa.Table.from_batches(stored)
-        written.writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        written.rows += table.num_rows
-
-
-def _is_being_written(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return True
-    except BlockingIOError:
-        return True
-    return False
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise WarehouseError(
-                "53100",
-                "no space left for pre-aggregations",
-                detail=str(error),
-                hint="What was there before is untouched. Free space in the folder of the store.",
-            ) from error
-        raise WarehouseError(
-            "58030", "the folder of pre-aggregations cannot be used", detail=str(error)
-        ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rollups_store.support import KINDS, PARQUET, Place, forget, open_place
+from tests.rollups_store.support import PARQUET, STORES, Place, forget, open_place
 from tests.support.oracle import OraclePostgres
 
 
@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "rollups"
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORES)
 async def place(
     request: pytest.FixtureRequest, folder: Path, oracle: OraclePostgres
 ) -> AsyncIterator[Place]:

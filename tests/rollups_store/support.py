@@ -11,6 +11,8 @@ from pathlib import Path
 import psycopg
 
 from connectors.base import Connector, Parameter
+from connectors.bucket import Bucket
+from connectors.bucket_rollups import BucketRollups
 from connectors.parquet_rollups import ParquetRollups
 from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
 from connectors.registry import open_connector
@@ -24,8 +26,9 @@ from connectors.rollup_store import (
 )
 from tests.support.oracle import OraclePostgres
 
-PARQUET, POSTGRES = "parquet", "postgres"
+PARQUET, POSTGRES, BUCKET = "parquet", "postgres", "bucket"
 KINDS = (PARQUET, POSTGRES)
+STORES = (*KINDS, BUCKET)
 SCHEMA = "stored_for_tests"
 JANUARY = datetime(2013, 1, 1, tzinfo=UTC)
 FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC)
@@ -40,6 +43,12 @@ class Place:
     kind: str
     store: RollupStore
     connector: Connector
+
+    @property
+    def bucket(self) -> Bucket:
+        """What a store in a bucket is made of."""
+        assert isinstance(self.store, BucketRollups)
+        return self.store.bucket
 
     async def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What a query on the tables gives."""
@@ -81,6 +90,9 @@ async def open_place(kind: str, folder: Path, oracle: OraclePostgres) -> AsyncIt
     """A store that is empty, and its connector."""
     if kind == PARQUET:
         store: RollupStore = ParquetRollups(folder)
+        connector = open_connector("duckdb", {"allowed_directories": [str(folder)]})
+    elif kind == BUCKET:
+        store = BucketRollups(Bucket(f"memory://{folder}", {}), folder)
         connector = open_connector("duckdb", {"allowed_directories": [str(folder)]})
     else:
         store = PostgresRollups(PostgresRollupOptions(oracle.dsn, SCHEMA))

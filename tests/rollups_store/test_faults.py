@@ -17,14 +17,14 @@ import pytest
 from connectors.errors import WarehouseError
 from connectors.rollup_manifest import MANIFEST
 from tests.architecture.sources import ROOT
-from tests.rollups_store.support import KINDS, PARQUET
+from tests.rollups_store.support import PARQUET, STORES
 from tests.rollups_store.world import DEFINITION, HOURS, World, open_world
 from tests.support.oracle import OraclePostgres
 
 ONE = replace(DEFINITION, partition=None)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORES)
 async def world(
     request: pytest.FixtureRequest, folder: Path, oracle: OraclePostgres
 ) -> AsyncIterator[World]:
@@ -161,7 +161,7 @@ async def test_readers_see_one_version_or_the_other_while_it_is_replaced(world: 
     for factor in range(2, 12):
         world.compiler.factor = str(factor)
         (outcome,) = await world.build(ONE, force=True)
-        assert outcome.status == "built"
+        assert outcome.status == "built", outcome.error
         await world.store.collect(60.0)
     stop.set()
     await asyncio.gather(*readers)

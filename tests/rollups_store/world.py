@@ -15,6 +15,8 @@ import duckdb
 import psycopg
 
 from connectors.base import Connector
+from connectors.bucket import Bucket
+from connectors.bucket_rollups import BucketRollups
 from connectors.parquet_rollups import ParquetRollups
 from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
 from connectors.registry import open_connector
@@ -31,7 +33,7 @@ from semantic.compiler.api import (
 from semantic.compiler.rollups.api import RollupDefinition
 from semantic.model.types import PostgresType
 from semantic.model.values import RefreshKey
-from tests.rollups_store.support import PARQUET, SCHEMA, forget
+from tests.rollups_store.support import BUCKET, POSTGRES, SCHEMA, forget
 from tests.support.oracle import OraclePostgres
 
 NAME = "events.by_month"
@@ -153,13 +155,17 @@ async def open_world(
     """A warehouse and an empty store of one kind."""
     folder.mkdir(parents=True, exist_ok=True)
     store: RollupStore
-    if kind == PARQUET:
+    if kind != POSTGRES:
         file = folder / "events.duckdb"
         if not file.exists():
             with duckdb.connect(file) as database:
                 database.execute("SET TimeZone = 'UTC'")
                 database.execute(EVENTS)
         store = ParquetRollups(folder / "rollups")
+        if kind == BUCKET:
+            # Shared by processes, as those of several hosts would share one.
+            bucket = Bucket(f"file://{folder}/bucket", {})
+            store = BucketRollups(bucket, folder / "rollups")
         options: dict[str, object] = {
             "path": str(file),
             "allowed_directories": [str(folder / "rollups")],
@@ -180,7 +186,7 @@ async def open_world(
     finally:
         await connector.close()
         await store.close()
-        if kind != PARQUET and fresh:
+        if kind == POSTGRES and fresh:
             forget(oracle)
 
 
