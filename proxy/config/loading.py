@@ -21,6 +21,8 @@ from proxy.config.shape import PATH_KEYS, entry, keys_at
 
 PREFIX = "CUBEWIRE_"
 _SEPARATOR = "__"
+_WITH_SECRETS = (("data_sources",), ("rollups", "storage"))
+"""Keys whose values may stand elsewhere, at any depth."""
 _NOT_KEYS = frozenset({"CUBEWIRE_CONFIG"})
 """Environment variables that are read by the command line itself."""
 
@@ -82,16 +84,16 @@ def load_config(
             problems += _put(values, places, keys, _environment_value(text), name)
     for key, value in (overrides or {}).items():
         problems += _put(values, places, tuple(key.split(".")), value, "command line")
-    if "data_sources" in values:
-        folder = path.parent if path is not None else Path()
-        try:
-            found = with_secrets(values["data_sources"], folder, environment, ("data_sources",))
-        except SecretError as error:
-            place = places.get(error.keys, str(path or "configuration"))
-            raise ConfigError(
-                [*problems, Problem(place, ".".join(error.keys), str(error))]
-            ) from None
-        values = {**values, "data_sources": found}
+    folder = path.parent if path is not None else Path()
+    try:
+        for *above, last in _WITH_SECRETS:
+            for holder in _holders(values, above):
+                if last in holder:
+                    keys = (*above, last)
+                    holder[last] = with_secrets(holder[last], folder, environment, keys)
+    except SecretError as error:
+        place = places.get(error.keys, str(path or "configuration"))
+        raise ConfigError([*problems, Problem(place, ".".join(error.keys), str(error))]) from None
     try:
         config = Config.model_validate(values)
     except ValidationError as error:

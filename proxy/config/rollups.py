@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from connectors.bucket import check_url
 from proxy.config.section import Section
 from proxy.config.units import Seconds
 
@@ -29,6 +30,17 @@ class RollupsConfig(Section):
         default=None,
         description="Folder of their Parquet files; in the state folder where absent.",
     )
+    url: str | None = Field(
+        default=None,
+        description="Bucket of their Parquet files, shared by all hosts: `s3://bucket/prefix`, "
+        "`gs://`, `az://`; `directory` then holds what has been fetched.",
+    )
+    storage: dict[str, Any] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Options of the bucket's fsspec driver, such as `key`, `secret`, "
+        "`endpoint_url`; absent, the driver's own (environment, role of the machine).",
+    )
     parallel: int = Field(default=2, ge=1, description="Partitions built at once.")
     interval: Seconds = Field(
         default=10.0, gt=0, description="How often is looked for what is due."
@@ -43,6 +55,13 @@ class RollupsConfig(Section):
     build_timeout: Seconds = Field(
         default=0.0, description="A partition that takes longer is given up; 0 is never."
     )
+
+    @field_validator("url")
+    @classmethod
+    def _of_objects(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_url(value)
+        return value
 
     @field_validator("refresh", mode="before")
     @classmethod

@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from connectors.base import Connector
+from connectors.bucket import Bucket
+from connectors.bucket_rollups import BucketRollups
 from connectors.errors import WarehouseError
 from connectors.parquet_rollups import ParquetRollups
 from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
@@ -102,13 +104,25 @@ async def open_stores(
                 connector = connectors[definition.data_source]
                 store = PostgresRollups(await _postgres(config, source, connector))
             else:
-                store = ParquetRollups(rollup_folder(config, definition.data_source))
+                store = parquet_store(config, definition.data_source)
             await store.start()
             stack.push_async_callback(store.close)
             kind = "warehouse" if warehouse else "parquet"
             opened[key] = Place(f"{definition.data_source} ({kind})", store)
         places[definition.name] = opened[key]
     return RollupStores(places, definitions)
+
+
+def parquet_store(config: Config, data_source: str) -> RollupStore:
+    """The store of a data source's Parquet tables, not started. Raises ValueError.
+
+    Files that are fetched from a bucket have a folder apart from those of a store without one.
+    """
+    folder = rollup_folder(config, data_source)
+    if config.rollups.url is None:
+        return ParquetRollups(folder)
+    url = f"{config.rollups.url.rstrip('/')}/{quote(data_source, safe='')}"
+    return BucketRollups(Bucket(url, config.rollups.storage), folder / "fetched")
 
 
 def _built(definitions: Iterable[RollupDefinition]) -> Iterable[RollupDefinition]:

@@ -50,6 +50,12 @@ class Place:
         assert isinstance(self.store, BucketRollups)
         return self.store.bucket
 
+    @property
+    def bucket_folder(self) -> Path:
+        """Where it fetches to."""
+        assert isinstance(self.store, BucketRollups)
+        return self.store.folder
+
     async def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What a query on the tables gives."""
         stream = await self.connector.execute(sql)
