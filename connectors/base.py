@@ -43,10 +43,24 @@ class Capabilities:
     Attributes:
         array_texts: an array may be given as its PostgreSQL text.
         encoded_rows: ``stream_rows`` yields PostgreSQL DataRow messages without decoding.
+        exclusive_streams: a stream holds a connection or the like as long as it is open, also
+            while nobody reads on, so that others wait for it.
+        estimates: what is known before a statement runs: ``cost``, in units of the warehouse's own,
+            ``bytes`` that it would read. Then the connector is an Estimator.
     """
 
     encoded_rows: bool = False
     array_texts: bool = False
+    exclusive_streams: bool = True
+    estimates: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a statement is expected to take; None where the warehouse does not say."""
+
+    cost: float | None = None
+    bytes: int | None = None
 
 
 class BatchStream(Protocol):
@@ -143,3 +157,62 @@ class Notifier(Protocol):
 
         A warehouse that is away is waited for. Close the iterator to stop.
         """
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """A warehouse that tells what a statement would take without running it (a dry run)."""
+
+    async def estimate(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> Estimate:
+        """What ``capabilities.estimates`` names. Raises as ``Connector.execute``."""
+
+
+@runtime_checkable
+class Severable(Protocol):
+    """A warehouse whose running statements can be given up without its help."""
+
+    def sever(self) -> None:
+        """End every running statement with 08006: the warehouse has not answered for long."""
+
+
+class Reader(Protocol):
+    """What runs statements that may be read a little late."""
+
+    async def execute(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> BatchStream:
+        """See ``Connector.execute``."""
+
+    async def stream_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> RowStream:
+        """See ``Connector.stream_rows``."""
+
+
+@runtime_checkable
+class Replicated(Protocol):
+    """A warehouse with copies that lag behind it, which what is asked of it never goes to."""
+
+    def reader(self) -> Reader:
+        """The same warehouse, its statements on the copies where these are fit for it."""
+
+    def written(self) -> None:
+        """Data have changed before now: copies that lack what was written are not read from."""

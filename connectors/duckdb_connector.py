@@ -82,7 +82,7 @@ class DuckDBConnector:
     """A DuckDB database as a Connector."""
 
     dialect = "duckdb"
-    capabilities = Capabilities(encoded_rows=False)
+    capabilities = Capabilities(exclusive_streams=False)
     _idle = IDLE_READERS
 
     def __init__(self, options: DuckDBOptions) -> None:

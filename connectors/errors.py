@@ -34,9 +34,11 @@ class WarehouseError(Exception):
 
 
 def stop_error(reason: str) -> WarehouseError:
-    """The error of a statement that was stopped: by "user", "timeout" or "shutdown"."""
+    """The error of a statement that was stopped: by "user", "timeout", "shutdown" or "silence"."""
     if reason == "timeout":
         return WarehouseError("57014", "canceling statement due to statement timeout")
+    if reason == "silence":
+        return WarehouseError("08006", "the data source does not answer any more")
     if reason == "shutdown":
         return WarehouseError("57P01", "terminating connection due to administrator command")
     return WarehouseError("57014", "canceling statement due to user request")

@@ -7,6 +7,8 @@ no row is decoded, and text is PostgreSQL's own.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -16,15 +18,17 @@ from connectors.base import (
     WAREHOUSE_TYPE,
     BatchStream,
     Capabilities,
+    Estimate,
     Parameter,
     ProbedColumn,
+    Reader,
     RowStream,
 )
 from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.link_pool import LinkPool
-from connectors.link_statement import LinkStatement
 from connectors.link_stream import LinkBatchStream
 from connectors.postgres_arrow import decode_rows
+from connectors.postgres_hosts import STANDING, Host, Hosts, Standing, standing_of
 from connectors.postgres_link import PostgresLink, open_link
 from connectors.postgres_listen import notifications
 from connectors.postgres_messages import Field
@@ -36,6 +40,9 @@ from connectors.postgres_types import (
     parameter_texts,
     type_name,
 )
+
+# Of the topmost node, which EXPLAIN names before those that it reads from.
+_TOTAL_COST = re.compile(rb'"Total Cost": ([0-9.]+)')
 
 # Links kept for probing and health, so that neither waits behind statements.
 CONTROL_LINKS = 2
@@ -53,6 +60,8 @@ class PostgresOptions:
         retry_seconds: how long connecting is tried again while the server is away.
         application_name: what ``pg_stat_activity`` shows.
         search_path: schemas that unqualified names are looked up in; empty for the role's own.
+        replicas: URLs of servers that replay what the one of ``dsn`` writes, or take its place.
+        max_replica_lag: seconds by which a replica may lag and still be read from.
     """
 
     dsn: str
@@ -62,47 +71,47 @@ class PostgresOptions:
     retry_seconds: float = 3.0
     application_name: str = "cubewire"
     search_path: str = ""
+    replicas: tuple[str, ...] = ()
+    max_replica_lag: float = 10.0
 
     def __post_init__(self) -> None:
         if self.pool_size < 1:
             raise ValueError("pool_size must be at least 1")
         if min(self.queue_seconds, self.connect_seconds) <= 0 or self.retry_seconds < 0:
             raise ValueError("queue_seconds, connect_seconds and retry_seconds must be positive")
+        if self.max_replica_lag < 0:
+            raise ValueError("max_replica_lag cannot be negative")
 
 
 class PostgresConnector:
     """A PostgreSQL server as a Connector."""
 
     dialect = "postgres"
-    capabilities = Capabilities(encoded_rows=True, array_texts=True)
+    capabilities = Capabilities(encoded_rows=True, array_texts=True, estimates=frozenset(("cost",)))
 
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options
-        self._data: LinkPool[PostgresLink] | None = None
-        self._control: LinkPool[PostgresLink] | None = None
-        self._statements: set[LinkStatement[PostgresLink]] = set()
+        self._hosts: Hosts | None = None
         self._closed = False
 
     async def start(self) -> None:
         """Open the pools and connect once."""
-        if self._data is not None:
+        if self._hosts is not None:
             return
-        options = self._options
-        self._data = LinkPool(
-            self._connect, options.pool_size, options.queue_seconds, options.retry_seconds
-        )
-        self._control = LinkPool(
-            self._connect, CONTROL_LINKS, options.queue_seconds, options.retry_seconds
-        )
+        urls = (self._options.dsn, *self._options.replicas)
+        hosts = [self._host(number, url) for number, url in enumerate(urls)]
+        self._hosts = Hosts(hosts, self._look, self._options.max_replica_lag)
+        await self._hosts.start()
         await self.health()
 
     async def close(self) -> None:
         """Stop running statements and close every connection."""
         self._closed = True
-        for pool in (self._data, self._control):
-            if pool is not None:
-                pool.close()
-        statements = list(self._statements)
+        hosts, self._hosts = self._hosts, None
+        if hosts is None:
+            return
+        await hosts.close()
+        statements = [statement for host in hosts.all for statement in host.statements]
         for statement in statements:
             statement.stop("shutdown")
         for statement in statements:
@@ -116,9 +125,23 @@ class PostgresConnector:
         time_zone: str = "UTC",
         timeout: float | None = None,
     ) -> BatchStream:
-        """Start one statement; return when its schema is known."""
+        """Start one statement on the primary; return when its schema is known."""
+        return await self.execute_on(
+            sql, parameters, anywhere=False, time_zone=time_zone, timeout=timeout
+        )
+
+    async def execute_on(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        *,
+        anywhere: bool,
+        time_zone: str,
+        timeout: float | None,
+    ) -> BatchStream:
+        """The same, on a replica where that is allowed."""
         text, values = checked_text(sql), parameter_texts(parameters)
-        statement = await self._new_statement(self._data, timeout)
+        statement = await self._new_statement(timeout, anywhere=anywhere)
         fields = await statement.describe(text, parameter_oids(parameters), time_zone)
         names = [type_name(field.type_oid) for field in fields]
         await statement.run_described(values, [int(is_binary(name)) for name in names])
@@ -144,17 +167,67 @@ class PostgresConnector:
         timeout: float | None = None,
     ) -> RowStream:
         """Start one statement whose rows are passed on as the server encodes them."""
+        return await self.stream_rows_on(
+            sql, parameters, result_formats, anywhere=False, time_zone=time_zone, timeout=timeout
+        )
+
+    async def stream_rows_on(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        anywhere: bool,
+        time_zone: str,
+        timeout: float | None,
+    ) -> RowStream:
+        """The same, on a replica where that is allowed."""
         text, values = checked_text(sql), parameter_texts(parameters)
-        statement = await self._new_statement(self._data, timeout)
+        statement = await self._new_statement(timeout, anywhere=anywhere)
         fields = await statement.run(
             text, parameter_oids(parameters), values, result_formats, time_zone
         )
         return PostgresRowStream(statement, fields)
 
+    async def estimate(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> Estimate:
+        """The planner's total cost."""
+        explain = f"EXPLAIN (FORMAT JSON) {sql}"
+        stream = await self.stream_rows(
+            explain, parameters, (0,), time_zone=time_zone, timeout=timeout
+        )
+        try:
+            text = b"".join([data async for data, _ in stream])
+        finally:
+            await stream.close()
+        found = _TOTAL_COST.search(text)
+        return Estimate(cost=float(found[1]) if found is not None else None)
+
+    def sever(self) -> None:
+        """End every running statement: the server has not answered for long."""
+        for host in self._open_hosts().all:
+            host.sever()
+
+    def reader(self) -> Reader:
+        """See ``connectors.base.Replicated``."""
+        return PostgresReader(self)
+
+    def written(self) -> None:
+        """See ``connectors.base.Replicated``."""
+        if self._hosts is not None:
+            self._hosts.written()
+
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by describing it."""
-        statement = await self._new_statement(self._control, self._options.connect_seconds)
-        fields = await statement.describe(checked_text(sql), (), "UTC")
+        text = checked_text(sql)
+        statement = await self._new_statement(self._options.connect_seconds, control=True)
+        fields = await statement.describe(text, (), "UTC")
         statement.finish()
         return tuple(
             ProbedColumn(field.name, type_name(field.type_oid), _modifier(field))
@@ -163,12 +236,14 @@ class PostgresConnector:
 
     async def health(self) -> None:
         """Run an empty statement on a connection kept for this."""
-        statement = await self._new_statement(self._control, self._options.connect_seconds)
+        statement = await self._new_statement(
+            self._options.connect_seconds, anywhere=True, control=True
+        )
         await statement.run(b"", (), (), (), "UTC")
         await statement.rows()
 
     def notifications(self, channel: str) -> AsyncIterator[str | None]:
-        """See ``connectors.base.Notifier``."""
+        """See ``connectors.base.Notifier``. Those of the primary that is configured as such."""
         options = self._options
         return notifications(
             options.dsn,
@@ -177,25 +252,102 @@ class PostgresConnector:
             application_name=options.application_name,
         )
 
-    async def _connect(self) -> PostgresLink:
+    def _host(self, number: int, url: str) -> Host:
         options = self._options
         settings = {"application_name": options.application_name}
         if options.search_path:
             settings["search_path"] = options.search_path
-        return await open_link(options.dsn, options.connect_seconds, settings)
 
-    async def _new_statement(
-        self, pool: LinkPool[PostgresLink] | None, timeout: float | None
-    ) -> PostgresStatement:
+        async def connect() -> PostgresLink:
+            return await open_link(url, options.connect_seconds, settings)
+
+        # Of several servers the next one is tried at once, instead of the same one again.
+        retry = 0.0 if options.replicas else options.retry_seconds
+        data = LinkPool(connect, options.pool_size, options.queue_seconds, retry)
+        return Host(number, data, LinkPool(connect, CONTROL_LINKS, options.queue_seconds, retry))
+
+    async def _look(self, host: Host) -> Standing:
+        statement = PostgresStatement(host.control, host.statements.discard)
+        host.statements.add(statement)
+        await statement.take_link()
+        await statement.run(STANDING, (), (), (0, 0), "UTC")
+        run = await statement.rows()
+        while await statement.rows() is not None:
+            pass
+        if run is None:
+            raise WarehouseError("08006", "a server of the data source says nothing of itself")
+        return standing_of(run[0])
+
+    def _open_hosts(self) -> Hosts:
         if self._closed:
             raise stop_error("shutdown")
-        if pool is None:
+        if self._hosts is None:
             raise WarehouseError("08003", "the data source is not open", reached=False)
-        statement = PostgresStatement(pool, self._statements.discard)
-        self._statements.add(statement)
+        return self._hosts
+
+    async def _new_statement(
+        self, timeout: float | None, *, anywhere: bool = False, control: bool = False
+    ) -> PostgresStatement:
+        """A statement with its link, of the first server that can be connected to."""
+        hosts = self._open_hosts()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        *others, last = hosts.order(anywhere=anywhere)
+        for host in others:
+            try:
+                return await self._statement_on(host, timeout, control=control)
+            except WarehouseError as error:
+                if error.reached or error.sqlstate == "57014":
+                    raise
+                hosts.suspect(host)
+            if timeout is not None:
+                timeout -= loop.time() - began
+                began = loop.time()
+        return await self._statement_on(last, timeout, control=control)
+
+    async def _statement_on(
+        self, host: Host, timeout: float | None, *, control: bool
+    ) -> PostgresStatement:
+        pool = host.control if control else host.data
+        statement = PostgresStatement(pool, host.statements.discard)
+        host.statements.add(statement)
         statement.arm(timeout)
         await statement.take_link()
         return statement
+
+
+class PostgresReader:
+    """The same source, with its statements on replicas where there are any."""
+
+    def __init__(self, connector: PostgresConnector) -> None:
+        self._connector = connector
+
+    async def execute(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> BatchStream:
+        """See ``Connector``."""
+        return await self._connector.execute_on(
+            sql, parameters, anywhere=True, time_zone=time_zone, timeout=timeout
+        )
+
+    async def stream_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> RowStream:
+        """See ``Connector``."""
+        return await self._connector.stream_rows_on(
+            sql, parameters, result_formats, anywhere=True, time_zone=time_zone, timeout=timeout
+        )
 
 
 def _modifier(field: Field) -> int:

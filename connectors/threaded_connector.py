@@ -80,7 +80,7 @@ class ThreadedConnector:
         threads: how many run at once.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(exclusive_streams=False)
 
     def __init__(
         self,

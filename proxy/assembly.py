@@ -22,6 +22,7 @@ from proxy.rollups.sketching import sketches_of
 from proxy.rollups.stores import rollup_folder
 from proxy.scopes import Decide, Operates, Scopes
 from proxy.tenants import NO_MODEL, has_tenant_models, load_tenant_models
+from proxy.warehouse.opening import check_limits
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.probe import probe_statements
 from semantic.compiler.publish import publish
@@ -102,6 +103,7 @@ async def start_connectors(
             folder = str(rollup_folder(config, name))
             options["allowed_directories"] = [*source.allowed_directories, folder]
         connector = open_source(source, options)
+        check_limits(name, config.limits.get(name), connector)
         await connector.start()
         stack.push_async_callback(connector.close)
         connectors[name] = connector

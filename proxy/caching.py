@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
-from connectors.base import Connector, Notifier
+from connectors.base import Connector, Notifier, Replicated
 from proxy.cache.breaker import Breaker
 from proxy.cache.freshness import TimesToLive, cube_freshness
 from proxy.cache.generations import Generations
-from proxy.cache.invalidation import Invalidation, SharedInvalidation
+from proxy.cache.invalidation import Forget, Invalidation, SharedInvalidation
 from proxy.cache.listening import follow
 from proxy.cache.memory import MemoryStore
 from proxy.cache.redis_client import open_client
@@ -63,9 +63,16 @@ async def open_cache(
         stack.push_async_callback(results.close)
     cached = CachedRows(results, versions, Generations(), times, observe)
     stack.push_async_callback(cached.close)
-    invalidation = Invalidation(cached.generations, cached.forget)
+
+    def forget(cubes: frozenset[str] | None) -> None:
+        # What is asked anew must not be answered by a copy that lacks what has changed.
+        for connector in connectors.values():
+            _has_changed(connector)
+        cached.forget(cubes)
+
+    invalidation = Invalidation(cached.generations, forget)
     if results is not None and config.redis.url is not None:
-        invalidation = _shared(config, secret, cached, results)
+        invalidation = _shared(config, secret, cached, results, forget)
     stack.push_async_callback(invalidation.close)
     await invalidation.start()
     for source, channel in config.listen.items():
@@ -90,9 +97,14 @@ def data_versions(
 
     Raises CacheSettingsError, and ScheduleError for a refresh key that cannot be read.
     """
+    last: dict[tuple[str, str], str] = {}
 
     async def ask(data_source: str, sql: str) -> str:
-        return await refresh_key_answer(connectors[data_source], sql)
+        answer = await refresh_key_answer(connectors[data_source], sql)
+        if last.get((data_source, sql)) != answer:
+            last[data_source, sql] = answer
+            _has_changed(connectors[data_source])
+        return answer
 
     _check(config, [cube for model in models for cube in model.cubes], connectors)
     times, stale = times_of(config), config.stale_while_revalidate
@@ -100,6 +112,12 @@ def data_versions(
         model.version: DataVersions(cube_freshness(model, times, config.refresh_every), ask, stale)
         for model in models
     }
+
+
+def _has_changed(connector: Connector) -> None:
+    """The data of a warehouse are others now, which its copies may not have heard of yet."""
+    if isinstance(connector, Replicated):
+        connector.written()
 
 
 def _check(config: CacheConfig, cubes: Sequence[Cube], connectors: Mapping[str, Connector]) -> None:
@@ -121,7 +139,11 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 def _shared(
-    config: CacheConfig, installation: Callable[[], bytes], cached: CachedRows, results: ResultCache
+    config: CacheConfig,
+    installation: Callable[[], bytes],
+    cached: CachedRows,
+    results: ResultCache,
+    forget: Forget,
 ) -> SharedInvalidation:
     redis = config.redis
     assert redis.url is not None
@@ -141,7 +163,7 @@ def _shared(
         redis.lock_wait,
         config.stale_while_revalidate,
     )
-    return SharedInvalidation(cached.generations, cached.forget, client, breaker, prefix, channel)
+    return SharedInvalidation(cached.generations, forget, client, breaker, prefix, channel)
 
 
 async def refresh_key_answer(connector: Connector, sql: str) -> str:

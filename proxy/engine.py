@@ -54,6 +54,7 @@ from proxy.sources import (
     WarehouseSource,
 )
 from proxy.statement_cache import StatementCache
+from proxy.warehouse.warehouse import DataSources
 from proxy.warehouses import Warehouses
 from semantic.compiler.api import CompiledStatement
 from semantic.compiler.compiler import BoundStatement
@@ -119,6 +120,11 @@ class Engine(CatalogQueries):
     def connectors(self) -> dict[str, Connector]:
         """The warehouses by data source."""
         return self._warehouses.connectors
+
+    @property
+    def sources(self) -> DataSources:
+        """What runs their statements, in turn and within limits."""
+        return self._warehouses.sources
 
     async def split(self, sql: str) -> tuple[StatementText, ...]:
         """The statements of a text. Raises SemanticError 54000 where it is too long."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from proxy.warehouse.warehouse import WarehouseObserver
 
-class EngineObserver(Protocol):
+
+class EngineObserver(WarehouseObserver, Protocol):
     """Counts what the engine does: the metrics."""
 
     def statement_cache(self, *, hit: bool) -> None:

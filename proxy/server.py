@@ -103,6 +103,7 @@ class Server:
         self._process_ids: dict[ClientConnection, int] = {}
         self.cancels = CancelRegistry(parts.worker, parts.run_directory)
         parts.metrics.cache = parts.engine.cached.results
+        parts.metrics.warehouses = parts.engine.sources.opened
         self._answers = Answers(parts.engine.cached, parts.config.cache.memory_bytes // 8)
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None

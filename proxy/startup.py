@@ -53,6 +53,7 @@ from proxy.server import Parts, Server
 from proxy.stopping import StopSignals, run_until_stopped
 from proxy.tenants import TenantScopes
 from proxy.version import VERSION
+from proxy.warehouse.opening import open_sources
 from proxy.warehouses import Warehouses
 from semantic.compiler.guard import GuardLimits
 from semantic.model.model import Model
@@ -216,10 +217,12 @@ async def _engine(
         lambda: login_secret(config.state_directory),
         stack,
     )
+    sources = open_sources(config, parts.connectors, observer)
+    stack.push_async_callback(sources.close)
     return Engine(
         parts.scopes,
         parts.catalog,
-        Warehouses(parts.connectors, stage, observer),
+        Warehouses(parts.connectors, sources, stage, observer),
         worker,
         limits,
         config.parser.cached_statements * STATEMENT_BYTES,

@@ -19,6 +19,7 @@ from proxy.observability.stages import at_the_warehouse
 from proxy.queries import Caller, CubeQuery
 from proxy.rows.array_values import array_values
 from proxy.sources import EncodedSource, RowSource
+from proxy.warehouse.warehouse import Asking, DataSources
 from proxy.wire.oids import TYPES
 from semantic.compiler.api import CompiledStatement, Fetch, Placeholder
 
@@ -41,15 +42,22 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Warehouses:
-    """The warehouses by data source, and the stage."""
+    """The warehouses by data source, and the stage.
+
+    Attributes:
+        connectors: what tells of their capabilities.
+        sources: what runs statements, in turn and within limits.
+    """
 
     connectors: dict[str, Connector]
+    sources: DataSources
     stage: Stage
     observer: EngineObserver
 
     async def close(self) -> None:
         """Stop what runs."""
         await self.stage.close()
+        await self.sources.close()
         for connector in self.connectors.values():
             await connector.close()
 
@@ -87,32 +95,24 @@ class Warehouses:
                     timeout=caller.statement_timeout,
                 )
             else:
-                stream = await self.connectors[compiled.data_source].execute(
-                    compiled.sql,
-                    bound.parameters,
-                    time_zone=zone,
-                    timeout=caller.statement_timeout,
-                )
+                asking = _asking(compiled, bound.parameters, caller, late=not compiled.rollups)
+                stream = await self.sources.of(compiled.data_source).execute(asking)
         return DiscreetBatches(stream) if compiled.governed else stream
 
     async def relay(self, bound: Bound, result_formats: Sequence[int], caller: Caller) -> RowSource:
         """Rows that the warehouse itself writes as they go to the client."""
         compiled = bound.compiled
         with self._observed(compiled):
-            stream = await self.connectors[compiled.data_source].stream_rows(
-                compiled.sql,
-                bound.parameters,
-                result_formats,
-                time_zone=caller.semantic.time_zone,
-                timeout=caller.statement_timeout,
-            )
+            asking = _asking(compiled, bound.parameters, caller, late=not compiled.rollups)
+            source = self.sources.of(compiled.data_source)
+            stream = await source.stream_rows(asking, result_formats)
         if compiled.governed:
             stream = DiscreetRows(stream)
-        source = EncodedSource(stream)
+        rows = EncodedSource(stream)
         if stream.type_oids != tuple(TYPES[item.type.name].oid for item in compiled.columns):
-            await source.close()
+            await rows.close()
             raise SessionError("XX000", "the warehouse returned other types than announced")
-        return source
+        return rows
 
     def _tables(self, bound: Bound, caller: Caller) -> list[StageTable]:
         pairs = zip(bound.compiled.fetches, bound.fetched, strict=True)
@@ -123,20 +123,18 @@ class Warehouses:
                     StageColumn(column.name, column.type.name, stored)
                     for column, stored in zip(fetch.columns, fetch.stored, strict=True)
                 ),
-                partial(self._fetch, fetch, parameters, caller),
+                partial(self._fetch, fetch, parameters, caller, late=not bound.compiled.rollups),
                 f"{fetch.kind} of data source {fetch.data_source}",
                 fetch.reason if caller.scope.is_whole else "the data source does no more",
             )
             for fetch, parameters in pairs
         ]
 
-    async def _fetch(self, fetch: Fetch, parameters: Parameters, caller: Caller) -> BatchStream:
-        return await self.connectors[fetch.data_source].execute(
-            fetch.sql,
-            parameters,
-            time_zone=caller.semantic.time_zone,
-            timeout=caller.statement_timeout,
-        )
+    async def _fetch(
+        self, fetch: Fetch, parameters: Parameters, caller: Caller, *, late: bool
+    ) -> BatchStream:
+        asking = _asking(fetch, parameters, caller, late=late)
+        return await self.sources.of(fetch.data_source).execute(asking)
 
     @contextmanager
     def _observed(self, compiled: CompiledStatement) -> Iterator[None]:
@@ -148,6 +146,27 @@ class Warehouses:
             if compiled.governed:
                 raise withheld(error) from None
             raise
+
+
+def _asking(
+    statement: CompiledStatement | Fetch, parameters: Parameters, caller: Caller, *, late: bool
+) -> Asking:
+    """A statement for its data source.
+
+    Args:
+        late: it may be read from a copy that lags: not so where it reads a pre-aggregation, whose
+            tables are swapped, which a copy may not have heard of.
+    """
+    return Asking(
+        statement.sql,
+        parameters,
+        caller.security.user,
+        caller.security.roles,
+        caller.semantic.time_zone,
+        caller.statement_timeout,
+        caller.progress,
+        late=late,
+    )
 
 
 def _bound(placeholders: Sequence[Placeholder], values: Sequence[object]) -> Parameters:

@@ -37,12 +37,16 @@ class _Answer:
     """The answer of one refresh key's query.
 
     Attributes:
-        text: None where the last try failed, or nothing was asked yet.
-        asked: monotonic seconds when that began.
+        text: None where it is not known.
+        asked: monotonic seconds when the last try began.
+        told: monotonic seconds when the last one that succeeded began.
+        failed: whether the last one did not.
     """
 
     text: str | None = None
     asked: float = -FOREVER
+    told: float = -FOREVER
+    failed: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -52,7 +56,7 @@ class DataVersions:
 
     Attributes:
         cubes: the freshness of each.
-        grace: seconds for which a version is still used while it is determined anew.
+        grace: seconds for which a version is still used while it is determined anew, or cannot be.
     """
 
     cubes: Mapping[str, CubeFreshness]
@@ -81,7 +85,9 @@ class DataVersions:
                 until = min(until, self.clock() + cube.cron.next(now) - now)
             if cube.sql is not None:
                 answer = await self._answer(cube.data_source, cube.sql, cube.every)
-                if answer.text is None:
+                # Where it cannot be told, what it was stands as long as old results are served.
+                kept = answer.told + cube.every + self.grace
+                if answer.text is None or (answer.failed and self.clock() >= kept):
                     return None
                 parts.append(f"{name} sql {answer.text}".encode())
                 until = min(until, answer.asked + cube.every)
@@ -104,8 +110,9 @@ class DataVersions:
         began = self.clock()
         try:
             answer.text = await self.ask(source, sql)
+            answer.told, answer.failed = began, False
         except Exception as error:  # noqa: BLE001 - whatever it is, the data's version is unknown
-            answer.text = None
+            answer.failed = True
             logger.warning(
                 "a refresh key could not be evaluated",
                 extra={"fields": {"data_source": source, "reason": str(error)}},
@@ -117,7 +124,7 @@ class DataVersions:
     def forget(self) -> None:
         """Ask every refresh key anew."""
         for answer in self._answers.values():
-            answer.asked = -FOREVER
+            answer.asked = answer.told = -FOREVER
 
     async def close(self) -> None:
         """Stop what is being asked."""

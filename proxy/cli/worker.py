@@ -25,6 +25,7 @@ from proxy.cli.shown import shown_login, with_login
 from proxy.config import Config
 from proxy.observability.spans import TracingError
 from proxy.startup import serve
+from proxy.warehouse.opening import LimitsError
 
 FAILURES = (
     StartupError,
@@ -36,6 +37,7 @@ FAILURES = (
     ScheduleError,
     CacheSettingsError,
     TracingError,
+    LimitsError,
     OSError,
 )
 """What can keep a server from starting, with a message for the operator."""

@@ -12,6 +12,7 @@ from proxy.config.audit import AuditConfig
 from proxy.config.auth import AuthConfig, TlsConfig, check_safe
 from proxy.config.caching import CacheConfig
 from proxy.config.functions import FunctionConfig
+from proxy.config.limits import SourceLimits
 from proxy.config.observability import (
     LogConfig,
     MetricsConfig,
@@ -213,6 +214,9 @@ class Config(Section):
     data_sources: dict[str, DataSource] = Field(
         default_factory=dict, description="Warehouses by the name that cubes give as `data_source`."
     )
+    limits: dict[str, SourceLimits] = Field(
+        default_factory=dict, description="What statements may take, by data source."
+    )
     catalog: CatalogConfig = Field(default_factory=CatalogConfig, description="")
     temporary_tables: TemporaryTablesConfig = Field(
         default_factory=TemporaryTablesConfig, description=""
@@ -235,6 +239,13 @@ class Config(Section):
     rollups: RollupsConfig = Field(default_factory=RollupsConfig, description="")
     staging: StagingConfig = Field(default_factory=StagingConfig, description="")
     reload: ReloadConfig = Field(default_factory=ReloadConfig, description="")
+
+    @model_validator(mode="after")
+    def _limits_of_sources(self) -> Config:
+        for name in self.limits:
+            if name not in self.data_sources:
+                raise ValueError(f"limits: there is no data source {name!r}")
+        return self
 
     @model_validator(mode="after")
     def _safe_logins(self) -> Config:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -65,9 +65,12 @@ def _kind(field: FieldInfo) -> str:
     if is_path(field):
         return "path"
     plain = options[0] if options else field.annotation
-    if plain is int and any("bytes" in str(each) for each in field.metadata):
+    inner = get_args(plain) if get_origin(plain) is Annotated else (plain, *field.metadata)
+    if inner[0] is int and any("bytes" in str(each) for each in inner[1:]):
         return "bytes"
-    return _KINDS.get(plain, "secret")
+    if inner[0] is float and not any("seconds" in str(each) for each in inner[1:]):
+        return "number"
+    return _KINDS.get(inner[0], "secret")
 
 
 def _default(field: FieldInfo) -> str:

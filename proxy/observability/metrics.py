@@ -62,6 +62,14 @@ HELP = {
     "refused).",
     "cubewire_model_loaded_timestamp_seconds": "When the model that is served was loaded.",
     "cubewire_warehouse_errors_total": "Errors of warehouses by data source and SQLSTATE class.",
+    "cubewire_warehouse_up": "1 where a data source answers.",
+    "cubewire_warehouse_slots": "Statements that a data source takes at once; 0 is any number.",
+    "cubewire_warehouse_slots_in_use": "Statements that run at a data source now.",
+    "cubewire_warehouse_waiting": "Statements that wait for their turn at a data source now.",
+    "cubewire_warehouse_wait_seconds": "Time that statements waited for their turn.",
+    "cubewire_warehouse_refused_total": "Statements refused or ended at a data source by reason "
+    "(queue_full, queue_timeout, down, deadline, rows, bytes, cost).",
+    "cubewire_warehouse_retries_total": "Statements begun again after a lost connection.",
     "cubewire_audit_lines_total": "Lines of the audit trail that were written.",
     "cubewire_audit_events_missed_total": "Events that are missing from the audit trail.",
     "cubewire_log_lines_dropped_total": "Log lines lost because the log file took none.",
@@ -83,6 +91,26 @@ class CacheState(Protocol):
     @property
     def redis_available(self) -> bool | None:
         """Whether its Redis answers; None where it has none."""
+
+
+class WarehouseState(Protocol):
+    """What is measured of a data source."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it answers."""
+
+    @property
+    def slots(self) -> int:
+        """Statements at once; 0 is any number."""
+
+    @property
+    def in_use(self) -> int:
+        """Statements that run."""
+
+    @property
+    def waiting(self) -> int:
+        """Statements that wait."""
 
 
 @dataclass(slots=True)
@@ -122,6 +150,7 @@ class Metrics(Collector):
         ready: whether new sessions are taken.
         model_loaded: Unix seconds, of the model that is served.
         cache: the state of the result cache, where there is one.
+        warehouses: the state of the data sources, by name.
         dropped_lines: log lines lost, set by whoever counts statements; likewise ``audit_lines``
             and ``audit_missed``.
     """
@@ -144,6 +173,10 @@ class Metrics(Collector):
         self._reloads: dict[Labels, int] = {}
         self.model_loaded = time.time()
         self._errors: dict[Labels, int] = {}
+        self.warehouses: Mapping[str, WarehouseState] = {}
+        self._waits: dict[Labels, Histogram] = {}
+        self._refused: dict[Labels, int] = {}
+        self._retries: dict[Labels, int] = {}
         self._failures: dict[Labels, int] = {}
         self._by_name = _ByCubeAndRole(LabelValues(label_values), LabelValues(label_values))
         self._durations: dict[Labels, Histogram] = {}
@@ -211,6 +244,18 @@ class Metrics(Collector):
         """A warehouse refused or failed."""
         count(self._errors, (data_source, sqlstate[:2]))
 
+    def warehouse_wait(self, data_source: str, seconds: float) -> None:
+        """A statement got its turn after so long."""
+        histogram(self._waits, (data_source,)).observe(seconds)
+
+    def warehouse_refused(self, data_source: str, reason: str) -> None:
+        """A statement was refused or ended by a limit, by a full queue, or by an outage."""
+        count(self._refused, (data_source, reason))
+
+    def warehouse_retry(self, data_source: str) -> None:
+        """A statement was begun a second time."""
+        count(self._retries, (data_source,))
+
     def text(self) -> bytes:
         """The exposition format (version 0.0.4)."""
         return generate_latest(self._registry)
@@ -257,9 +302,24 @@ class Metrics(Collector):
             self._errors.items(),
             ("data_source", "sqlstate_class"),
         )
+        yield from self._collect_warehouses()
         yield _counter("cubewire_audit_lines_total", [((), self.audit_lines)])
         yield _counter("cubewire_audit_events_missed_total", [((), self.audit_missed)])
         yield _counter("cubewire_log_lines_dropped_total", [((), self.dropped_lines)])
+
+    def _collect_warehouses(self) -> Iterator[Metric]:
+        states, labels = self.warehouses.items(), ("data_source",)
+        for name, values in (
+            ("up", [((source,), int(state.is_up)) for source, state in states]),
+            ("slots", [((source,), state.slots) for source, state in states]),
+            ("slots_in_use", [((source,), state.in_use) for source, state in states]),
+            ("waiting", [((source,), state.waiting) for source, state in states]),
+        ):
+            yield _gauge(f"cubewire_warehouse_{name}", values, labels)
+        yield _histograms("cubewire_warehouse_wait_seconds", self._waits, labels)
+        refused = self._refused.items()
+        yield _counter("cubewire_warehouse_refused_total", refused, ("data_source", "reason"))
+        yield _counter("cubewire_warehouse_retries_total", self._retries.items(), labels)
 
 
 def _gauge(

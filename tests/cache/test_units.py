@@ -16,13 +16,12 @@ from connectors.base import Parameter
 from connectors.errors import WarehouseError
 from proxy.cache import keys, schedule, stored
 from proxy.cache.breaker import Breaker, UnavailableError
-from proxy.cache.freshness import FOREVER, CubeFreshness, TimesToLive
+from proxy.cache.freshness import FOREVER, TimesToLive
 from proxy.cache.generations import ALL, Generations
 from proxy.cache.keys import form_of, is_volatile, statement_key
 from proxy.cache.memory import MemoryStore
 from proxy.cache.results import Found, NotCachedError, Request, ResultCache
 from proxy.cache.schedule import Cron, ScheduleError
-from proxy.cache.versions import DataVersions
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 from proxy.rows.settings import TextSettings
 
@@ -163,58 +162,6 @@ def test_memory_is_bounded_and_least_recently_used_goes() -> None:
     assert not first.alive
     store.discard(None)
     assert (len(store), store.used) == (0, 0)
-
-
-# ------------------------------------------------------------------------------- versions
-
-
-def versions(cubes: dict[str, CubeFreshness], answers: list[str | Exception]) -> DataVersions:
-    async def ask(source: str, sql: str) -> str:
-        await asyncio.sleep(0)
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return DataVersions(cubes, ask, clock=Clock(), wall=Clock())
-
-
-async def test_a_refresh_key_is_asked_once_in_its_time() -> None:
-    made = versions({"a": CubeFreshness(FOREVER, "s", sql="q", every=10)}, ["1", "1", "2"])
-    clock = made.clock
-    assert isinstance(clock, Clock)
-    first, second = await asyncio.gather(made.of(["a"]), made.of(["a"]))
-    assert first is not None
-    assert first == second
-    clock.now += 10
-    same = await made.of(["a"])
-    assert same is not None
-    assert same.token == first.token
-    clock.now += 10
-    other = await made.of(["a"])
-    assert other is not None
-    assert other.token != first.token
-
-
-async def test_a_refresh_key_that_fails_means_not_cached() -> None:
-    cubes = {"a": CubeFreshness(FOREVER, "s", sql="q", every=10)}
-    made = versions(cubes, [WarehouseError("08006", "away"), "1"])
-    assert await made.of(["a"]) is None
-    assert await made.of(["a"]) is None
-    assert isinstance(made.clock, Clock)
-    made.clock.now += 10
-    assert await made.of(["a"]) is not None
-
-
-async def test_cubes_together_live_as_long_as_the_shortest() -> None:
-    cubes = {"a": CubeFreshness(60, "s"), "b": CubeFreshness(5, "s"), "c": CubeFreshness(0, "s")}
-    made = versions(cubes, [])
-    version = await made.of(["a", "b"])
-    assert version is not None
-    assert version.lifetime == 5
-    assert await made.of(["a", "c"]) is None
-    assert await made.of(["unknown"]) is None
-    assert await made.of([]) is None
 
 
 def test_roles() -> None:

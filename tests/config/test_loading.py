@@ -83,8 +83,8 @@ def test_every_problem_at_once_with_its_place_and_the_nearest_name(tmp_path: Pat
         'CUBEWIRE_SERVER__PRT: server.prt: unknown key "prt"; did you mean "port"?',
         'CUBEWIRE_SEVER__PORT: sever.port: unknown key "sever"; did you mean "server"?',
         'command line: nothing: unknown key "nothing"; known here: database, models, '
-        "state_directory, server, tls, auth, data_sources, catalog, temporary_tables, cache, "
-        "parser, log, metrics, system_tables, tracing, security, tenancy, functions, audit, "
+        "state_directory, server, tls, auth, data_sources, limits, catalog, temporary_tables, "
+        "cache, parser, log, metrics, system_tables, tracing, security, tenancy, functions, audit, "
         "measure_aggregates, rollups, staging, reload",
         "cubewire.yml:3:3: server.port: input should be a valid integer, unable to parse string "
         "as an integer",

@@ -33,6 +33,14 @@ class PostgresSource(Source):
     search_path: str = Field(
         default="", description="Schemas of unqualified tables; empty is the role's own."
     )
+    replicas: tuple[str, ...] = Field(
+        default=(),
+        repr=False,
+        description="URLs of replicas, which statements read; they also take the primary's place.",
+    )
+    max_replica_lag: Seconds = Field(
+        default=10.0, description="A replica that lags by more is not read from."
+    )
     rollup_dsn: str | None = Field(
         default=None,
         repr=False,

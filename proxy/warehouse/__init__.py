@@ -1,0 +1,1 @@
+"""What stands between the engine and the connectors: turns, limits, health and second tries."""
