@@ -65,7 +65,7 @@ def statement_record(timer: StatementTimer) -> StatementRecord:
         roles=security.roles,
         data_source=timer.data_source,
         started=timer.started,
-        spans=timer.clock.spans,
+        spans=timer.spans,
         parameters=timer.parameters,
     )
 

@@ -7,7 +7,7 @@ each. The prometheus-client types are made when somebody asks for ``/metrics``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,7 +20,6 @@ from proxy.observability.series import (
     Histogram,
     Labels,
     LabelValues,
-    bucket_of,
     count,
     counter,
     gauge,
@@ -113,29 +112,74 @@ class WarehouseState(Protocol):
         """Statements that wait."""
 
 
+Alike = tuple[str, str, str | None, tuple[str, ...], Collection[str]]
+"""Kind, SQLSTATE, origin of the rows, relations and roles: what statements are counted by."""
+
+_MOST_ALIKE = 2_000
+"""Of which tallies are kept apart, before they are put into the series."""
+
+
 @dataclass(slots=True)
-class _ByCubeAndRole:
-    """Statements by what they read and whose they are; names beyond the bound are ``other``."""
+class _Tally:
+    """Statements that are alike."""
+
+    seconds: Histogram = field(default_factory=Histogram)
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Statements:
+    """The series of statements. Names beyond the bound are ``other``.
+
+    Statements are counted with those that are alike, which is quick, and put into the series when
+    somebody looks.
+    """
 
     cubes: LabelValues
     roles: LabelValues
-    statements: dict[Labels, int] = field(default_factory=dict)
+    by_kind: dict[Labels, int] = field(default_factory=dict)
+    kind_seconds: dict[Labels, Histogram] = field(default_factory=dict)
+    failures: dict[Labels, int] = field(default_factory=dict)
+    by_cube: dict[Labels, int] = field(default_factory=dict)
     cube_seconds: dict[Labels, Histogram] = field(default_factory=dict)
     cube_bytes: dict[Labels, int] = field(default_factory=dict)
     role_seconds: dict[Labels, Histogram] = field(default_factory=dict)
+    _tallies: dict[Alike, _Tally] = field(default_factory=dict)
 
-    def add(self, record: StatementRecord, bucket: int) -> None:
-        seconds = record.milliseconds / 1000
-        roles = [self.roles.of(role) for role in record.roles or (NO_ROLE,)]
-        for role in roles:
-            histogram(self.role_seconds, (role,)).observe(seconds, bucket)
-        outcome = "error" if record.sqlstate != SUCCESS else record.cache or NO_ROLE
-        for relation in record.relations:
+    def add(self, record: StatementRecord) -> None:
+        """A statement ended."""
+        alike = (record.kind, record.sqlstate, record.cache, record.relations, record.roles)
+        tally = self._tallies.get(alike)
+        if tally is None:
+            if len(self._tallies) >= _MOST_ALIKE:
+                self.settle()
+            tally = self._tallies[alike] = _Tally()
+        tally.seconds.observe(record.milliseconds / 1000)
+        tally.bytes += record.bytes
+
+    def settle(self) -> None:
+        """Put what was counted into the series."""
+        tallies, self._tallies = self._tallies, {}
+        for alike, tally in tallies.items():
+            self._settle(alike, tally)
+
+    def _settle(self, alike: Alike, tally: _Tally) -> None:
+        kind, sqlstate, cache, relations, roles = alike
+        number = tally.seconds.number
+        count(self.by_kind, (kind, sqlstate[:2]), number)
+        histogram(self.kind_seconds, (kind,)).add(tally.seconds)
+        if sqlstate != SUCCESS:
+            count(self.failures, (sqlstate,), number)
+        shown = [self.roles.of(role) for role in sorted(roles) or (NO_ROLE,)]
+        for role in shown:
+            histogram(self.role_seconds, (role,)).add(tally.seconds)
+        outcome = "error" if sqlstate != SUCCESS else cache or NO_ROLE
+        for relation in relations:
             cube = self.cubes.of(relation)
-            histogram(self.cube_seconds, (cube,)).observe(seconds, bucket)
-            count(self.cube_bytes, (cube,), record.bytes)
-            for role in roles:
-                count(self.statements, (cube, role, outcome))
+            histogram(self.cube_seconds, (cube,)).add(tally.seconds)
+            count(self.cube_bytes, (cube,), tally.bytes)
+            for role in shown:
+                count(self.by_cube, (cube, role, outcome), number)
 
 
 class Metrics(Collector):
@@ -164,7 +208,7 @@ class Metrics(Collector):
         self.audit_missed = 0
         self._connections: dict[Labels, int] = {}
         self._logins: dict[Labels, int] = {}
-        self._statements: dict[Labels, int] = {}
+        self._statements = _Statements(LabelValues(label_values), LabelValues(label_values))
         self._cache: dict[Labels, int] = {}
         self.cache: CacheState | None = None
         self._results: dict[Labels, int] = {}
@@ -177,9 +221,6 @@ class Metrics(Collector):
         self._waits: dict[Labels, Histogram] = {}
         self._refused: dict[Labels, int] = {}
         self._retries: dict[Labels, int] = {}
-        self._failures: dict[Labels, int] = {}
-        self._by_name = _ByCubeAndRole(LabelValues(label_values), LabelValues(label_values))
-        self._durations: dict[Labels, Histogram] = {}
         self._stages: dict[Labels, Histogram] = {}
         self._rows = 0
         self._bytes = 0
@@ -206,13 +247,7 @@ class Metrics(Collector):
 
     def statement(self, record: StatementRecord) -> None:
         """A statement ended."""
-        count(self._statements, (record.kind, record.sqlstate[:2]))
-        seconds = record.milliseconds / 1000
-        bucket = bucket_of(seconds)
-        histogram(self._durations, (record.kind,)).observe(seconds, bucket)
-        self._by_name.add(record, bucket)
-        if record.sqlstate != SUCCESS:
-            count(self._failures, (record.sqlstate,))
+        self._statements.add(record)
         for stage, milliseconds in record.stages.items():
             histogram(self._stages, (stage,)).observe(milliseconds / 1000)
         self._rows += record.rows
@@ -267,21 +302,7 @@ class Metrics(Collector):
         yield _gauge("cubewire_connections", [((), self.connections)])
         yield _counter("cubewire_connections_total", self._connections.items(), ("result",))
         yield _counter("cubewire_logins_total", self._logins.items(), ("result",))
-        yield _counter(
-            "cubewire_statements_total", self._statements.items(), ("kind", "sqlstate_class")
-        )
-        yield _histograms("cubewire_statement_seconds", self._durations, ("kind",))
-        yield _histograms("cubewire_statement_stage_seconds", self._stages, ("stage",))
-        yield _counter("cubewire_statement_errors_total", self._failures.items(), ("sqlstate",))
-        names = self._by_name
-        yield _counter(
-            "cubewire_cube_statements_total",
-            names.statements.items(),
-            ("cube", "role", "outcome"),
-        )
-        yield _histograms("cubewire_cube_seconds", names.cube_seconds, ("cube",))
-        yield _counter("cubewire_cube_bytes_total", names.cube_bytes.items(), ("cube",))
-        yield _histograms("cubewire_role_seconds", names.role_seconds, ("role",))
+        yield from self._of_statements()
         yield _counter("cubewire_rows_total", [((), self._rows)])
         yield _counter("cubewire_bytes_total", [((), self._bytes)])
         yield _counter("cubewire_statement_cache_total", self._cache.items(), ("result",))
@@ -320,6 +341,20 @@ class Metrics(Collector):
         refused = self._refused.items()
         yield _counter("cubewire_warehouse_refused_total", refused, ("data_source", "reason"))
         yield _counter("cubewire_warehouse_retries_total", self._retries.items(), labels)
+
+    def _of_statements(self) -> Iterator[Metric]:
+        series = self._statements
+        series.settle()
+        kinds = ("kind", "sqlstate_class")
+        yield _counter("cubewire_statements_total", series.by_kind.items(), kinds)
+        yield _histograms("cubewire_statement_seconds", series.kind_seconds, ("kind",))
+        yield _histograms("cubewire_statement_stage_seconds", self._stages, ("stage",))
+        yield _counter("cubewire_statement_errors_total", series.failures.items(), ("sqlstate",))
+        names = ("cube", "role", "outcome")
+        yield _counter("cubewire_cube_statements_total", series.by_cube.items(), names)
+        yield _histograms("cubewire_cube_seconds", series.cube_seconds, ("cube",))
+        yield _counter("cubewire_cube_bytes_total", series.cube_bytes.items(), ("cube",))
+        yield _histograms("cubewire_role_seconds", series.role_seconds, ("role",))
 
 
 def _gauge(

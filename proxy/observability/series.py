@@ -24,11 +24,6 @@ OTHER = "other"
 Labels = tuple[str, ...]
 
 
-def bucket_of(seconds: float) -> int:
-    """The number of the bucket that a value belongs to."""
-    return bisect_left(BUCKETS, seconds)
-
-
 @dataclass(slots=True)
 class Histogram:
     """Counts per bucket, and the sum."""
@@ -36,10 +31,21 @@ class Histogram:
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     total: float = 0.0
 
-    def observe(self, seconds: float, bucket: int | None = None) -> None:
-        """Count one value; ``bucket`` is ``bucket_of`` it, where that is known."""
-        self.counts[bucket_of(seconds) if bucket is None else bucket] += 1
+    def observe(self, seconds: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
+
+    def add(self, other: Histogram) -> None:
+        """Count all that another one has counted."""
+        for bucket, number in enumerate(other.counts):
+            self.counts[bucket] += number
+        self.total += other.total
+
+    @property
+    def number(self) -> int:
+        """How many values there were."""
+        return sum(self.counts)
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Prometheus' buckets: each counts everything up to its bound."""

@@ -17,6 +17,9 @@ from proxy.queries import Caller, CatalogQuery, CubeQuery
 from semantic.compiler.api import CompiledStatement
 from semantic.security.context import SecurityContext
 
+NO_STAGES: Mapping[str, float] = {}
+NO_SPANS: Mapping[str, tuple[float, float]] = {}
+
 
 class Speaker(Protocol):
     """Who runs the statement."""
@@ -43,7 +46,6 @@ class StatementTimer:
 
     Attributes:
         statement_id: ``<process id>-<number>``, unique within a server's life.
-        clock: of its stages.
         parameters: values bound to it.
         security: for whom it runs, where the statement itself says so.
         relations: cubes and views that it reads.
@@ -59,7 +61,6 @@ class StatementTimer:
     speaker: Speaker
     sink: Callable[[StatementTimer], None]
     started: float = field(default_factory=time.perf_counter)
-    clock: StageClock = field(default_factory=StageClock)
     kind: str = "utility"
     rows: int = 0
     bytes: int = 0
@@ -73,6 +74,7 @@ class StatementTimer:
     state: StatementState = "preparing"
     parameters: Sequence[object] = ()
     _mark: float = 0.0
+    _clock: StageClock | None = None
 
     def __post_init__(self) -> None:
         self._mark = self.started
@@ -80,7 +82,19 @@ class StatementTimer:
     @property
     def stages(self) -> Mapping[str, float]:
         """Milliseconds per stage and phase, in the order they ended."""
-        return self.clock.took
+        return NO_STAGES if self._clock is None else self._clock.took
+
+    @property
+    def spans(self) -> Mapping[str, tuple[float, float]]:
+        """First start and last end by stage and phase, in seconds of ``time.perf_counter``."""
+        return NO_SPANS if self._clock is None else self._clock.spans
+
+    @property
+    def clock(self) -> StageClock:
+        """Of its stages; what is given again byte for byte has none."""
+        if self._clock is None:
+            self._clock = StageClock()
+        return self._clock
 
     def phase(self, name: str) -> None:
         """The phase that began at the previous call ends now; stages lie within phases."""
