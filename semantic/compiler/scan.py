@@ -9,6 +9,7 @@ from typing import Literal
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
+from semantic.compiler.expressions import tables_of
 from semantic.compiler.expressions.postgres import spelled
 from semantic.compiler.grants import ItemUse, rows_of
 from semantic.compiler.masks import typed_null
@@ -140,7 +141,7 @@ class ScanBuilder:
         """This scan's columns that hold a measure's inputs, by name."""
         names: dict[str, exp.Column] = {}
         for name, tree in definition.inputs:
-            kind = definition.types.get(name) or definition.input_type(published)
+            kind = definition.types.get(name) or self._input_type(definition, published)
             is_typed = definition.portable or name in definition.types
             key = ("input", name, tree)
             found = self._columns.get(key)
@@ -151,6 +152,17 @@ class ScanBuilder:
                 found = self._columns[key] = replace(found, type=kind)
             names[name] = column(self.alias, found.name)
         return names
+
+    def _input_type(self, definition: MeasureDefinition, published: PostgresType) -> PostgresType:
+        """The type of an input that has none of its own.
+
+        What goes into the model's own SQL stays as it is, so that no portable dialect puts it into
+        the form that a type has there.
+        """
+        dialect = self._members.sql.dialect(self._root.data_source)
+        if not definition.portable and tables_of(dialect) is not None:
+            return UNKNOWN
+        return definition.input_type(published)
 
     def expression(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> exp.Column:
         """A column of its own for a tree over base rows."""

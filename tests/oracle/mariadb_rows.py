@@ -21,6 +21,8 @@ _VALUES = (
 )
 # A quotient of decimals has four more of them than its dividend there.
 _MODEL = (
+    # The model's own SQL compares texts by the collations of their columns.
+    (r"MAX\(\{CUBE\}\.name\)", "MAX({CUBE}.name COLLATE utf8mb4_nopad_bin)"),
     (r"CAST\(1\.0 \*", "CAST(1e0 *"),
     (r"CAST\(\{(\w+)\} /", r"CAST(1e0 * {\1} /"),
     (r"\bAS double precision\)", "AS double)"),

@@ -102,6 +102,9 @@ def _comparisons(kind: str) -> Iterator[str]:
     yield f"{one} IS DISTINCT FROM {two}"
     yield f"{one} IS NOT DISTINCT FROM {two}"
     yield f"nullif({one}, {two})"
+    if kind != "numeric":
+        yield f"greatest({one}, {two})"
+        yield f"least({one}, {two}, {three})"
     yield f"CASE {one} WHEN {two} THEN 1 WHEN {three} THEN 2 ELSE 3 END"
 
 

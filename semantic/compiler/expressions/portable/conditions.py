@@ -57,9 +57,12 @@ def _not(node: exp.Expr) -> Value:
 def comparison(translator: Translator, node: exp.Expr) -> Value:
     """=, <>, <, <=, >, >=."""
     left, right = node.this, node.expression
-    composed = (exp.Any, exp.All, exp.Tuple, exp.Anonymous)
-    if isinstance(left, exp.Tuple) or (
-        isinstance(right, composed) and not isinstance(right, exp.Anonymous)
+    # The parser takes ``ALL (...)`` for a call.
+    quantified = isinstance(right, exp.Anonymous) and str(right.this).lower() in ("all", "some")
+    if (
+        isinstance(left, exp.Tuple)
+        or isinstance(right, exp.Any | exp.All | exp.Tuple)
+        or quantified
     ):
         raise translator.unsupported("a comparison of rows, or with ANY and ALL")
     return Value(compared(translator, type(node), left, right), BOOL)
@@ -287,6 +290,30 @@ def coalesce(translator: Translator, node: exp.Expr) -> Value:
     return _like_first(exp.Paren(this=made), values) if len(items) > 1 else values[0]
 
 
+def extreme(translator: Translator, node: exp.Expr) -> Value:
+    """GREATEST and LEAST, which pass over NULLs."""
+    values = _results(translator, node, [node.this, *node.expressions])
+    if len(values) > _MOST_EXTREMES:
+        raise translator.unsupported("GREATEST or LEAST of so many values")
+    name = values[0].type.name
+    sign = ">" if isinstance(node, exp.Greatest) else "<"
+    template = translator.find(f"{sign}({name}, {name})")
+    if template is None:
+        check_comparable(translator, values[0].type)
+        template = f"_1 {sign} _2"
+    made = values[0].node
+    for value in values[1:]:
+        missing = exp.Paren(this=exp.Is(this=atom(made), expression=exp.Null()))
+        better = exp.Paren(this=translator.filled(template, [value.node.copy(), made.copy()]))
+        test = exp.Or(this=missing, expression=better)
+        made = case(test, value.node, made.copy())
+    return _like_first(made, values)
+
+
+_MOST_EXTREMES = 3
+"""Each operand is written three times for every one behind it."""
+
+
 def _results(translator: Translator, node: exp.Expr, nodes: list[exp.Expr]) -> list[Value]:
     """Values that one of is chosen, in the type that they have in common."""
     kind = translator.types.of(node)
@@ -329,4 +356,6 @@ CONDITIONS: dict[type[exp.Expr], NodeRule] = {
     exp.Case: chosen,
     exp.Coalesce: coalesce,
     exp.Nullif: nullif,
+    exp.Greatest: extreme,
+    exp.Least: extreme,
 }

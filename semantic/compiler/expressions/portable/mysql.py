@@ -35,6 +35,7 @@ def _within(expression: str, last: int) -> str:
 
 
 _LASTS = {"int2": 2**15 - 1, "int4": 2**31 - 1}
+_TITLES = {"int2": "smallint", "int4": "integer", "int8": "bigint"}
 
 
 def _checked(expression: str, kind: str) -> str:
@@ -60,6 +61,16 @@ _INTEGERS = {
     }.items()
 }
 _FLOATS = {
+    **{
+        f"{name}(float8)": f"{function}(_1)"
+        for name, function in {
+            "floor": "FLOOR",
+            "ceil": "CEILING",
+            "ceiling": "CEILING",
+            "round": "ROUND",
+        }.items()
+    },
+    "trunc(float8)": "TRUNCATE(_1, 0)",
     "+(float8, float8)": "_1 + _2",
     "-(float8, float8)": "_1 - _2",
     "*(float8, float8)": f"CASE WHEN _1 * _2 = 0 AND _1 <> 0 AND _2 <> 0 THEN {_UNDERFLOW} "
@@ -77,6 +88,17 @@ _NUMERICS = {
     "-(numeric)": "-(_1 + CAST(0 AS DECIMAL(1,0)))",
     "abs(numeric)": "ABS(_1)",
 }
+
+
+def _rounded(kind: str, last: int) -> str:
+    """A number as an integer: of halves decimals go away from zero, doubles to what is even."""
+    beyond = _fail("22003", f"{_TITLES[kind]} out of range", "_1")
+    return (
+        f"CASE WHEN ROUND(_1) BETWEEN {-last - 1} AND {last} THEN CAST(ROUND(_1) AS SIGNED) "
+        f"ELSE {beyond} END"
+    )
+
+
 _MICROSECONDS = "CAST(CAST(_1 AS DATETIME(6)) AS CHAR)"
 _DAY = "CAST(DATE_FORMAT(_1, '%Y-%m-%d') AS {})"
 _CASTS = {
@@ -92,6 +114,12 @@ _CASTS = {
             "cast({}, text)": "CAST(_1 AS CHAR)",
         },
     ),
+    **{
+        f"cast({source}, {kind})": _rounded(kind, last)
+        for kind, last in {**_LASTS, "int8": _LARGEST}.items()
+        for source in ("numeric", "float8")
+        if (source, kind) != ("float8", "int8")  # whose ends are no doubles
+    },
     "cast(numeric, numeric)": "CAST(_1 AS _t)",
     "cast(numeric, float8)": "_1 + 0e0",
     "cast(numeric, text)": "CAST(_1 AS CHAR)",
@@ -133,6 +161,8 @@ _STRINGS = {
     + f" ELSE SUBSTRING(_1, {_START}, GREATEST(_2 + _3 - {_START}, 0)) END",
     "left(text, int4)": "LEFT(_1, CASE WHEN _2 >= 0 "
     "THEN LEAST(_2, CHAR_LENGTH(_1)) ELSE GREATEST(CHAR_LENGTH(_1) + _2, 0) END)",
+    "reverse(text)": "REVERSE(_1)",
+    "ascii(text)": "ORD(CONVERT(_1 USING utf32))",
     "starts_with(text, text)": "LEFT(_1, CHAR_LENGTH(_2)) = _2",
     "like(text, text)": "_1 LIKE _2 ESCAPE '!'",
     "ilike(text, text)": f"{_cased('LOWER', '_1')} LIKE {_cased('LOWER', '_2')} ESCAPE '!'",
