@@ -62,6 +62,9 @@ test-warehouses: setup  ## tests of the warehouses whose engines are big; some 6
 
 test-long: test  ## test, then random statements by the thousand; hours
 	$(BIN)/python -m tests.oracle.campaign
+	$(BIN)/python -m tests.oracle.campaign --warehouses mariadb --examples 2000
+	ORACLE_EXAMPLES=300 PORTABLE_ROWS=300 NONINTERFERENCE_EXAMPLES=1 $(BIN)/python -m pytest -q --timeout 0 \
+	  tests/oracle/test_mariadb.py tests/portable/test_templates.py tests/security/test_attacks_on_mariadb.py
 	$(BIN)/python -m tests.rollups.campaign
 	NONINTERFERENCE_EXAMPLES=5000 $(BIN)/python -m pytest -q --timeout 0 \
 	  tests/security/test_noninterference.py

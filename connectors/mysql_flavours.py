@@ -78,7 +78,16 @@ def _common(collation: str) -> tuple[str, ...]:
 
 
 # Collations that compare text by its bytes, spaces at the end among them.
-MARIADB = Flavour(_KIND_OF_MARIADB, "MariaDB", (10, 6), _common("utf8mb4_nopad_bin"))
+MARIADB = Flavour(
+    _KIND_OF_MARIADB,
+    "MariaDB",
+    (10, 6),
+    (
+        *_common("utf8mb4_nopad_bin"),
+        # Its keys are columns of the row around, compared by their own collations.
+        "SET optimizer_switch = 'subquery_cache=off'",
+    ),
+)
 MYSQL = Flavour("mysql", "MySQL", (8, 0), _common("utf8mb4_0900_bin"))
 
 _IN_UTC = ("SET time_zone = '+00:00'",)

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from tests.conftest import free_port
-from tests.oracle.harness import laboratory
+from tests.oracle.harness import MARIADB, laboratory
 from tests.oracle.statements import Case, Statements
+from tests.support.mariadb import is_installed
 from tests.support.oracle import start_oracle
 
 
@@ -37,9 +38,12 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2, help="shown of each kind of problem")
     parser.add_argument("--refusals", type=int, default=10, help="messages of refusals shown")
     parser.add_argument(
-        "--warehouses", nargs="+", default=["duckdb", "postgres"], help="limited splits statements"
+        "--warehouses", nargs="+", default=["duckdb", "postgres"], help="also limited, mixed or mariadb"
     )
     given = parser.parse_args()
+    if MARIADB in given.warehouses and not is_installed():
+        print("mariadb-server is not installed")
+        return
     oracle = start_oracle(free_port())
     counts: dict[str, int] = {}
     kinds: dict[str, list[tuple[Case, str, int]]] = {}

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import psycopg
 
+from tests.support.mariadb import shared_mariadb
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer, start_server
 
@@ -38,6 +39,7 @@ USERS: dict[str, dict[str, Any]] = {
     "tw_act": {"groups": ["clerks"], "attributes": {"teams": ["red"]}, "act_as": ["tw_none"]},
 }
 SOURCES = ("duck", "post")
+MARIADB = "maria"
 
 PEOPLE = "id BIGINT, team VARCHAR(10), name VARCHAR(20), pay INTEGER, note VARCHAR(20), born DATE"
 SALES = "id BIGINT, person_id BIGINT, amount DECIMAL(12, 2), code VARCHAR(20), sold TIMESTAMP"
@@ -92,10 +94,10 @@ def rows_of(world: int) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, 
     return people, sales
 
 
-def model(prefix: str) -> dict[str, object]:
-    """The cubes and views of both sources; the tables carry the same names in each."""
-    cubes = [cube for source in SOURCES for cube in cubes_of(source, prefix)]
-    return {"cubes": cubes, "views": [overview(source) for source in SOURCES]}
+def model(prefix: str, sources: Sequence[str] = SOURCES) -> dict[str, object]:
+    """The cubes and views of all sources; the tables carry the same names in each."""
+    cubes = [cube for source in sources for cube in cubes_of(source, prefix)]
+    return {"cubes": cubes, "views": [overview(source) for source in sources]}
 
 
 def cubes_of(source: str, prefix: str) -> list[dict[str, object]]:
@@ -327,15 +329,33 @@ class Twins:
             session.close()
 
 
+def mariadb_source(world: int) -> dict[str, object]:
+    """A world's tables in a MariaDB, whose texts compare without case."""
+    server, name = shared_mariadb(), f"twins{world}"
+    server.run(
+        [
+            "SET sql_mode = 'NO_BACKSLASH_ESCAPES', character_set_server = utf8mb4",
+            f"CREATE OR REPLACE DATABASE {name} COLLATE utf8mb4_general_ci",
+            f"GRANT SELECT ON {name}.* TO reader",
+            f"USE {name}",
+            *(text.replace(" TIMESTAMP", " DATETIME(6)") for text in tables("tw_", world)),
+        ],
+        None,
+    )
+    return {"type": "mariadb", **server.options, "database": name}
+
+
 @contextmanager
-def twins(folder: Path, oracle: OraclePostgres, **more: object) -> Iterator[Twins]:
+def twins(
+    folder: Path, oracle: OraclePostgres, sources: Sequence[str] = SOURCES, **more: object
+) -> Iterator[Twins]:
     """Both servers, until the end of the block."""
     with ExitStack() as stack:
         servers = []
         for world in (0, 1):
             home = folder / f"world{world}"
             (home / "models").mkdir(parents=True)
-            (home / "models" / "twins.yml").write_text(json.dumps(model("tw_")))
+            (home / "models" / "twins.yml").write_text(json.dumps(model("tw_", sources)))
             with duckdb.connect(str(home / "tables.duckdb")) as connection:
                 for text in tables("tw_", world):
                     connection.execute(text)
@@ -353,6 +373,7 @@ def twins(folder: Path, oracle: OraclePostgres, **more: object) -> Iterator[Twin
                 "data_sources": {
                     "duck": {"type": "duckdb", "path": "tables.duckdb"},
                     "post": {"type": "postgres", "dsn": oracle.dsn, "search_path": schema},
+                    **({MARIADB: mariadb_source(world)} if MARIADB in sources else {}),
                 },
                 **more,
             }

@@ -197,6 +197,8 @@ def _moment(tables: Tables, raw: str, target: PostgresType, *, utc: bool) -> exp
         raise UnsupportedError(
             f"constants of type {sql_name(target)} are not supported on {tables.title}"
         )
+    if target.modifier != -1:
+        raise UnsupportedError("a moment that is rounded is not supported here")
     if moments.infinite(raw) is not None:
         raise UnsupportedError(f"infinity as a date or time is not supported on {tables.title}")
     found = moments.parse_moment(raw, "date" if name == "date" else "timestamp")
