@@ -69,6 +69,7 @@ test-long: test  ## test, then random statements by the thousand; hours
 	NONINTERFERENCE_EXAMPLES=5000 $(BIN)/python -m pytest -q --timeout 0 \
 	  tests/security/test_noninterference.py
 	SCALE_SECONDS=120 $(BIN)/python -m pytest -q --timeout 0 tests/scale
+	WAREHOUSE_FAULTS_LONG=1 $(BIN)/python -m pytest -q --timeout 0 tests/warehouse
 
 soak: setup  ## half an hour of mixed load: memory and files stay (SOAK_SECONDS)
 	$(BIN)/python -m tests.soak

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -125,5 +126,6 @@ class LinkPool(Generic[LinkT]):
                     link.terminate()
                     raise stop_error("shutdown")
                 return link
-            await asyncio.sleep(delay)
+            # With jitter, so that a fleet of servers does not return to a warehouse in step.
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(delay * 2, LAST_DELAY_SECONDS)

@@ -137,6 +137,11 @@ class MySqlConnector:
         if self._killers is not None:
             self._killers.close()
 
+    def sever(self) -> None:
+        """End every running statement: the server has not answered for long."""
+        for statement in list(self._statements):
+            statement.stop("silence")
+
     async def execute(
         self,
         sql: str,

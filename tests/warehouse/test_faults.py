@@ -211,8 +211,8 @@ def test_silent_without_any_timeout(scenery: Scene) -> None:
 
 @pytest.mark.skipif(not LONG, reason="takes minutes; WAREHOUSE_FAULTS_LONG=1 runs it")
 def test_again_and_again(scenery: Scene) -> None:
-    """Twenty outages of each kind: nothing is lost for good."""
-    for number in range(20):
+    """One outage after the other: nothing is lost for good."""
+    for number in range(10):
         test_killed(scenery)
         if number % 4 == 0:
             test_silent(scenery)
