@@ -28,6 +28,8 @@ _SKETCHES = frozenset(("_int2", "_int8"))
 _HEADER = 4
 """``VARHDRSZ``: what a numeric's type modifier is more than its precision and scale."""
 
+_NOT_FINITE = pa.array(["NaN", "Infinity", "-Infinity"])
+
 Convert = Callable[[pa.Array], pa.Array]
 
 
@@ -97,6 +99,9 @@ def _stored_text(field: pa.Field, column: BuildColumn) -> StoredField:
         packed = column.modifier - _HEADER
         kind = pa.decimal128(packed >> 16, packed & 0x7FF)
         return StoredField(pa.field(field.name, kind), lambda array: pc.cast(array, kind))
+    if column.type_name == "numeric":
+        # Whoever reads it knows that it is the text of a number.
+        return StoredField(pa.field(field.name, pa.string()), finite_numbers)
     raise _refused(column, field)
 
 
@@ -109,6 +114,17 @@ def _refused(column: BuildColumn, field: pa.Field) -> WarehouseError:
         " number of digits.",
         reached=False,
     )
+
+
+def finite_numbers(array: pa.Array) -> pa.Array:
+    """Texts of numbers. Raises WarehouseError 0A000 for those that are not finite."""
+    if pc.any(pc.is_in(array, value_set=_NOT_FINITE)).as_py():
+        raise WarehouseError(
+            "0A000",
+            "numeric values that are not finite cannot be computed with outside of their warehouse",
+            hint="Leave out NaN and the infinities with a condition on the column.",
+        )
+    return array
 
 
 def _same(array: pa.Array) -> pa.Array:

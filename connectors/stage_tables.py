@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from connectors.base import WAREHOUSE_TYPE
 from connectors.errors import WarehouseError
+from connectors.rollup_parquet_types import finite_numbers
 
-_NOT_FINITE = pa.array(["NaN", "Infinity", "-Infinity"])
 _TRAILING_ZEROS = r"(\.\d*?)0+$"
 
 Convert = Callable[[pa.Array], pa.Array]
@@ -103,7 +103,7 @@ def _numeric(kind: pa.DataType, column: StageColumn) -> Convert:
     target = _decimal(column.stored)
 
     def convert(array: pa.Array) -> pa.Array:
-        array = _finite(_decoded(array))
+        array = finite_numbers(_decoded(array))
         return array if target is None else pc.cast(array, target)
 
     return convert
@@ -128,16 +128,6 @@ def _as_number(array: pa.Array) -> pa.Array:
     array = _decoded(array)
     shorter = pc.replace_substring_regex(array, _TRAILING_ZEROS, r"\1")
     return pc.replace_substring_regex(shorter, r"\.$", "")
-
-
-def _finite(array: pa.Array) -> pa.Array:
-    if pc.any(pc.is_in(array, value_set=_NOT_FINITE)).as_py():
-        raise WarehouseError(
-            "0A000",
-            "numeric values that are not finite cannot be computed with outside of their warehouse",
-            hint="Leave out NaN and the infinities with a condition on the column.",
-        )
-    return array
 
 
 def _decoded(array: pa.Array) -> pa.Array:

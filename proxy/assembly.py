@@ -6,7 +6,7 @@ A start does it once, a reload again; whatever is wrong is told before anything 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -19,13 +19,14 @@ from proxy.configured_functions import FunctionsError, configured_functions
 from proxy.generation import Generation
 from proxy.plugins import open_source
 from proxy.rollups.sketching import sketches_of
-from proxy.rollups.stores import rollup_folder
+from proxy.rollups.stores import needs_store, rollup_folder
 from proxy.scopes import Decide, Operates, Scopes
 from proxy.tenants import NO_MODEL, has_tenant_models, load_tenant_models
 from proxy.warehouse.opening import check_limits
 from semantic.compiler.compiler import Compiler
 from semantic.compiler.probe import probe_statements
 from semantic.compiler.publish import publish
+from semantic.compiler.rollups.api import ROLLUP_STORE
 from semantic.model.functions import ConfiguredFunction
 from semantic.model.loader import load_model
 from semantic.model.model import Model
@@ -78,7 +79,7 @@ def read_models(config: Config, environment: Mapping[str, str]) -> tuple[Model, 
 
 async def start_connectors(
     config: Config,
-    models: Iterable[Model],
+    models: Sequence[Model],
     stack: AsyncExitStack,
     known: Collection[str] = (),
 ) -> dict[str, Connector]:
@@ -107,7 +108,23 @@ async def start_connectors(
         await connector.start()
         stack.push_async_callback(connector.close)
         connectors[name] = connector
+    if ROLLUP_STORE not in known and needs_store(config, models):
+        connectors[ROLLUP_STORE] = await _start_store(config, stack)
     return connectors
+
+
+async def _start_store(config: Config, stack: AsyncExitStack) -> Connector:
+    """What reads the pre-aggregations that are kept apart from their warehouses."""
+    if ROLLUP_STORE in config.data_sources:
+        raise StartupError(f"data source {ROLLUP_STORE!r} has the name of the pre-aggregations'")
+    options = {
+        "memory_limit": f"{max(1, MEMORY_PERCENT // config.server.workers)}%",
+        "allowed_directories": [str(rollup_folder(config, ROLLUP_STORE))],
+    }
+    connector = open_connector("duckdb", options)
+    await connector.start()
+    stack.push_async_callback(connector.close)
+    return connector
 
 
 def stage_options(config: Config) -> StageOptions:

@@ -17,8 +17,9 @@ from connectors.parquet_rollups import ParquetRollups
 from connectors.postgres_rollups import PostgresRollupOptions, PostgresRollups
 from connectors.rollup_store import RollupStore, StoredTable
 from proxy.config import Config
-from proxy.config.sources import PostgresSource
-from semantic.compiler.rollups.api import RollupDefinition
+from proxy.config.sources import DuckdbSource, PostgresSource
+from semantic.compiler.rollups.api import ROLLUP_STORE, RollupDefinition
+from semantic.model.model import Model
 
 logger = logging.getLogger("cubewire.rollups")
 
@@ -74,9 +75,20 @@ class RollupStores:
 
 
 def rollup_folder(config: Config, data_source: str) -> Path:
-    """The folder of a data source's Parquet tables."""
-    folder = config.rollups.directory or config.state_directory / "rollups"
-    return folder.absolute() / quote(data_source, safe="")
+    """The folder of a data source's Parquet tables; of ``ROLLUP_STORE`` the one that holds all."""
+    folder = (config.rollups.directory or config.state_directory / "rollups").absolute()
+    return folder if data_source == ROLLUP_STORE else folder / quote(data_source, safe="")
+
+
+def needs_store(config: Config, models: Iterable[Model]) -> bool:
+    """Whether some rollup may be kept apart from its warehouse, where DuckDB reads it."""
+    for cube in (cube for model in models for cube in model.cubes):
+        source = config.data_sources.get(cube.data_source)
+        has_tables = isinstance(source, PostgresSource | DuckdbSource)
+        for item in cube.pre_aggregations:
+            if item.type == "rollup" and (item.store == "duckdb" or not has_tables):
+                return True
+    return False
 
 
 async def open_stores(
@@ -90,13 +102,7 @@ async def open_stores(
     opened: dict[tuple[str, bool], Place] = {}
     for definition in _built(definitions.values()):
         source = config.data_sources[definition.data_source]
-        warehouse = isinstance(source, PostgresSource)
-        if warehouse and definition.store == "duckdb":
-            # One statement runs in one engine, and that of the cube is the warehouse.
-            logger.warning(
-                "a pre-aggregation of a PostgreSQL source is kept in the warehouse, not in DuckDB",
-                extra={"fields": {"rollup": definition.name}},
-            )
+        warehouse = isinstance(source, PostgresSource) and definition.site != ROLLUP_STORE
         key = (definition.data_source, warehouse)
         if key not in opened:
             store: RollupStore

@@ -164,9 +164,7 @@ class RollupView:
                     StoredPart(table.table, key.start, key.end, table.rows, table.checked_at)
                 )
             if parts:
-                stored.append(
-                    StoredRollup(name, definition.version, definition.data_source, tuple(parts))
-                )
+                stored.append(StoredRollup(name, definition.version, definition.site, tuple(parts)))
         return RollupCandidates(tuple(stored), others=max_staleness is None), until
 
 

@@ -28,10 +28,23 @@ from semantic.compiler.plan import Query, Scan, query_columns, walk
 from semantic.compiler.progress import reached
 from semantic.compiler.rewrite import RULES, Rule, rewrite
 from semantic.compiler.rewrite.context import RewriteContext
-from semantic.compiler.rollups.api import NONE, RollupCandidates, RollupDefinition
+from semantic.compiler.rollups.api import (
+    NONE,
+    ROLLUP_STORE,
+    RollupCandidates,
+    RollupDefinition,
+)
 from semantic.compiler.rollups.catalog import RollupCatalog
 from semantic.compiler.rollups.needs import Need, needs_of
-from semantic.compiler.staging import COMPLETE, LATE, Warehouses, data_sources, stage
+from semantic.compiler.staging import (
+    COMPLETE,
+    LATE,
+    STAGE,
+    Warehouses,
+    check_portable,
+    data_sources,
+    stage,
+)
 from semantic.compiler.whole_rows import apart
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.model import Model
@@ -60,7 +73,8 @@ class Compiler:
         dialects: Mapping[str, str],
         rules: tuple[Rule, ...] = RULES,
     ) -> None:
-        self._sql = ModelSql(model, dialects, dict(published.sketches))
+        known = {**dialects, ROLLUP_STORE: STAGE}
+        self._sql = ModelSql(model, known, dict(published.sketches))
         types = {(relation, name): kind for relation, name, kind in published.types}
         self._callers = Callers(self._sql, types)
         self._binder = Binder(self._callers, published)
@@ -117,6 +131,22 @@ class Compiler:
             settings: of the session.
             rollups: what it may be answered from instead of the cubes' own rows.
         """
+        if any(item.data_source == ROLLUP_STORE for item in rollups.stored):
+            try:
+                return self._compile(bound, analysis, settings, rollups)
+            except SemanticError:
+                # What only the warehouse can do, it does over its own rows.
+                kept = (item for item in rollups.stored if item.data_source != ROLLUP_STORE)
+                rollups = replace(rollups, stored=tuple(kept))
+        return self._compile(bound, analysis, settings, rollups)
+
+    def _compile(
+        self,
+        bound: BoundStatement,
+        analysis: Analysis,
+        settings: SessionSettings,
+        rollups: RollupCandidates,
+    ) -> CompiledStatement:
         plan = self.plan(bound, settings, rollups)
         reached("plan")
         names = [truncate(name) for name in bound.names]
@@ -146,7 +176,7 @@ class Compiler:
         return CompiledStatement(
             sql=emitted.sql,
             parameters=emitted.parameters,
-            data_source=bound.data_source,
+            data_source=next(iter(data_sources(plan)), bound.data_source),
             columns=returned.columns,
             steps=explained(plan),
             relations=bound.relations,
@@ -171,10 +201,13 @@ class Compiler:
         rollups: RollupCandidates,
     ) -> tuple[Emitted, tuple[Fetch, ...]]:
         """A plan as one statement, and what is fetched before where no warehouse does it all."""
-        dialect, sources = self._sql.dialect(bound.data_source), data_sources(plan)
+        sources = data_sources(plan) or (bound.data_source,)
+        dialect = self._sql.dialect(sources[0])
         arrays = tuple(item.type for item in bound.temporary)
         reason = f"it reads several data sources: {', '.join(sources)}"
-        if len(sources) <= 1:
+        if sources == (ROLLUP_STORE,):
+            check_portable(plan, self._sql.dialect(bound.data_source))
+        if len(sources) == 1:
             try:
                 return emit(plan, returned, dialect, settings, arrays, bound.values), ()
             except UnsupportedError as error:

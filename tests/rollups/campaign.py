@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import duckdb
 import psycopg
 
 from tests.conftest import free_port
+from tests.rollups.apart import ApartWarehouse
 from tests.rollups.random_sales import case
 from tests.rollups.sales import TABLES
 from tests.rollups.soundness import Tally, check
@@ -25,9 +28,10 @@ def database(oracle: OraclePostgres, dialect: str) -> Database:
         connection = duckdb.connect(":memory:")
         connection.execute(TABLES)
         return connection
+    name = f"rollups_base_{dialect}"
     with psycopg.connect(oracle.dsn, autocommit=True) as administrator:
-        administrator.execute("CREATE DATABASE rollups_base")
-    dsn = oracle.dsn.replace("/postgres", "/rollups_base")
+        administrator.execute(f"CREATE DATABASE {name}".encode())
+    dsn = oracle.dsn.replace("/postgres", f"/{name}")
     warehouse = psycopg.connect(dsn, autocommit=True)
     warehouse.execute(TABLES)
     return warehouse
@@ -40,11 +44,24 @@ def catalog(oracle: OraclePostgres, dialect: str) -> str:
     return oracle.dsn.replace("/postgres", f"/rollups_catalog_{dialect}")
 
 
+def apart(oracle: OraclePostgres, folder: Path) -> ApartWarehouse:
+    """PostgreSQL, its rollups in a folder."""
+    found = database(oracle, "apart")
+    return ApartWarehouse("postgres", found, sales_model(), catalog(oracle, "apart"), folder=folder)
+
+
 def run(oracle: OraclePostgres, dialect: str, first: int, count: int) -> int:
     """Check so many cases from a number on. Returns how many failed."""
-    warehouse = Warehouse(
-        dialect, database(oracle, dialect), sales_model(), catalog(oracle, dialect)
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        if dialect == "apart":
+            return _run(apart(oracle, Path(folder)), dialect, first, count)
+        made = Warehouse(
+            dialect, database(oracle, dialect), sales_model(), catalog(oracle, dialect)
+        )
+        return _run(made, dialect, first, count)
+
+
+def _run(warehouse: Warehouse, dialect: str, first: int, count: int) -> int:
     tally, failures, start = Tally(), 0, time.monotonic()
     for seed in range(first, first + count):
         try:
@@ -63,14 +80,21 @@ def run(oracle: OraclePostgres, dialect: str, first: int, count: int) -> int:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=10_000, help="of both warehouses together")
+    parser.add_argument("--cases", type=int, default=10_000, help="of all warehouses together")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument(
+        "--warehouses",
+        nargs="+",
+        default=["duckdb", "postgres", "apart"],
+        help="apart: PostgreSQL, its rollups in Parquet",
+    )
     options = parser.parse_args()
     oracle = start_oracle(free_port())
     try:
-        half = options.cases // 2
-        failed = run(oracle, "duckdb", options.first, options.cases - half)
-        failed += run(oracle, "postgres", options.first + options.cases, half)
+        share = options.cases // len(options.warehouses)
+        failed = 0
+        for number, name in enumerate(options.warehouses):
+            failed += run(oracle, name, options.first + number * share, share)
     finally:
         oracle.stop()
     return 1 if failed else 0

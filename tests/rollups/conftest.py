@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.rollups.campaign import catalog, database
+from tests.rollups.campaign import apart, catalog, database
 from tests.rollups.warehouses import Warehouse, sales_model
 from tests.support.oracle import OraclePostgres
 
@@ -25,6 +25,16 @@ def in_duckdb(oracle: OraclePostgres) -> Iterator[Warehouse]:
 @pytest.fixture(scope="session")
 def in_postgres(oracle: OraclePostgres) -> Iterator[Warehouse]:
     found = _warehouse(oracle, "postgres")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def in_apart(
+    oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Warehouse]:
+    """PostgreSQL, its rollups kept apart from it."""
+    found = apart(oracle, tmp_path_factory.mktemp("apart"))
     yield found
     found.close()
 

@@ -59,7 +59,8 @@ def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
     statement = found.statement
     tally.statements += 1
     tally.matched += bool(statement.rollups)
-    tally.with_source += bool(statement.rollups) and ":source" in statement.sql
+    texts = (statement.sql, *(fetch.sql for fetch in statement.fetches))
+    tally.with_source += bool(statement.rollups) and any(":source" in text for text in texts)
     tally.governed += bool(statement.rollups) and statement.governed
     plan = "\n".join(statement.steps.lines())
     shown = f"{warehouse.dialect} {case.zone} {case.group}\n{case.sql}\n{plan}\n{statement.sql}"

@@ -16,7 +16,9 @@ LEAST_MATCHED = 0.25
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@pytest.mark.parametrize(("dialect", "examples"), [("duckdb", 200), ("postgres", 100)])
+@pytest.mark.parametrize(
+    ("dialect", "examples"), [("duckdb", 200), ("postgres", 100), ("apart", 60)]
+)
 def test_answers_are_those_of_the_source(
     dialect: str, examples: int, request: pytest.FixtureRequest
 ) -> None:

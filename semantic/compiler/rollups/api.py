@@ -10,6 +10,9 @@ from semantic.model.preaggregation import Index
 from semantic.model.types import PostgresType
 from semantic.model.values import RefreshKey
 
+ROLLUP_STORE = "cubewire_rollups"
+"""The data source of the tables that are kept apart from their cubes' warehouses; it is DuckDB."""
+
 ColumnRole = Literal["dimension", "time", "segment", "measure"]
 ColumnPart = Literal["", "sum", "count", "min", "max", "distinct", "hll", "ddsketch"]
 
@@ -59,6 +62,7 @@ class RollupDefinition:
         union_with_source: rows that are not built yet are read from the source.
         has_range: whether the model says where the data starts and ends.
         problem: why it can neither be built nor read; empty for none.
+        kept_in: the data source that its tables are in, where that is not the cube's.
     """
 
     name: str
@@ -79,6 +83,12 @@ class RollupDefinition:
     union_with_source: bool = False
     has_range: bool = False
     problem: str = ""
+    kept_in: str = ""
+
+    @property
+    def site(self) -> str:
+        """The data source that its tables are read from."""
+        return self.kept_in or self.data_source
 
     @property
     def is_built(self) -> bool:

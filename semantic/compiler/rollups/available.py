@@ -177,7 +177,7 @@ def _problem(
     if stored.version != definition.version:
         change = f"cubewire rollups build {name}"
         return UnusedRollup(name, "what is built is of another version of the model", change)
-    if stored.data_source != definition.data_source:
+    if stored.data_source != definition.site:
         return UnusedRollup(name, f"it is kept in another data source, {stored.data_source}")
     if built_since is not None and definition.table is not None:
         return UnusedRollup(name, "it is not known how old its data is")

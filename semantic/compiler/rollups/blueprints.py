@@ -210,6 +210,8 @@ class _Maker:
     def _check_sketches(self) -> None:
         if self._item.table is not None:
             raise NotStorableError("no table of others holds such a sketch")
+        if self._item.store == "duckdb" and self._dialect != "duckdb":
+            raise NotStorableError("its sketches would be of another engine than those of its rows")
         if self._cube.data_source not in self._members.sql.sketches:
             raise NotStorableError("its data source has no sketches that can be merged")
 
@@ -257,6 +259,7 @@ class _Maker:
             tuple(self._unstored),
             self._content(scan, query),
             time_reference(self._item, keys),
+            dialect=self._dialect,
         )
         return Blueprint(definition, frame_of(scan), keys, parts, scan, query)
 

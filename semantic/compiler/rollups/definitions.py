@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semantic.compiler.plan import Scan, Select, explain
-from semantic.compiler.rollups.api import RollupDefinition, StoredColumn
+from semantic.compiler.rollups.api import ROLLUP_STORE, RollupDefinition, StoredColumn
 from semantic.compiler.rollups.blueprint import Key
 from semantic.model.model import content_hash
 from semantic.model.preaggregation import PreAggregation
@@ -19,6 +19,7 @@ def definition_of(
     rows: str = "",
     time: str | None = None,
     problem: str = "",
+    dialect: str = "",
 ) -> RollupDefinition:
     """The definition of a pre-aggregation of a cube.
 
@@ -30,6 +31,7 @@ def definition_of(
         rows: all that decides which rows it has.
         time: name of the column that partitions are cut by.
         problem: why it can neither be built nor read.
+        dialect: of the cube's warehouse, for what stores groups.
     """
     content = (item.type, cube.sql, cube.sql_table, cube.data_source, columns, rows)
     return RollupDefinition(
@@ -50,8 +52,19 @@ def definition_of(
         parts=tuple(_full_name(cube, reference) for reference in item.rollups),
         union_with_source=item.union_with_source_data,
         problem=problem,
+        kept_in=_kept_in(item, dialect),
         has_range=item.build_range_start is not None or item.build_range_end is not None,
     )
+
+
+_WAREHOUSES = frozenset({"duckdb", "postgres"})
+"""Dialects of warehouses in which tables can be kept."""
+
+
+def _kept_in(item: PreAggregation, dialect: str) -> str:
+    if not dialect or item.type != "rollup" or item.table is not None:
+        return ""
+    return ROLLUP_STORE if item.store == "duckdb" or dialect not in _WAREHOUSES else ""
 
 
 def content_of(scan: Scan, query: Select) -> str:

@@ -12,6 +12,7 @@ from semantic.compiler.plan import (
     Derived,
     FunctionTable,
     Join,
+    MeasureUse,
     Query,
     Relation,
     Scan,
@@ -25,6 +26,12 @@ from semantic.compiler.rollups.available import Available
 from semantic.compiler.rollups.blueprint import Key
 from semantic.compiler.rollups.coverage import EVERYTHING, Span, coverage
 from semantic.compiler.rollups.edges import Edges
+from semantic.compiler.rollups.elsewhere import (
+    is_elsewhere,
+    moved_measure,
+    moved_rule,
+    moves,
+)
 from semantic.compiler.rollups.moments import (
     Bound,
     as_utc,
@@ -93,6 +100,7 @@ class _Match:
         self._candidate = candidate
         self._blueprint = candidate.blueprint
         self._regrouping = regrouping
+        self._is_elsewhere = is_elsewhere(candidate.blueprint, regrouping.dialect)
         # Bounds of the time that partitions are cut by, and those that cut through periods.
         self._range = EVERYTHING
         self._cuts: list[Bound] = []
@@ -207,7 +215,7 @@ class _Match:
             windows=tuple((name, self._named_window(node)) for name, node in select.windows),
             distinct_on=tuple(map(after, select.distinct_on)),
             order=tuple(replace(key, expression=after(key.expression)) for key in select.order),
-            measures=tuple(map(regrouping.measure, select.measures)),
+            measures=tuple(map(self._measure, select.measures)),
             subqueries=tuple(self._nested(item) for item in select.subqueries),
         )
 
@@ -235,7 +243,7 @@ class _Match:
                 left=self._below(relation.left),
                 right=self._below(relation.right),
                 condition=None if relation.condition is None else value(relation.condition),
-                model_condition=None if own is None else self._native(own),
+                model_condition=None if own is None else self._model_condition(own),
             )
         if isinstance(relation, FunctionTable):
             return replace(
@@ -246,6 +254,21 @@ class _Match:
         if isinstance(relation, Derived) and relation.lateral:
             return replace(relation, query=self._correlated(relation.query))
         return relation
+
+    def _measure(self, use: MeasureUse) -> MeasureUse:
+        made = self._regrouping.measure(use)
+        if use.alias != self._scan.alias or not self._is_elsewhere:
+            return made
+        moved = moved_measure(made, self._regrouping.dialect)
+        if moved is None:
+            raise NoMatchError(f"{use.name} is SQL of the warehouse, and it is kept elsewhere")
+        return moved
+
+    def _model_condition(self, own: exp.Expr) -> exp.Expr:
+        made = self._native(own)
+        if self._is_elsewhere and not moves(made):
+            raise NoMatchError("a join is SQL of the warehouse, and it is kept elsewhere")
+        return made
 
     def _native(self, tree: exp.Expr) -> exp.Expr:
         """A condition in the warehouse's dialect, where only columns are what they are here."""
@@ -312,8 +335,14 @@ class _Match:
     def _rules(self) -> exp.Expr | None:
         """The conditions on the rows that a caller may see, or that a view has."""
         extra = frame_of(self._scan).filters - self._blueprint.frame.filters
-        rules = sorted(extra, key=repr)
-        return all_of([self._regrouping.rule(item, RULED) for item in rules])
+        rules = [self._regrouping.rule(item, RULED) for item in sorted(extra, key=repr)]
+        if self._is_elsewhere:
+            kinds = {key.column.name: key.type for key in self._blueprint.keys}
+            moved = [moved_rule(rule, kinds) for rule in rules]
+            rules = [rule for rule in moved if rule is not None]
+            if len(rules) < len(moved):
+                raise NoMatchError("a rule of a policy or view cannot be applied where it is kept")
+        return all_of(rules)
 
     def _rest(self, edges: Edges | None, time: exp.Expr, key: Key) -> exp.Expr:
         """Which rows are read from the source."""

@@ -11,6 +11,7 @@ from sqlglot import exp
 from semantic.compiler.dialect import cast_to, dialect_of
 from semantic.compiler.emit_parts import aliased_table
 from semantic.compiler.fences import RULED, fenced
+from semantic.compiler.kept_types import stored_type
 from semantic.compiler.plan import (
     Derived,
     Projection,
@@ -23,6 +24,7 @@ from semantic.compiler.plan import (
 from semantic.compiler.rollups.api import StoredColumn, StoredPart
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.coverage import Span
+from semantic.compiler.rollups.elsewhere import dialect_of_tables, is_elsewhere
 from semantic.compiler.rollups.stored_query import cast, stored_query
 from semantic.compiler.trees import column, identifier, table_of
 from semantic.model.types import PostgresType
@@ -46,8 +48,9 @@ def stored_scan(
         parts: the tables.
         columns: those that are needed.
         rules: conditions that a caller's rows meet, over ``RULED``.
-        dialect: of the warehouse.
+        dialect: of the rows' warehouse.
     """
+    is_apart, dialect = is_elsewhere(blueprint, dialect), dialect_of_tables(blueprint, dialect)
     table = _tables(parts, tuple(item.name for item in blueprint.definition.columns), dialect)
     is_ours = blueprint.definition.table is None
     if rules is not None:
@@ -59,12 +62,16 @@ def stored_scan(
     return Scan(
         alias=alias,
         relation=rows.relation,
-        data_source=blueprint.definition.data_source,
+        data_source=blueprint.definition.site,
         base=alias,
         table=table,
         joins=(),
         columns=tuple(
-            ScanColumn(item.name, _stored(alias, item, dialect, is_ours=is_ours), item.type)
+            ScanColumn(
+                item.name,
+                _stored(alias, item, dialect, is_ours=is_ours),
+                stored_type(item.type) if is_apart else item.type,
+            )
             for item in columns
         ),
         policies=rows.policies,

@@ -10,7 +10,16 @@ whole: policies are applied where the rows are, and nothing that they hide ever 
 from __future__ import annotations
 
 from semantic.compiler.staging.closure import data_sources
-from semantic.compiler.staging.staged import Staged, stage
-from semantic.compiler.staging.warehouses import COMPLETE, LATE, Warehouses
+from semantic.compiler.staging.staged import Staged, check_portable, stage
+from semantic.compiler.staging.warehouses import COMPLETE, LATE, STAGE, Warehouses
 
-__all__ = ["COMPLETE", "LATE", "Staged", "Warehouses", "data_sources", "stage"]
+__all__ = [
+    "COMPLETE",
+    "LATE",
+    "STAGE",
+    "Staged",
+    "Warehouses",
+    "check_portable",
+    "data_sources",
+    "stage",
+]

@@ -10,11 +10,13 @@ from semantic.compiler.api import Analysis, Fetch
 from semantic.compiler.emit import emit
 from semantic.compiler.emit_parts import Emitted
 from semantic.compiler.expressions.configured import configured_function
-from semantic.compiler.plan import Query, Scan, walk
+from semantic.compiler.kept_types import stored_as
+from semantic.compiler.plan import Join, Query, Scan, Select, walk
 from semantic.compiler.plan_types import PlanTypes
 from semantic.compiler.rewrite.tools import expressions_of
+from semantic.compiler.rollups.elsewhere import moves
 from semantic.compiler.staging.splitting import Splitter
-from semantic.compiler.staging.warehouses import STAGE, Warehouses, stored_as
+from semantic.compiler.staging.warehouses import STAGE, Warehouses
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -54,6 +56,7 @@ def stage(
     splitter = Splitter(plan, PlanTypes(plan, returned), warehouses, reason)
     rest = splitter.split()
     _check(rest)
+    check_portable(rest)
     settings, values = warehouses.settings, warehouses.values
     emitted = emit(rest, returned, STAGE, settings, arrays, values)
     fetches: list[Fetch] = []
@@ -74,6 +77,21 @@ def stage(
             )
         )
     return Staged(Emitted(emitted.sql, emitted.parameters, tuple(cubes)), tuple(fetches))
+
+
+def check_portable(plan: Query, dialect: str = "") -> None:
+    """Nothing that DuckDB is to compute may be in the SQL of another warehouse.
+
+    Raises:
+        SemanticError: XX000.
+    """
+    if dialect == STAGE:
+        return
+    for node in walk(plan):
+        measures = node.measures if isinstance(node, Select) else ()
+        is_foreign = isinstance(node, Join) and not moves(node.model_condition)
+        if is_foreign or not all(use.portable for use in measures):
+            raise SemanticError("XX000", "SQL of a warehouse was left for the stage")
 
 
 def _check(rest: Query) -> None:

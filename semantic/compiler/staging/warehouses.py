@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from semantic.compiler.api import Analysis, BoundValue, ResultColumn, SessionSettings
 from semantic.compiler.emit import emit
 from semantic.compiler.emit_parts import Emitted
-from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
-from semantic.compiler.expressions.types import QUOTIENT, numeric_scale, sql_name
+from semantic.compiler.expressions.types import QUOTIENT
+from semantic.compiler.kept_types import stored_type
 from semantic.compiler.plan import Query, query_columns
 from semantic.compiler.plan_types import PlanTypes
 from semantic.compiler.rewrite.compute_keys import compute_keys
@@ -17,7 +17,7 @@ from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.inline_scan import inline_scan
 from semantic.compiler.rewrite.push_conditions import push_conditions
 from semantic.errors import UnsupportedError
-from semantic.model.types import NUMERIC, UNKNOWN, PostgresType
+from semantic.model.types import NUMERIC, PostgresType
 
 STAGE = "duckdb"
 """The dialect of the stage."""
@@ -82,28 +82,3 @@ class Warehouses:
         except UnsupportedError:
             emitted = emit(query, analysis, dialect, self.settings, (), self.values)
         return Fetched(emitted, columns)
-
-
-def stored_type(kind: PostgresType) -> PostgresType:
-    """The type of a column of the stage that holds all values of a type, exactly.
-
-    Numbers whose decimals are not known, or too many, are kept as their texts.
-    """
-    if kind == UNKNOWN:
-        raise UnsupportedError(
-            "a column of the warehouse whose type is not known cannot be fetched",
-            hint="Declare it as a dimension of its cube.",
-        )
-    if kind.name == "numeric":
-        size = numeric_scale(kind)
-        fits = size is not None and size[0] <= MAX_PRECISION and 0 <= size[1] <= size[0]
-        return kind if fits else QUOTIENT
-    if kind.element.name == "numeric" and numeric_scale(kind.element) is None:
-        raise UnsupportedError(f"a column of type {sql_name(kind)} cannot be fetched")
-    duckdb_type(kind)
-    return kind
-
-
-def stored_as(kind: PostgresType) -> str:
-    """DuckDB's name of such a column's type."""
-    return "VARCHAR" if kind == QUOTIENT else duckdb_type(kind)
