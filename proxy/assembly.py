@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from connectors.base import Connector
+from connectors.registry import open_connector
 from connectors.stage import StageOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.config import Config

@@ -49,6 +49,7 @@ def check_limits(name: str, limits: SourceLimits | None, connector: Connector) -
 
 def _connections(config: Config, name: str) -> int:
     """How many statements a source runs at once, as its own section says; 0 where it does not."""
-    options = config.data_sources[name].options()
+    source = config.data_sources.get(name)
+    options = {} if source is None else source.options()
     own = (options.get(key) for key in ("pool_size", "quick_threads", "slow_threads"))
     return sum(number for number in own if isinstance(number, int))
