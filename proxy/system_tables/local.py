@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,15 +97,16 @@ class LocalRows:
             yield {"worker": self.worker, **_ended(ended, record)}
 
     def _sources(self) -> Iterator[Row]:
-        states = Counter((each.timer.data_source, each.timer.state) for each in self.running)
-        for name, connector in sorted(self.engine.connectors.items()):
+        for name, warehouse in sorted(self.engine.sources.opened.items()):
             counts = self.history.sources.get(name, SourceCounts())
             yield {
                 "worker": self.worker,
                 "name": name,
-                "dialect": connector.dialect,
-                "running": states[name, "running"] + states[name, "sending"],
-                "waiting": states[name, "waiting"],
+                "dialect": self.engine.connectors[name].dialect,
+                "up": warehouse.is_up,
+                "slots": warehouse.slots,
+                "running": warehouse.in_use,
+                "waiting": warehouse.waiting,
                 "statements": counts.statements,
                 "errors": counts.errors,
                 "last_error": counts.last_error,

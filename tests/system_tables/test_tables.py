@@ -73,6 +73,11 @@ def test_statements_that_have_ended(
     text = "SELECT MEASURE(revenue) FROM orders WHERE status <> $1"
     assert done == ("otto", "cube", "done", "00000", ["orders"], "default", 1, text, True)
     assert failed[2:4] == ("failed", "42703")
+    sources = operator.execute(
+        "SELECT worker, name, dialect, up, slots > 0, running, waiting FROM cubewire.sources "
+        "ORDER BY worker"
+    ).fetchall()
+    assert sources == [(worker, "default", "duckdb", True, True, 0, 0) for worker in (0, 1)]
     counted = operator.execute("SELECT sum(statements), sum(errors) FROM cubewire.sources")
     assert counted.fetchone() >= (1, 0)  # type: ignore[operator]
 
