@@ -23,6 +23,7 @@ import duckdb
 
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.duckdb_errors import warehouse_error
+from connectors.duckdb_functions import add_functions
 from connectors.duckdb_reader import DuckDBReader
 from connectors.duckdb_small import SmallStatements
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
@@ -198,6 +199,7 @@ class DuckDBConnector:
             },
         )
         try:
+            add_functions(database)
             for statement in options.setup:
                 database.execute(statement)
             self._harden(database)

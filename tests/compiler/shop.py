@@ -13,6 +13,7 @@ from semantic.compiler.publish import publish
 from semantic.model.loader import load_model
 from semantic.model.model import Model
 from semantic.model.published import PublishedModel
+from tests.support.duck import memory_database
 
 MODELS = Path(__file__).parent / "models"
 Probed = tuple[str, str, int]
@@ -84,7 +85,7 @@ def shop_model() -> Model:
 
 
 def shop_database() -> duckdb.DuckDBPyConnection:
-    database = duckdb.connect(":memory:")
+    database = memory_database()
     database.execute(TABLES)
     return database
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duckdb
 import psycopg
 import pytest
 
@@ -15,6 +14,7 @@ from semantic.compiler.publish import publish
 from semantic.model.loader import load_model
 from semantic.model.members import Dimension
 from semantic.model.model import Model
+from tests.support.duck import memory_database
 
 MODEL = """
 cubes:
@@ -84,7 +84,7 @@ def query(model: Model, dialect: str) -> str:
 
 
 def test_zones_on_duckdb_do_not_depend_on_the_session(model: Model) -> None:
-    with duckdb.connect(":memory:") as database:
+    with memory_database() as database:
         database.execute("SET TimeZone = 'UTC'")
         database.execute(TABLE)
         database.execute("SET TimeZone = 'Asia/Tokyo'")
@@ -131,5 +131,5 @@ def test_places_on_duckdb(latitude: str, longitude: str, expected: str | None) -
     assert pair[0] is not None
     assert pair[1] is not None
     text = dialect.generate(coordinates(pair[0], pair[1], "duckdb"))
-    with duckdb.connect(":memory:") as database:
+    with memory_database() as database:
         assert database.execute(f"SELECT {text}").fetchone() == (expected,)

@@ -32,6 +32,7 @@ from tests.compiler.stages_reference import (
     model_text,
 )
 from tests.compiler.test_results import normal
+from tests.support.duck import memory_database
 from tests.support.oracle import OraclePostgres
 
 ZONES = ("UTC", "America/New_York")
@@ -139,7 +140,7 @@ def bench(oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory) -> I
     with psycopg.connect(oracle.dsn, autocommit=True) as connection:
         for name in ("moments_base", "moments_duckdb", "moments_postgres"):
             connection.execute(f"CREATE DATABASE {name}".encode())
-    duck = duckdb.connect(":memory:")
+    duck = memory_database()
     duck.execute(TABLE)
     with psycopg.connect(oracle.dsn.replace("/postgres", "/moments_base"), autocommit=True) as base:
         base.execute(TABLE.encode())

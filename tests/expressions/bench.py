@@ -16,6 +16,7 @@ from semantic.compiler.expressions.duckdb import casts
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.parse import parse
 from semantic.model.types import PostgresType
+from tests.support.duck import memory_database
 
 TESTDATA = Path(__file__).parent / "testdata"
 ZONE = "America/New_York"
@@ -91,7 +92,7 @@ class Bench:
     @staticmethod
     def start(dsn: str) -> Bench:
         postgres = psycopg.connect(dsn, autocommit=True)
-        duck = duckdb.connect()
+        duck = memory_database()
         postgres.execute(f"SET TimeZone = '{ZONE}'")
         duck.execute(f"SET TimeZone = '{ZONE}'")
         columns = ", ".join(f"{name} {spelled}" for name, (_, spelled) in COLUMNS.items())

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import duckdb
 import psycopg
 
+from tests.support.duck import memory_database
+
 ROWS = 1_000_000
 KEYS = {"nothing": None, "10 values": "o.kind", "1,000 values": "l.product", "100,000 values": "k"}
 
@@ -65,7 +67,7 @@ def main() -> None:
             with psycopg.connect(sys.argv[1]) as postgres:
                 _time_on_postgres(postgres, tables, repeated)
         else:
-            _time_on_duckdb(duckdb.connect(":memory:"), tables, repeated)
+            _time_on_duckdb(memory_database(), tables, repeated)
 
 
 def _time_on_postgres(

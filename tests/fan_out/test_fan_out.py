@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from random import Random
 
-import duckdb
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +21,7 @@ from tests.compiler.shop import probe_duckdb, published
 from tests.compiler.test_results import normal
 from tests.fan_out.queries import Question, Questions
 from tests.fan_out.schemas import Schema, draw_schema
+from tests.support.duck import memory_database
 from tests.support.oracle import OraclePostgres
 
 SCHEMAS = int(os.environ.get("FAN_OUT_SCHEMAS", "20"))
@@ -48,7 +48,7 @@ class Bench:
         assert report.model is not None, "\n".join(map(str, report.problems)) + schema.model()
         model: Model = report.model
         self._postgres = postgres
-        self._duckdb = duckdb.connect(":memory:")
+        self._duckdb = memory_database()
         self._duckdb.execute(schema.tables())
         postgres.execute(schema.tables().encode())
         types = published(model, "postgres", lambda sql: probe_postgres(postgres, sql))

@@ -8,7 +8,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import duckdb
 import psycopg
 
 from tests.conftest import free_port
@@ -17,6 +16,7 @@ from tests.rollups.random_sales import case
 from tests.rollups.sales import TABLES
 from tests.rollups.soundness import Tally, check
 from tests.rollups.warehouses import Database, Warehouse, sales_model
+from tests.support.duck import memory_database
 from tests.support.oracle import OraclePostgres, start_oracle
 
 MOST_FAILURES = 10
@@ -25,7 +25,7 @@ MOST_FAILURES = 10
 def database(oracle: OraclePostgres, dialect: str) -> Database:
     """A warehouse of its own with the tables of the sales."""
     if dialect == "duckdb":
-        connection = duckdb.connect(":memory:")
+        connection = memory_database()
         connection.execute(TABLES)
         return connection
     name = f"rollups_base_{dialect}"

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import psycopg
 import pytest
 
@@ -18,6 +17,7 @@ from semantic.security.context import SecurityContext
 from tests.compiler.analyst import Analyst, probe_postgres
 from tests.compiler.policies.shops import Caller, Connection, with_policies
 from tests.compiler.shop import probe_duckdb, published
+from tests.support.duck import memory_database
 from tests.support.oracle import OraclePostgres
 
 VAULT = """
@@ -104,7 +104,7 @@ def _database(oracle: OraclePostgres, name: str) -> str:
 @pytest.fixture(scope="session")
 def duckdb_company(oracle: OraclePostgres) -> Iterator[Company]:
     model = _model()
-    with duckdb.connect(":memory:") as database:
+    with memory_database() as database:
         database.execute(STAFF + VAULT)
         types = published(model, "duckdb", lambda sql: probe_duckdb(database, sql))
         analyst = Analyst(_database(oracle, "staff_catalog_duckdb"), types)

@@ -21,6 +21,7 @@ from tests.compiler.policies.conftest import INDEXES, VAULT, Company
 from tests.compiler.policies.shops import Caller, Connection, condition
 from tests.compiler.policies.shops import rows as ruled
 from tests.compiler.test_results import normal
+from tests.support.duck import memory_database
 from tests.support.oracle import OraclePostgres
 
 HIDDEN = "DELETE FROM vault WHERE tenant = 1; DELETE FROM owners WHERE tenant = 1"
@@ -126,7 +127,7 @@ class Vault:
 
 @pytest.fixture(scope="module")
 def duckdb_vault(duckdb_company: Company) -> Iterator[Vault]:
-    with duckdb.connect(":memory:") as copy:
+    with memory_database() as copy:
         copy.execute(VAULT + HIDDEN)
         yield Vault(duckdb_company, copy)
 

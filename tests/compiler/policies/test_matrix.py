@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import duckdb
 import psycopg
 import pytest
 
@@ -18,6 +17,7 @@ from tests.compiler.conftest import Row, Shop
 from tests.compiler.policies.shops import Caller, condition, rows, with_policies
 from tests.compiler.shop import TABLES
 from tests.compiler.test_results import FILES, normal, read_queries
+from tests.support.duck import memory_database
 from tests.support.oracle import OraclePostgres
 
 CONTEXT = SecurityContext.of(
@@ -79,7 +79,7 @@ def _pair(shop: Shop, analyst: Analyst, database: object) -> Pair:
 
 @pytest.fixture(scope="module")
 def duckdb_pair(shop: Shop, analyst: Analyst) -> Iterator[Pair]:
-    with duckdb.connect(":memory:") as database:
+    with memory_database() as database:
         database.execute(TABLES + HIDDEN)
         yield _pair(shop, analyst, database)
 

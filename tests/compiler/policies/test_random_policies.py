@@ -29,6 +29,7 @@ from semantic.security.context import SecurityContext
 from tests.compiler.policies.conftest import TESTER, Company
 from tests.compiler.policies.shops import condition
 from tests.compiler.test_results import normal
+from tests.support.duck import memory_database
 
 TABLE = """
 CREATE OR REPLACE TABLE things (id INTEGER, number INTEGER, word VARCHAR, flag BOOLEAN,
@@ -212,7 +213,7 @@ def fill(database: duckdb.DuckDBPyConnection, rows: list[tuple[object, ...]]) ->
 
 @pytest.fixture(scope="module")
 def copy() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(":memory:") as database:
+    with memory_database() as database:
         yield database
 
 

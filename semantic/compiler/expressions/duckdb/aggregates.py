@@ -160,7 +160,7 @@ def _average(translator: Translator, call: Call, resolved: Resolved, frame: Fram
         return Value(checked_average(mean, value.node, frame.around), FLOAT8)
     total = _total(value, read, frame, NUMERIC)
     counted = frame.around(read.call("count", value.node.copy()))
-    return numeric.quotient(total, Value(counted, INT8), positive=True)
+    return numeric.quotient(total, Value(counted, INT8), positive=True, few=frame.window is None)
 
 
 def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame) -> Value:
@@ -193,6 +193,7 @@ def _spread(translator: Translator, call: Call, resolved: Resolved, frame: Frame
         frame.around(read.call("sum", square)),
         scale=scale or 0,
         sample=call.name.endswith("samp"),
+        few=frame.window is None,
     )
     return deviation(variance) if call.name.startswith("stddev") else variance
 

@@ -72,7 +72,7 @@ def _numerics(translator: Translator, node: exp.Expr) -> Value:
     left = translator.coerced(node.this, NUMERIC)
     right = translator.coerced(node.expression, NUMERIC)
     if isinstance(node, exp.Div):
-        return numeric.quotient(left, right)
+        return numeric.quotient(left, right, few=_is_of_groups(node))
     dynamic = left.dynamic or right.dynamic
     one, two = atom(left.node), atom(right.node)
     scales = (numeric.known_scale(left), numeric.known_scale(right))
@@ -94,6 +94,15 @@ def _numerics(translator: Translator, node: exp.Expr) -> Value:
     template = "_1 + _2" if isinstance(node, exp.Mul) else "greatest(_1, _2)"
     digits = sql(template, numeric.digits_of(left), numeric.digits_of(right))
     return Value(made, QUOTIENT, scale=result, digits=digits)
+
+
+def _is_of_groups(node: exp.Expr) -> bool:
+    """Whether an expression has aggregates in it, other than over windows and in subqueries."""
+    if isinstance(node, exp.Window | exp.Query):
+        return False
+    if isinstance(node, exp.AggFunc) and not isinstance(node, exp.Grouping):
+        return True
+    return any(map(_is_of_groups, node.iter_expressions()))
 
 
 def _remainder(left: Value, right: Value) -> Value:

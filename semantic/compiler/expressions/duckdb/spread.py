@@ -15,15 +15,27 @@ from semantic.model.types import NUMERIC
 
 
 def spread(
-    count: exp.Expr, total: exp.Expr, squares: exp.Expr, *, scale: int, sample: bool
+    count: exp.Expr,
+    total: exp.Expr,
+    squares: exp.Expr,
+    *,
+    scale: int,
+    sample: bool,
+    few: bool,
 ) -> Value:
-    """The variance of a sample or of a population of numbers of a scale."""
+    """The variance of a sample or of a population of numbers of a scale.
+
+    ``few``: as of ``numeric.quotient``.
+    """
     least = 2 if sample else 1
     divisor = "_1 * (_1 - 1)" if sample else "_1 * _1"
     above = sql("CASE WHEN _1 > 0 THEN _1 * _3 - _2 * _2 END", count, total, squares)
     below = sql(f"CASE WHEN _1 >= {least} THEN CAST({divisor} AS HUGEINT) END", count)
     exact = numeric.quotient(
-        Value(above, NUMERIC, scale=2 * scale), Value(below, NUMERIC, scale=0), positive=True
+        Value(above, NUMERIC, scale=2 * scale),
+        Value(below, NUMERIC, scale=0),
+        positive=True,
+        few=few,
     )
     # No spread at all is a plain zero.
     text = (
