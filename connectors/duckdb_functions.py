@@ -8,7 +8,6 @@ the interpreter's lock while it computes, so it is no place for what is done row
 from __future__ import annotations
 
 import duckdb
-import pyarrow as pa
 
 QUOTIENT = "cubewire_quotient"
 """``cubewire_quotient(dividend VARCHAR, divisor VARCHAR) -> VARCHAR``: see ``quotient``."""
@@ -25,18 +24,12 @@ def add_functions(database: duckdb.DuckDBPyConnection) -> None:
     if known == [(0,)]:
         database.create_function(
             QUOTIENT,
-            _quotients,
+            quotient,
             ["VARCHAR", "VARCHAR"],
             "VARCHAR",
-            type="arrow",
+            type="native",
             side_effects=False,
         )
-
-
-def _quotients(dividends: pa.Array, divisors: pa.Array) -> pa.Array:
-    pairs = zip(dividends.to_pylist(), divisors.to_pylist(), strict=True)
-    texts = [None if one is None or two is None else quotient(one, two) for one, two in pairs]
-    return pa.array(texts, pa.string())
 
 
 def quotient(dividend: str, divisor: str) -> str:
