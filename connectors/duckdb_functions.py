@@ -42,6 +42,8 @@ def quotient(dividend: str, divisor: str) -> str:
     """
     above, above_scale, above_weight, above_first = _read(dividend)
     below, below_scale, below_weight, below_first = _read(divisor)
+    if not below:
+        raise ZeroDivisionError("division by zero")
     # How many decimals there are: select_div_scale() in PostgreSQL's numeric.c.
     weight = above_weight - below_weight - (above_first <= below_first)
     scale = max(_SIGNIFICANT - 4 * weight, above_scale, below_scale, 0)
