@@ -8,6 +8,7 @@ the interpreter's lock while it computes, so it is no place for what is done row
 from __future__ import annotations
 
 import duckdb
+from duckdb.func import PythonUDFType
 
 QUOTIENT = "cubewire_quotient"
 """``cubewire_quotient(dividend VARCHAR, divisor VARCHAR) -> VARCHAR``: see ``quotient``."""
@@ -27,7 +28,7 @@ def add_functions(database: duckdb.DuckDBPyConnection) -> None:
             quotient,
             ["VARCHAR", "VARCHAR"],
             "VARCHAR",
-            type="native",
+            type=PythonUDFType.NATIVE,
             side_effects=False,
         )
 

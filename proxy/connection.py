@@ -79,6 +79,7 @@ class ClientConnection(asyncio.Protocol):
         "_closing",
         "_flush_scheduled",
         "_heard",
+        "_held",
         "_host",
         "_login",
         "_loop",
@@ -109,6 +110,7 @@ class ClientConnection(asyncio.Protocol):
         self._heard: bytes | None = None
         self._said = bytearray()
         self._flush_scheduled = False
+        self._held = False
         self._resumed: asyncio.Future[None] | None = None
         self._reading_paused = False
         self._closing = False
@@ -177,14 +179,15 @@ class ClientConnection(asyncio.Protocol):
             return False
         assert session is not None
         now = time.monotonic()
-        answer = session.recall(data, now)
-        if answer is not None:
+        recalled = session.recall(data, now)
+        if recalled is not None:
             self.last_activity = now
             if self._tls is None and not self._out and self._transport is not None:
-                self._transport.write(answer)
+                self._transport.write(recalled.data)
             else:
-                self._out.append(answer)
+                self._out.append(recalled.data)
                 self.flush()
+            recalled.record.finish()  # which the client does not wait for
             return True
         if session.listen():
             self._heard, self._said = data, bytearray()
@@ -253,11 +256,20 @@ class ClientConnection(asyncio.Protocol):
                 self._said += data
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._flush_unless_held)
+
+    def hold(self) -> None:
+        """More follows at once: what is queued waits for it."""
+        self._held = True
+
+    def _flush_unless_held(self) -> None:
+        self._flush_scheduled = False
+        if not self._held:
+            self.flush()
 
     def flush(self) -> None:
         """Hand what is queued to the transport."""
-        self._flush_scheduled = False
+        self._held = False
         out = self._out
         if not out:
             return

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 CONNECTIONS = 32
 SENTINEL_PORT = 26379
+OF_SENTINELS = "sentinel_"
+"""Begins the options of a Sentinel URL that are about the Sentinels themselves."""
 
 
 class Client(Protocol):
@@ -44,7 +48,8 @@ def open_client(url: str, timeout: float, *, waits: bool = False) -> Client:
     Args:
         url: ``redis://``, ``rediss://``, ``unix://`` as redis-py has them, with its options in the
             query; ``redis+sentinel://user:password@host:26379,other:26379/service/0`` and
-            ``redis+cluster://host:6379``, likewise with ``rediss``.
+            ``redis+cluster://host:6379``, likewise with ``rediss``. For TLS there are
+            ``ssl_ca_certs``, ``ssl_certfile`` and ``ssl_keyfile``, which name files.
         timeout: seconds to connect and to wait for bytes.
         waits: for bytes that may come at any time, as on a channel: without limit.
     """
@@ -77,21 +82,24 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     user, _, password = login.partition(":")
     if login:
         options |= {"username": unquote(user) or None, "password": unquote(password) or None}
-    ssl: dict[str, Any] = {"ssl": options["ssl"]}
-    extra = dict(parse_qsl(parts.query))
-    watchers: dict[str, Any] = {
-        key.removeprefix("sentinel_"): value
-        for key, value in extra.items()
-        if key.startswith("sentinel_")
+    asked = parse_qsl(parts.query)
+    own = _read_options([item for item in asked if not item[0].startswith(OF_SENTINELS)])
+    watchers = {
+        # Whom to trust is the same, unless it is said to be otherwise.
+        **{key: value for key, value in own.items() if key.startswith("ssl_")},
+        **_read_options(
+            [
+                (key.removeprefix(OF_SENTINELS), value)
+                for key, value in asked
+                if key.startswith(OF_SENTINELS)
+            ]
+        ),
     }
-    own: dict[str, Any] = {
-        key: value for key, value in extra.items() if not key.startswith("sentinel_")
-    }
-    timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
+    shared = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "ssl")}
     sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
-        addresses, sentinel_kwargs={**timeouts, **ssl, **watchers}
+        addresses, sentinel_kwargs={**shared, **watchers}
     )
-    found: Redis = sentinel.master_for(service, **options, **own, db=int(database or 0))
+    found: Redis = sentinel.master_for(service, **{**options, **own}, db=int(database or 0))
     close = found.aclose
 
     async def close_all(_pool: bool | None = None) -> None:
@@ -101,3 +109,8 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
 
     found.aclose = close_all  # type: ignore[assignment,method-assign]
     return found
+
+
+def _read_options(items: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Options of a URL as the driver reads them. Raises ValueError."""
+    return dict(parse_url(f"redis://?{urlencode(items)}"))

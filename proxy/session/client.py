@@ -6,10 +6,13 @@ from typing import Protocol
 
 
 class Client(Protocol):
-    """The other end. Bytes sent are buffered until ``flush`` or ``drain``."""
+    """The other end. Bytes sent are buffered until ``flush`` or ``drain``, or the session waits."""
 
     def send(self, data: bytes | memoryview) -> None:
         """Queue whole messages."""
+
+    def hold(self) -> None:
+        """More follows at once: what is queued waits for it, though the session may wait."""
 
     def flush(self) -> None:
         """Hand what is queued to the transport."""

@@ -60,6 +60,8 @@ class OutcomeWriter:
                 self._client.send(CommandComplete(outcome.tag).encode())
         finally:
             if portal is None:
+                # What ends the answer follows, and need not be a packet of its own.
+                self._client.hold()
                 # A cancellation may come now: what is being freed is freed all the same.
                 await asyncio.shield(outcome.close())
         record.phase("send")

@@ -98,6 +98,18 @@ class Answer:
     decision: Decision
 
 
+@dataclass(slots=True, eq=False)
+class Recalled:
+    """An answer that is given again.
+
+    Attributes:
+        record: of the statement, to be finished once ``data`` has been sent.
+    """
+
+    data: bytes
+    record: StatementTimer
+
+
 class Answers:
     """The answers that a process remembers: least recently used out, bounded in bytes."""
 
@@ -171,7 +183,7 @@ class Replayer:
         state = self._state
         return Turn(state.settings.version) if self._is_plain() else None
 
-    def recall(self, data: bytes, now: float) -> bytes | None:
+    def recall(self, data: bytes, now: float) -> Recalled | None:
         """The answer to what a client sent while nothing goes on; None: it goes the long way."""
         if len(data) > LONGEST_REQUEST or not self._is_plain():
             return None
@@ -196,8 +208,7 @@ class Replayer:
         record.kind, record.cache = "cube", "memory"
         record.rows, record.bytes = answer.rows, answer.bytes
         record.relations, record.decision = answer.relations, answer.decision
-        record.finish()
-        return answer.data
+        return Recalled(answer.data, record)
 
     def remember(self, turn: Turn, heard: bytes, said: bytes) -> None:
         """A turn is over in which ``said`` was all that was sent for ``heard``."""

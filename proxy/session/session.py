@@ -19,7 +19,7 @@ from proxy.session.outcomes import OutcomeWriter
 from proxy.session.portal import Portal, expand_formats
 from proxy.session.prepared import PreparedStatement
 from proxy.session.records import StatementTimer
-from proxy.session.replaying import Replayer, Turn
+from proxy.session.replaying import Recalled, Replayer, Turn
 from proxy.session.results import Outcome, Rows
 from proxy.session.runner import Runner
 from proxy.session.state import SessionState
@@ -88,7 +88,7 @@ class Session:
 
     # ------------------------------------------------------------------------- replaying
 
-    def recall(self, data: bytes, now: float) -> bytes | None:
+    def recall(self, data: bytes, now: float) -> Recalled | None:
         """The answer to bytes that came while nothing went on, where it is known already."""
         return None if self._pipeline_failed else self._replayer.recall(data, now)
 
