@@ -188,6 +188,37 @@ def test_policies_over_stored_dimensions(warehouse: Warehouse) -> None:
         warehouse.use(model)
 
 
+@pytest.mark.parametrize(
+    "measure",
+    [
+        "average_amount",
+        "shops_used",
+        "large_share",
+        "per_sale",
+        "COUNT(DISTINCT shop_id)",
+        "amount",
+    ],
+)
+def test_a_rollup_without_the_column_of_a_policy(warehouse: Warehouse, measure: str) -> None:
+    """Units are stored nowhere, shops not in by_city: their owners are answered from the source."""
+    model = warehouse.model
+    warehouse.use(governed_model())
+    try:
+        stored = candidates_of([warehouse.build(f"sales.{name}") for name in ("by_day", "by_city")])
+        sql = f"SELECT kind, {measure} AS value FROM sales GROUP BY kind"
+        everybodys = warehouse.answers(sql, stored, access=warehouse.access("everything"))
+        for group in ("units", "shops"):
+            statement, rows, expected = warehouse.answers(
+                sql, stored, access=warehouse.access(group)
+            )
+            assert statement.rollups == ()
+            assert rows == expected
+            # Otherwise nothing would have been seen of a policy that was forgotten.
+            assert group != "units" or rows != everybodys[1]
+    finally:
+        warehouse.use(model)
+
+
 def test_the_range_of_a_rollup(warehouse: Warehouse) -> None:
     compiled = warehouse.compiler.rollup_range("sales.by_month", SETTINGS)
     assert compiled is not None
