@@ -11,7 +11,7 @@ from functools import partial
 from connectors.base import Connector, Notifier, Replicated
 from proxy.cache.breaker import Breaker
 from proxy.cache.freshness import TimesToLive, cube_freshness
-from proxy.cache.generations import Generations
+from proxy.cache.generations import ALL, Generations
 from proxy.cache.invalidation import Forget, Invalidation, SharedInvalidation
 from proxy.cache.listening import follow
 from proxy.cache.memory import MemoryStore
@@ -73,6 +73,7 @@ async def open_cache(
     invalidation = Invalidation(cached.generations, forget)
     if results is not None and config.redis.url is not None:
         invalidation = _shared(config, secret, cached, results, forget)
+    cached.clock_set_back = partial(invalidation.soon, (ALL,))
     stack.push_async_callback(invalidation.close)
     await invalidation.start()
     for source, channel in config.listen.items():

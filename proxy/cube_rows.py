@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from proxy.cache.clock_steps import ClockSteps
 from proxy.cache.freshness import FOREVER, TimesToLive
 from proxy.cache.generations import Generations
 from proxy.cache.keys import (
@@ -55,6 +56,7 @@ class CachedRows:
         versions: of the data of each model, by the model's version; the last ones' too.
         current: those of the models in service.
         observe: told where the rows of each statement came from.
+        clock_set_back: told that moments come again that have been.
         epoch: replaced by another object whenever results have become invalid before their time.
     """
 
@@ -63,7 +65,9 @@ class CachedRows:
     generations: Generations
     times: TimesToLive
     observe: Callable[[str], None]
+    clock_set_back: Callable[[], None] = field(default=lambda: None)
     epoch: object = field(default_factory=object)
+    _steps: ClockSteps = field(default_factory=ClockSteps)
     current: Mapping[str, DataVersions] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,6 +132,8 @@ class CachedRows:
 
     async def version(self, compiled: CompiledStatement, caller: Caller) -> DataVersion | None:
         """The state of the data that a statement reads; None where it is not to be cached."""
+        if self._steps.back():
+            self.clock_set_back()
         texts = (compiled.sql, *(fetch.sql for fetch in compiled.fetches))
         volatile = compiled.volatile or any(_volatile(text) for text in texts)
         if volatile or compiled.temporary or not compiled.cubes:

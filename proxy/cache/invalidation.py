@@ -48,6 +48,10 @@ class Invalidation:
         self.locally(cubes)
         return True
 
+    def soon(self, cubes: Iterable[str]) -> None:
+        """The same, here at once and elsewhere without anybody waiting for it."""
+        self.locally(cubes)
+
     def locally(self, cubes: Iterable[str]) -> None:
         """The same for this process alone."""
         names = frozenset(cubes)
@@ -85,11 +89,20 @@ class SharedInvalidation(Invalidation):
 
     async def invalidate(self, cubes: Iterable[str]) -> bool:
         """See ``Invalidation``."""
+        self._mark_unshared(cubes)
+        await self._look()
+        return not self.generations.unshared
+
+    def soon(self, cubes: Iterable[str]) -> None:
+        """See ``Invalidation``."""
+        self._mark_unshared(cubes)
+        if self._soon is not None:
+            self._soon.set()
+
+    def _mark_unshared(self, cubes: Iterable[str]) -> None:
         names = frozenset(cubes)
         self.locally(names)
         self.generations.unshared |= names
-        await self._look()
-        return not self.generations.unshared
 
     async def close(self) -> None:
         """Stop listening."""

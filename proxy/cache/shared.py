@@ -140,8 +140,9 @@ class RedisResults:
             return None
         try:
             head = unpack_head(data, request.shared_key, self.secret)
-            age = max(0, head.lifetime - left) / 1000
-            if age >= request.lifetime:
+            age = (head.lifetime - left) / 1000
+            # Longer than it was given it lives only where Redis' clock has been set back.
+            if not 0 <= age < request.lifetime:
                 return None
             chunks = [head.first] if head.chunks else []
             chunks += await self._chunks(name, head, request.shared_key, len(data))

@@ -13,7 +13,7 @@ from enum import Enum
 
 from connectors.rollup_store import PartKey, StoredTable
 from proxy.rollups.partitions import Range
-from proxy.rollups.schedule import closed_at, next_look
+from proxy.rollups.schedule import closed_at, has_unknown_age, next_look
 from semantic.compiler.rollups.api import RollupDefinition
 
 
@@ -127,6 +127,8 @@ def _verdict(
     if force:
         return Verdict.FORCED
     refresh = definition.refresh_key
+    if has_unknown_age(refresh, max(stored.built_at, stored.checked_at), now):
+        return Verdict.DUE
     closed = closed_at(refresh, key.end)
     # A partition is built once more after its rows have come to rest, and then never again.
     if closed is not None and closed <= stored.built_at:

@@ -23,7 +23,11 @@ LAST_RETRY_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class _Failure:
-    """A rollup that could not be built: tried again later, and later each time."""
+    """A rollup that could not be built: tried again later, and later each time.
+
+    Attributes:
+        retry_at: monotonic seconds.
+    """
 
     text: str
     delay: float
@@ -108,7 +112,7 @@ class Refresher:
     async def _pass(self, place: Place) -> None:
         for definition in self._scheduled():
             failure = self._failures.get(definition.name)
-            waits = failure is not None and time.time() < failure.retry_at
+            waits = failure is not None and time.monotonic() < failure.retry_at
             if self._builder.stores.of(definition) is place and not waits:
                 await self._refresh(definition)
         await place.store.collect(self._settings.grace)
@@ -140,7 +144,7 @@ class Refresher:
                 "a pre-aggregation cannot be refreshed",
                 extra={"fields": {"rollup": definition.name, "detail": text}},
             )
-        self._failures[definition.name] = _Failure(text, delay, time.time() + delay)
+        self._failures[definition.name] = _Failure(text, delay, time.monotonic() + delay)
 
     def _scheduled(self) -> list[RollupDefinition]:
         return [

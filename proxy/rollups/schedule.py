@@ -20,6 +20,15 @@ class ScheduleError(ValueError):
     """The ``every`` of a refresh key is neither an interval nor a cron line."""
 
 
+AHEAD_SECONDS = 60.0
+"""By which the clocks of machines may differ."""
+
+
+def has_unknown_age(key: RefreshKey | None, looked_at: float, now: float) -> bool:
+    """Whether data that may age was looked at by a clock that has been set back since."""
+    return looked_at > now + AHEAD_SECONDS and not (key is not None and key.immutable)
+
+
 def next_look(key: RefreshKey | None, looked_at: float) -> float | None:
     """Unix seconds at which data of ``looked_at`` is due; None: never. Raises ScheduleError."""
     if key is not None and key.immutable:

@@ -14,7 +14,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from connectors.rollup_store import StoredTable
-from proxy.rollups.schedule import closed_at, has_schedule, too_old_at
+from proxy.rollups.schedule import (
+    AHEAD_SECONDS,
+    closed_at,
+    has_schedule,
+    has_unknown_age,
+    too_old_at,
+)
 from semantic.compiler.rollups.api import (
     NONE,
     RollupCandidates,
@@ -66,7 +72,10 @@ ROLLUPS_OFF = RollupUse(-1, RollupCandidates(others=False))
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
+    """What may be used by a clock that shows ``since`` or later, and not yet ``until``."""
+
     use: RollupUse
+    since: float
     until: float
 
 
@@ -128,7 +137,7 @@ class RollupView:
             return NO_ROLLUPS
         now = self._clock()
         known = self._choices.get(choice.max_staleness)
-        if known is not None and now < known.until:
+        if known is not None and known.since <= now < known.until:
             return known.use
         candidates, until = self._candidates(choice.max_staleness, now)
         use = RollupUse(next(_TOKENS), candidates)
@@ -136,7 +145,7 @@ class RollupView:
             use = known.use
         if len(self._choices) >= _MOST_CHOICES:
             self._choices.clear()
-        self._choices[choice.max_staleness] = _Choice(use, until)
+        self._choices[choice.max_staleness] = _Choice(use, now, until)
         return use
 
     def _forget_choices(self) -> None:
@@ -155,6 +164,10 @@ class RollupView:
             definition = self.definitions[name]
             parts: list[StoredPart] = []
             for table in tables:
+                looked_at = max(table.built_at, table.checked_at)
+                if has_unknown_age(definition.refresh_key, looked_at, now):
+                    until = min(until, looked_at - AHEAD_SECONDS)
+                    continue
                 end = usable_until(definition, table, max_staleness)
                 if now >= end or table.table in self._vanished:
                     continue

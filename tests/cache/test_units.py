@@ -16,6 +16,7 @@ from connectors.base import Parameter
 from connectors.errors import WarehouseError
 from proxy.cache import keys, schedule, stored
 from proxy.cache.breaker import Breaker, UnavailableError
+from proxy.cache.clock_steps import ClockSteps
 from proxy.cache.freshness import FOREVER, TimesToLive
 from proxy.cache.generations import ALL, Generations
 from proxy.cache.keys import form_of, is_volatile, statement_key
@@ -140,6 +141,35 @@ def test_cron() -> None:
             Cron.parse(wrong)
     with pytest.raises(ScheduleError):
         Cron.parse("0 0 * * *", "Nowhere/None")
+
+
+@pytest.mark.parametrize("line", ["30 2 * * *", "0 3 * * *", "*/20 * * * *"])
+def test_days_of_23_and_of_25_hours(line: str) -> None:
+    cron = Cron.parse(line, "Europe/Amsterdam")
+    for day in (dt.datetime(2026, 3, 28, tzinfo=dt.UTC), dt.datetime(2026, 10, 24, tzinfo=dt.UTC)):
+        moment = begin = day.timestamp()
+        while moment < begin + 3 * 86_400:
+            following = cron.next(moment)
+            assert 0 < following - moment <= (3600 + 1200 if "/" in line else 25 * 3600)
+            assert cron.last(following) == following
+            assert cron.last(following - 1) <= moment or moment == begin
+            moment = following
+
+
+def test_a_clock_that_is_set_back_is_noticed_once() -> None:
+    clock, wall = Clock(), Clock()
+    steps = ClockSteps(clock, wall)
+    assert not steps.back()
+    for now in (clock, wall):
+        now.now += 3600.0
+    assert not steps.back()
+    wall.now += 7200.0
+    assert not steps.back()
+    wall.now -= 7200.0
+    assert steps.back()
+    assert not steps.back()
+    wall.now -= 1.0  # as NTP does
+    assert not steps.back()
 
 
 # ------------------------------------------------------------------------------- memory

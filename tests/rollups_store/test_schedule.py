@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -136,6 +137,21 @@ def test_a_plan_says_what_each_part_needs() -> None:
     assert [part.verdict for part in fresh.parts] == [Verdict.FRESH]
     forced = plan_rollup(DEFINITION, [FEBRUARY], tables, now, force=True)
     assert [part.verdict for part in forced.parts] == [Verdict.FORCED]
+
+
+def test_what_was_built_by_a_clock_that_was_ahead_is_built_again() -> None:
+    now = NOON.timestamp()
+    # Its window seems to have ended: it would never be built again.
+    ahead = stored(MARCH, at(2013, 4, 5))
+    for table, verdict in (
+        (ahead, Verdict.DUE),
+        (stored(MARCH, now + 30), Verdict.FRESH),  # by another machine's clock
+    ):
+        (part,) = plan_rollup(DEFINITION, [MARCH], [table], now).parts
+        assert part.verdict is verdict
+    immutable = replace(DEFINITION, refresh_key=RefreshKey(immutable=True))
+    (part,) = plan_rollup(immutable, [MARCH], [ahead], now).parts
+    assert part.verdict is Verdict.FRESH
 
 
 def test_a_plan_names_what_is_superfluous() -> None:

@@ -80,6 +80,21 @@ def test_what_has_missed_a_refresh_is_not_used() -> None:
     assert names(seen.use()) == ['"t1"', '"f"']
 
 
+def test_what_a_clock_has_stamped_that_was_ahead_is_not_used() -> None:
+    seen, clock = view()
+    clock.now += 7200
+    seen.publish([table(checked_at=clock.now), table("flights.forever", '"f"')])
+    limited = RollupChoice("on", 600.0)
+    for choice in (limited, RollupChoice("on")):
+        assert names(seen.use(choice)) == ['"t1"', '"f"']
+    clock.now -= 7200
+    for choice in (limited, RollupChoice("on")):
+        assert names(seen.use(choice)) == ['"f"']
+    clock.now += 7200 - 59  # which clocks may differ by
+    for choice in (limited, RollupChoice("on")):
+        assert names(seen.use(choice)) == ['"t1"', '"f"']
+
+
 def test_a_limit_of_the_session_goes_before_the_refresh_key() -> None:
     seen, clock = view()
     seen.publish([table(), table("flights.forever", '"f"')])
