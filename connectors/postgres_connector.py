@@ -29,6 +29,7 @@ from connectors.link_pool import LinkPool
 from connectors.link_stream import LinkBatchStream
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_hosts import STANDING, Host, Hosts, Standing, standing_of
+from connectors.postgres_kin import check_engine
 from connectors.postgres_link import PostgresLink, open_link
 from connectors.postgres_listen import notifications
 from connectors.postgres_messages import Field
@@ -103,6 +104,8 @@ class PostgresConnector:
         self._hosts = Hosts(hosts, self._look, self._options.max_replica_lag)
         await self._hosts.start()
         await self.health()
+        async for batch in await self.execute("SELECT version()"):
+            check_engine(str(batch[0][0].as_py()))
 
     async def close(self) -> None:
         """Stop running statements and close every connection."""
