@@ -31,6 +31,7 @@ _KINDS = {
         "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"
     ),
     "sqlite": _Kind("connectors.sqlite_connector", "SQLiteConnector", "SQLiteOptions", "sqlite"),
+    "trino": _Kind("connectors.trino_connector", "TrinoConnector", "TrinoOptions", "trino"),
     **{
         kind: _Kind("connectors.mysql_connector", f"{name}Connector", "MySqlOptions", "mysql")
         for kind, name in {

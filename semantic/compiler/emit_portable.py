@@ -18,6 +18,9 @@ from semantic.compiler.exact_columns import exact_column
 from semantic.compiler.expressions import Features, features_of, is_comparable, tables_of
 from semantic.compiler.expressions.portable.tables import Tables
 from semantic.compiler.plan import (
+    MEASURE_TABLE,
+    SUBQUERY_TABLE,
+    AliasedRelation,
     Cte,
     Derived,
     Join,
@@ -26,12 +29,13 @@ from semantic.compiler.plan import (
     Scan,
     Select,
     SetOperation,
+    Subquery,
     Values,
     walk,
 )
 from semantic.compiler.plan_types import PlanTypes
-from semantic.compiler.rewrite.tools import bottom_up
-from semantic.compiler.trees import grouping_keys
+from semantic.compiler.rewrite.tools import bottom_up, expressions_of
+from semantic.compiler.trees import grouping_keys, table_of
 from semantic.errors import UnsupportedError
 from semantic.model.types import PostgresType
 
@@ -77,11 +81,27 @@ def _missing(node: PlanNode, features: Features) -> str:
         return "" if features.values else "VALUES"
     if isinstance(node, Cte):
         return "WITH RECURSIVE" if node.recursive and not features.recursive else ""
+    if isinstance(node, Subquery):
+        allowed = features.correlated_subqueries or not _is_correlated(node.query)
+        return "" if allowed else "a correlated subquery"
     if isinstance(node, SetOperation):
         return _missing_of_sets(node, features) or _computed(node, features)
     if isinstance(node, Select):
         return _missing_of_select(node, features) or _computed(node, features)
     return ""
+
+
+def _is_correlated(query: Query) -> bool:
+    """Whether a query speaks of rows around it."""
+    nodes = list(walk(query))
+    inside = {node.alias for node in nodes if isinstance(node, AliasedRelation)}
+    inside |= {"", MEASURE_TABLE, SUBQUERY_TABLE}
+    return any(
+        table_of(column) not in inside
+        for node in nodes
+        for tree in expressions_of(node)
+        for column in tree.find_all(exp.Column)
+    )
 
 
 def _missing_of_sets(node: SetOperation, features: Features) -> str:

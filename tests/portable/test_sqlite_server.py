@@ -146,7 +146,8 @@ def clients(
     with plain.cursor() as cursor:
         cursor.executemany(f"INSERT INTO orders VALUES ({marks.replace('?', '%s')})", _rows())
     source: dict[str, object] = {"type": "sqlite", "path": str(file)}
-    server, dsn = serve(folder / "server", folder / "models", source, "shop")
+    sources = {"default": source}
+    server, dsn = serve(folder / "server", folder / "models", sources, "shop")
     try:
         with psycopg.connect(dsn, autocommit=True) as ours:
             yield ours, plain

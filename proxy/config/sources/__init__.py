@@ -18,6 +18,7 @@ from proxy.config.sources.mysql import MysqlSource
 from proxy.config.sources.plugin import PluginSource
 from proxy.config.sources.postgres import PostgresSource
 from proxy.config.sources.sqlite import SqliteSource
+from proxy.config.sources.trino import TrinoSource
 
 SOURCES: tuple[type[Source], ...] = (
     DuckdbSource,
@@ -26,6 +27,7 @@ SOURCES: tuple[type[Source], ...] = (
     PostgresSource,
     SqliteSource,
     ClickhouseSource,
+    TrinoSource,
 )
 
 if TYPE_CHECKING:
@@ -43,4 +45,5 @@ __all__ = [
     "PostgresSource",
     "Source",
     "SqliteSource",
+    "TrinoSource",
 ]

@@ -10,6 +10,7 @@ from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.mysql import MARIADB, MYSQL
 from semantic.compiler.expressions.portable.sqlite import SQLITE
 from semantic.compiler.expressions.portable.starrocks import DORIS, STARROCKS
+from semantic.compiler.expressions.portable.trino import TRINO
 
 DIALECTS: dict[str, PortableDialect] = {
     tables.dialect: PortableDialect(tables)
@@ -20,5 +21,6 @@ DIALECTS: dict[str, PortableDialect] = {
         SQLITE,
         CLICKHOUSE,
         STARROCKS,
+        TRINO,
     )
 }  # fmt: skip

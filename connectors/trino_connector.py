@@ -1,0 +1,178 @@
+"""Trino, over its own client (the package ``trino``) in bounded threads."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import trino.auth
+import trino.dbapi
+import trino.exceptions
+
+from connectors.base import Parameter, ProbedColumn
+from connectors.dbapi_session import DbapiSession
+from connectors.errors import WarehouseError
+from connectors.threaded_connector import ThreadedConnector, Threads
+from connectors.trino_types import postgres_column
+
+
+@dataclass(frozen=True, slots=True)
+class TrinoOptions:
+    """Options of a ``trino`` data source.
+
+    Attributes:
+        host: of the coordinator.
+        port: its port.
+        user: whom statements run as.
+        password: for basic authentication, which takes https; empty for none.
+        token: a JWT instead.
+        catalog: of unqualified tables.
+        schema_name: of unqualified tables.
+        https: whether the connection is encrypted.
+        verify: whether the server's certificate is checked.
+        source: what the coordinator shows beside a statement.
+        quick_threads: statements that run at once in their first moment.
+        slow_threads: statements that run at once after it.
+        queue_seconds: how long a statement may wait for a thread before 53300.
+        request_seconds: how long one request may take.
+        batch_rows: rows of a batch, after the first one.
+    """
+
+    host: str
+    user: str
+    port: int = 8080
+    password: str = ""
+    token: str = ""
+    catalog: str = ""
+    schema_name: str = ""
+    https: bool = False
+    verify: bool = True
+    source: str = "cubewire"
+    quick_threads: int = 8
+    slow_threads: int = 16
+    queue_seconds: float = 30.0
+    request_seconds: float = 30.0
+    batch_rows: int = 8192
+
+    def __post_init__(self) -> None:
+        if (self.password or self.token) and not self.https:
+            raise ValueError("a password or token is sent over https only")
+        if self.password and self.token:
+            raise ValueError("password and token exclude each other")
+
+
+class TrinoSession(DbapiSession):
+    """A client of the coordinator; each statement is a query of its own there."""
+
+    def columns(self, description: Sequence[Sequence[Any]]) -> tuple[ProbedColumn, ...]:
+        """See ``DbapiSession``."""
+        return tuple(postgres_column(str(item[0]), str(item[1])) for item in description)
+
+    def bound(self, parameter: Parameter) -> object:
+        """Numbers as they are; moments as texts, which the statement casts."""
+        value = parameter.value
+        if isinstance(value, datetime.datetime):
+            if value.tzinfo is not None:
+                value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+            return value.isoformat(" ", "microseconds")
+        if isinstance(value, datetime.date):
+            return value.isoformat()
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise WarehouseError(
+            "0A000",
+            f"a value of type {parameter.type_name} cannot be sent to a trino data source",
+            hint="Write the value into the statement.",
+            reached=False,
+        )
+
+
+class TrinoConnector(ThreadedConnector):
+    """A Trino cluster as a Connector."""
+
+    def __init__(self, options: TrinoOptions) -> None:
+        threads = Threads(
+            options.quick_threads,
+            options.slow_threads,
+            options.queue_seconds,
+            options.batch_rows,
+        )
+        super().__init__("trino", self._open, warehouse_error, threads)
+        self._options = options
+
+    def _open(self) -> TrinoSession:
+        options = self._options
+        authentication: Any = None
+        if options.password:
+            authentication = trino.auth.BasicAuthentication(options.user, options.password)
+        elif options.token:
+            authentication = trino.auth.JWTAuthentication(options.token)
+        connect: Any = trino.dbapi.connect
+        connection = connect(
+            host=options.host,
+            port=options.port,
+            user=options.user,
+            catalog=options.catalog or None,
+            schema=options.schema_name or None,
+            source=options.source,
+            http_scheme="https" if options.https else "http",
+            auth=authentication,
+            verify=options.verify,
+            timezone="UTC",
+            request_timeout=options.request_seconds,
+        )
+        return TrinoSession(connection)
+
+
+# Trino's names of errors (StandardErrorCode).
+_STATES = {
+    "ACCESS_DENIED": "42501",
+    "ADMINISTRATIVELY_KILLED": "57014",
+    "AMBIGUOUS_NAME": "42702",
+    "CATALOG_NOT_FOUND": "3D000",
+    "CLUSTER_OUT_OF_MEMORY": "53200",
+    "COLUMN_NOT_FOUND": "42703",
+    "DIVISION_BY_ZERO": "22012",
+    "EXCEEDED_CPU_LIMIT": "57014",
+    "EXCEEDED_GLOBAL_MEMORY_LIMIT": "53200",
+    "EXCEEDED_LOCAL_MEMORY_LIMIT": "53200",
+    "EXCEEDED_TIME_LIMIT": "57014",
+    "EXPRESSION_NOT_AGGREGATE": "42803",
+    "FUNCTION_NOT_FOUND": "42883",
+    "GENERIC_USER_ERROR": "22000",
+    "INVALID_CAST_ARGUMENT": "22P02",
+    "INVALID_FUNCTION_ARGUMENT": "22023",
+    "MISSING_CATALOG_NAME": "3D000",
+    "NOT_SUPPORTED": "0A000",
+    "NUMERIC_VALUE_OUT_OF_RANGE": "22003",
+    "QUERY_QUEUE_FULL": "53300",
+    "SCHEMA_NOT_FOUND": "3F000",
+    "SERVER_SHUTTING_DOWN": "57P01",
+    "SERVER_STARTING_UP": "57P03",
+    "SUBQUERY_MULTIPLE_ROWS": "21000",
+    "SYNTAX_ERROR": "42601",
+    "TABLE_NOT_FOUND": "42P01",
+    "TOO_MANY_REQUESTS_FAILED": "08006",
+    "TYPE_MISMATCH": "42804",
+    "USER_CANCELED": "57014",
+}
+
+
+def warehouse_error(error: Exception) -> WarehouseError:
+    """The WarehouseError for whatever the client raised."""
+    if isinstance(error, trino.exceptions.TrinoQueryError):
+        code = _STATES.get(error.error_name or "", "XX000")
+        text = str(error.message or error.error_name)
+        return WarehouseError(code, text.partition("\n")[0])
+    if isinstance(error, trino.exceptions.TrinoAuthError):
+        return WarehouseError("28000", "the data source refused the login", reached=False)
+    if isinstance(error, requests.RequestException | trino.exceptions.TrinoConnectionError):
+        return WarehouseError(
+            "08006", "the data source cannot be reached", detail=str(error), reached=False
+        )
+    if isinstance(error, trino.exceptions.Error | trino.exceptions.HttpError):
+        return WarehouseError("08006", str(error).partition("\n")[0])
+    return WarehouseError("XX000", str(error).partition("\n")[0] or type(error).__name__)
