@@ -90,7 +90,8 @@ def rollup(random: Random, name: str) -> Built:
     item = PreAggregation(
         name,
         measures=_references(measures),
-        dimensions=_references(random.sample(DIMENSIONS, random.randint(0, 4))),
+        dimensions=_references(random.sample(DIMENSIONS, random.randint(0, 4)))
+        + ((Reference(("shops", "id")),) if random.random() < 0.25 else ()),
         segments=_references(["cheap"] if random.random() < 0.4 else []),
         time_dimensions=times,
         partition_granularity=partition,
@@ -125,7 +126,9 @@ class Statements:
     def __init__(self, random: Random, built: Built) -> None:
         self._random = random
         item = built.item
-        self._dimensions = [reference.path[-1] for reference in item.dimensions]
+        self._dimensions = [
+            reference.path[0] for reference in item.dimensions if len(reference.path) == 1
+        ]
         self._measures = [reference.path[-1] for reference in item.measures]
         self._segments = [reference.path[-1] for reference in item.segments]
         self._times = [(time.dimension.path[-1], time.granularity) for time in item.time_dimensions]
@@ -242,6 +245,30 @@ class Statements:
         having = self._one("", "", "", " HAVING COUNT(*) > 1")
         return f"SELECT {', '.join(items)} FROM {source}{self.where()}{group}{having}"
 
+    def joined(self) -> str:
+        """A join that is the model's, but for its kind perhaps or what it demands besides."""
+        on = self._one("sales.shop_id = s.id", "s.id = sales.shop_id")
+        source = self._one(
+            f"sales LEFT JOIN shops AS s ON {on}",
+            f"sales LEFT JOIN shops AS s ON {on}",
+            f"sales JOIN shops AS s ON {on}",
+            f"shops AS s RIGHT JOIN sales ON {on}",
+            f"shops AS s JOIN sales ON {on} AND s.city <> 'Oslo'",
+            f"sales LEFT JOIN shops AS s ON {on} AND s.size > 1",
+        )
+        key = self._one(
+            "s.city", "s.city", "COALESCE(s.city, '-')", "s.city = 'Rome'", "sales.kind"
+        )
+        values = [
+            f"MEASURE(sales.{self.measure()})",
+            self._one("COUNT(*)", "COUNT(s.city)", "COUNT(DISTINCT s.city)", "MAX(s.city)"),
+        ]
+        condition = self._one(
+            "TRUE", "s.city = 'Rome'", "s.city IS NULL", "s.city IS NOT NULL", "s.city <> 'Oslo'",
+            "s.city IN ('Rome', 'Oslo')", "sales.kind = 'a'", "NOT s.city = 'Oslo'",
+        )  # fmt: skip
+        return f"SELECT {key}, {', '.join(values)} FROM {source} WHERE {condition} GROUP BY {key}"
+
     def statement(self) -> str:
         kind = self._random.randrange(10)
         if kind == 0:
@@ -263,6 +290,8 @@ class Statements:
                 .replace("(city", "(sales.city")
                 .replace("s.sales.", "s.")
             )
+        if kind == 6:
+            return self.joined()
         if kind == 5:
             return self.grouped(f"(SELECT * FROM sales{self.where()}) AS sales")
         return self.grouped()

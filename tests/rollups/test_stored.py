@@ -232,7 +232,7 @@ def test_the_range_of_a_rollup(warehouse: Warehouse) -> None:
 
 def test_every_definition_is_told(in_duckdb: Warehouse) -> None:
     found = in_duckdb.compiler.rollups()
-    names = "by_day by_city by_quarter_hour by_month latest last_days moments both given"
+    names = "by_day by_city by_shop by_quarter_hour by_month latest last_days moments both given"
     assert list(found) == ["busy.kept", *(f"sales.{name}" for name in names.split())]
     assert [name for name, item in found.items() if not item.is_built] == [
         "sales.both", "sales.given",

@@ -10,6 +10,7 @@ from semantic.compiler.rewrite.context import RewriteContext
 from semantic.compiler.rewrite.tools import bottom_up
 from semantic.compiler.rollups.api import UnusedRollup
 from semantic.compiler.rollups.available import NO_ROLLUPS, Available
+from semantic.compiler.rollups.folding import fold
 from semantic.compiler.rollups.matching import Matched, match
 from semantic.compiler.rollups.regrouping import NoMatchError
 from semantic.compiler.rollups.stored_rows import from_stored_rows
@@ -41,7 +42,9 @@ def _matched(node: PlanNode, context: RewriteContext) -> PlanNode:
     if not isinstance(node, Select) or node.source is None:
         return node
     for scan in list(_scans(node.source)):
-        if not scan.rollup:
+        # One that was taken into another is there no longer.
+        is_there = node.source is not None and any(each is scan for each in _scans(node.source))
+        if is_there and not scan.rollup:
             node = _answered(node, scan, context)
     return node
 
@@ -56,9 +59,7 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
         if (table, scan.data_source) != (blueprint.frame.table, blueprint.definition.data_source):
             continue
         try:
-            dialect = context.dialect_of(scan.data_source)
-            made = match(select, scan, candidate, context.time_zone, dialect)
-            found.append((made, candidate))
+            found.append((_tried(select, scan, candidate, context), candidate))
         except NoMatchError as error:
             unused.append(UnusedRollup(candidate.name, error.reason, error.change))
     for cube, problem in context.rollups.unavailable:
@@ -71,6 +72,25 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
     for _, other in others:
         unused.append(UnusedRollup(other.name, f"{chosen.name} has fewer rows to read"))
     return _noted_on(best.select, scan.alias, tuple(unused))
+
+
+def _tried(select: Select, scan: Scan, candidate: Available, context: RewriteContext) -> Matched:
+    """The SELECT over one rollup: with the client's joins taken into it, else as it stands.
+
+    Raises:
+        NoMatchError: neither can be; what the first of them lacks.
+    """
+    dialect = context.dialect_of(scan.data_source)
+    folded = fold(select, scan, candidate.blueprint)
+    if folded is None:
+        return match(select, scan, candidate, context.time_zone, dialect)
+    try:
+        return match(folded.select, folded.scan, candidate, context.time_zone, dialect)
+    except NoMatchError as error:
+        try:
+            return match(select, scan, candidate, context.time_zone, dialect)
+        except NoMatchError:
+            raise error from None
 
 
 def _scans(relation: Relation) -> Iterator[Scan]:
