@@ -99,6 +99,20 @@ def _rounded(kind: str, last: int) -> str:
     )
 
 
+# Columns of old tables may hold 0000-00-00, of which functions make 0 or NULL.
+_NO_DATE = _fail("22008", "date/time field value out of range", "_1")
+
+
+def _of_date(result: str) -> str:
+    """A number or text made of a date."""
+    return f"CASE WHEN DAYOFMONTH(_1) = 0 THEN {_NO_DATE} ELSE {result} END"
+
+
+def _to_date(result: str, kind: str) -> str:
+    """A date made of another, which is NULL where that is none."""
+    return f"COALESCE({result}, CAST({_NO_DATE} AS {kind}))"
+
+
 _MICROSECONDS = "CAST(CAST(_1 AS DATETIME(6)) AS CHAR)"
 _DAY = "CAST(DATE_FORMAT(_1, '%Y-%m-%d') AS {})"
 _CASTS = {
@@ -123,14 +137,18 @@ _CASTS = {
     "cast(numeric, numeric)": "CAST(_1 AS _t)",
     "cast(numeric, float8)": "_1 + 0e0",
     "cast(numeric, text)": "CAST(_1 AS CHAR)",
-    "cast(date, text)": "CAST(_1 AS CHAR)",
-    "cast(timestamp, text)": f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {_MICROSECONDS}))",
-    "cast(date, timestamp)": "CAST(_1 AS DATETIME(6))",
-    "cast(date, timestamptz)": "CAST(_1 AS DATETIME(6))",
+    "cast(date, text)": _of_date("CAST(_1 AS CHAR)"),
+    "cast(timestamp, text)": _of_date(
+        f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {_MICROSECONDS}))"
+    ),
+    **dict.fromkeys(
+        ("cast(date, timestamp)", "cast(date, timestamptz)"),
+        _to_date("CAST(_1 AS DATETIME(6))", "DATETIME(6)"),
+    ),
     "cast(timestamp, timestamptz)": "_1",
     "cast(timestamptz, timestamp)": "_1",
     # A cast to DATE may round.
-    **each("timestamp timestamptz", {"cast({}, date)": _DAY.format("DATE")}),
+    **each("timestamp timestamptz", {"cast({}, date)": _to_date(_DAY.format("DATE"), "DATE")}),
 }
 
 _COLLATION = "utf8mb4_nopad_bin"
@@ -199,29 +217,34 @@ _FIELDS = {
 }
 
 
-def _moved(function: str, unit: str) -> str:
+def _moved(function: str, unit: str, kind: str) -> str:
     """A moment some time later. Beyond the year 9999 MySQL makes NULL of it."""
     beyond = _fail("22008", "date out of range", "_1", "_2")
-    return f"COALESCE({function}(_1, INTERVAL _2 {unit}), {function}(_1, INTERVAL {beyond} {unit}))"
+    return f"COALESCE({function}(_1, INTERVAL _2 {unit}), CAST({beyond} AS {kind}))"
 
 
 _DATES = {
     **{
-        f"date_trunc('{field}', {kind})": text
+        f"date_trunc('{field}', {kind})": _to_date(text, "DATETIME(6)")
         for kind in ("timestamp", "timestamptz")
         for field, text in _TRUNCATED.items()
     },
-    **{f"extract('{field}', {kind})": text for (kind, field), text in _FIELDS.items()},
-    **{f"date_part('{field}', {kind})": f"{text} + 0e0" for (kind, field), text in _FIELDS.items()},
-    "+(date, int4)": _moved("DATE_ADD", "DAY"),
-    "-(date, int4)": _moved("DATE_SUB", "DAY"),
-    "-(date, date)": "DATEDIFF(_1, _2)",
+    **{f"extract('{field}', {kind})": _of_date(text) for (kind, field), text in _FIELDS.items()},
+    **{
+        f"date_part('{field}', {kind})": _of_date(f"{text} + 0e0")
+        for (kind, field), text in _FIELDS.items()
+    },
+    "+(date, int4)": _moved("DATE_ADD", "DAY", "DATE"),
+    "-(date, int4)": _moved("DATE_SUB", "DAY", "DATE"),
+    "-(date, date)": "COALESCE(DATEDIFF(_1, _2), "
+    + _fail("22008", "date out of range", "_1", "_2")
+    + ")",
     **each(
         "timestamp timestamptz",
         {
-            "+({}, months)": _moved("DATE_ADD", "MONTH"),
-            "+({}, days)": _moved("DATE_ADD", "DAY"),
-            "+({}, microseconds)": _moved("DATE_ADD", "MICROSECOND"),
+            "+({}, months)": _moved("DATE_ADD", "MONTH", "DATETIME(6)"),
+            "+({}, days)": _moved("DATE_ADD", "DAY", "DATETIME(6)"),
+            "+({}, microseconds)": _moved("DATE_ADD", "MICROSECOND", "DATETIME(6)"),
         },
     ),
 }
@@ -304,7 +327,7 @@ MARIADB = Tables(
     parameters={
         "bool": "_1",
         **dict.fromkeys(("int2", "int4", "int8"), "CAST(_1 AS SIGNED)"),
-        "float8": "CAST(_1 AS DOUBLE)",
+        "float8": "_1 + 0e0",
         **dict.fromkeys(("text", "varchar"), "CAST(_1 AS CHAR)"),
         "date": "CAST(_1 AS DATE)",
         **dict.fromkeys(("timestamp", "timestamptz"), "CAST(_1 AS DATETIME(6))"),

@@ -6,6 +6,7 @@ no collations there and compare by bytes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from semantic.compiler.expressions.features import Features
@@ -98,4 +99,13 @@ STARROCKS = Tables(
     },
     same="_1 <=> _2",
 )
-DORIS = replace(STARROCKS, dialect="doris", title="Doris")
+DORIS = replace(
+    STARROCKS,
+    dialect="doris",
+    title="Doris",
+    templates={
+        # The same function with its arguments the other way round.
+        key: re.sub(r"DATE_TRUNC\(('\w+'), _1\)", r"DATE_TRUNC(_1, \1)", text)
+        for key, text in _TEMPLATES.items()
+    },
+)
