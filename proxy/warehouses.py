@@ -10,6 +10,7 @@ from functools import partial
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
+from connectors.postgres_types import FIRST_USER_OID
 from connectors.stage import Stage, StageTable
 from connectors.stage_tables import StageColumn
 from proxy.discretion import DiscreetBatches, DiscreetRows, withheld
@@ -109,7 +110,9 @@ class Warehouses:
         if compiled.governed:
             stream = DiscreetRows(stream)
         rows = EncodedSource(stream)
-        if stream.type_oids != tuple(TYPES[item.type.name].oid for item in compiled.columns):
+        announced = [TYPES[item.type.name].oid for item in compiled.columns]
+        described = zip(stream.type_oids, announced, result_formats, strict=True)
+        if not all(_is_announced(*column) for column in described):
             await rows.close()
             raise SessionError("XX000", "the warehouse returned other types than announced")
         return rows
@@ -167,6 +170,12 @@ def _asking(
         caller.progress,
         late=late,
     )
+
+
+def _is_announced(oid: int, announced: int, code: int) -> bool:
+    """Whether a column is of the type announced; the text of the warehouse's own types is text."""
+    is_own = oid >= FIRST_USER_OID and announced == TYPES["text"].oid and code == 0
+    return oid == announced or is_own
 
 
 def _bound(placeholders: Sequence[Placeholder], values: Sequence[object]) -> Parameters:
