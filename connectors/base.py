@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -216,3 +216,6 @@ class Replicated(Protocol):
 
     def written(self) -> None:
         """Data have changed before now: copies that lack what was written are not read from."""
+
+    def copies(self) -> Mapping[str, int]:
+        """How many copies are ``fresh``, so read from, ``lagging``, and ``down``."""

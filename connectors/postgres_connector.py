@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -225,6 +225,10 @@ class PostgresConnector:
         """See ``connectors.base.Replicated``."""
         if self._hosts is not None:
             self._hosts.written()
+
+    def copies(self) -> Mapping[str, int]:
+        """See ``connectors.base.Replicated``."""
+        return {} if self._hosts is None else self._hosts.copies()
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by describing it."""

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.errors import WarehouseError
@@ -162,6 +162,17 @@ class Hosts:
         replicas = [host for host in self.all if self._is_fresh(host)]
         replicas.sort(key=lambda host: (len(host.statements), (host.number + self._turn) % count))
         return [*replicas, *primaries] or [self.all[0]]
+
+    def copies(self) -> Mapping[str, int]:
+        """How many of the servers besides the primary are fit to be read from, and how many not."""
+        if len(self.all) == 1:
+            return {}
+        found = dict.fromkeys(("fresh", "lagging", "down"), 0)
+        for host in self.all:
+            if not host.is_primary:
+                fit = "fresh" if self._is_fresh(host) else "lagging"
+                found[fit if host.is_up else "down"] += 1
+        return found
 
     # ------------------------------------------------------------------------- looking
 

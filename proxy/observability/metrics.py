@@ -65,6 +65,7 @@ HELP = {
     "cubewire_warehouse_slots": "Statements that a data source takes at once; 0 is any number.",
     "cubewire_warehouse_slots_in_use": "Statements that run at a data source now.",
     "cubewire_warehouse_waiting": "Statements that wait for their turn at a data source now.",
+    "cubewire_warehouse_copies": "Replicas of a data source by state (fresh, lagging, down).",
     "cubewire_warehouse_wait_seconds": "Time that statements waited for their turn.",
     "cubewire_warehouse_refused_total": "Statements refused or ended at a data source by reason "
     "(queue_full, queue_timeout, down, deadline, rows, bytes, cost).",
@@ -110,6 +111,10 @@ class WarehouseState(Protocol):
     @property
     def waiting(self) -> int:
         """Statements that wait."""
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        """Its copies by state."""
 
 
 Alike = tuple[str, str, str | None, tuple[str, ...], Collection[str]]
@@ -337,6 +342,12 @@ class Metrics(Collector):
             ("waiting", [((source,), state.waiting) for source, state in states]),
         ):
             yield _gauge(f"cubewire_warehouse_{name}", values, labels)
+        copies = [
+            ((source, condition), number)
+            for source, state in states
+            for condition, number in state.copies.items()
+        ]
+        yield _gauge("cubewire_warehouse_copies", copies, ("data_source", "state"))
         yield _histograms("cubewire_warehouse_wait_seconds", self._waits, labels)
         refused = self._refused.items()
         yield _counter("cubewire_warehouse_refused_total", refused, ("data_source", "reason"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -133,6 +133,11 @@ class Warehouse:
     def waiting(self) -> int:
         """Statements that wait for their turn."""
         return self.admission.waiting
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        """How many of its copies are in which state."""
+        return self._connector.copies() if isinstance(self._connector, Replicated) else {}
 
     def start(self) -> None:
         """Look after its health from now on."""

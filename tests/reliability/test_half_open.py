@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -19,6 +20,7 @@ from ipaddress import IPv4Address
 import psutil
 import pytest
 
+from tests.conftest import free_port
 from tests.reliability.support import address, at_rest, serving, until
 from tests.support.canary import Canary
 from tests.support.oracle import OraclePostgres
@@ -27,6 +29,7 @@ from tests.support.server import REPOSITORY, RunningServer
 SUBNET = 0x0AD50000 + os.getpid() % 0x4000 * 4
 """Four addresses of 10.213.0.0/16: runs that go on at the same time share no route."""
 HERE, THERE = str(IPv4Address(SUBNET + 1)), str(IPv4Address(SUBNET + 2))
+ADMIN_PORT = free_port()
 KEEPALIVE = {"idle": 2, "interval": 1, "count": 3}
 SILENCE = sum((KEEPALIVE["idle"], KEEPALIVE["interval"] * KEEPALIVE["count"]))
 """Seconds after which a silent peer is gone."""
@@ -100,6 +103,7 @@ def server(
 ) -> Iterator[RunningServer]:
     settings = {f"server__tcp_keepalive_{name}": value for name, value in KEEPALIVE.items()}
     folder = tmp_path_factory.mktemp("server")
+    settings["server__admin_port"] = ADMIN_PORT
     with serving(folder, oracle=oracle, server__host=HERE, **settings) as running:
         yield running
 
@@ -124,6 +128,15 @@ def client_elsewhere(
         process.kill()
         process.communicate()
         namespace.plug_in()
+
+
+def slots_in_use() -> float:
+    """Statements that the server has at its warehouses."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{ADMIN_PORT}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    slots = [line for line in lines if line.startswith("cubewire_warehouse_slots_in_use{")]
+    assert len(slots) == 2
+    return sum(float(line.split()[-1]) for line in slots)
 
 
 def connections(server: RunningServer) -> int:
@@ -155,6 +168,7 @@ def test_the_cable_is_pulled(
         assert took < SILENCE + 30
         canary.check()
         at_rest(server)
+        assert slots_in_use() == 0
 
 
 def test_who_only_pauses_is_kept(elsewhere: Namespace, server: RunningServer) -> None:
