@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from connectors.errors import stop_error
 from proxy.cache.clock_steps import ClockSteps
 from proxy.cache.freshness import FOREVER, TimesToLive
 from proxy.cache.generations import Generations
@@ -154,7 +156,11 @@ class CachedRows:
 
     async def _request(self, columns: Columns, caller: Caller) -> Request | None:
         compiled = columns.bound.compiled
-        version = await self.version(compiled, caller)
+        try:
+            async with asyncio.timeout(caller.statement_timeout):
+                version = await self.version(compiled, caller)
+        except TimeoutError:  # of a refresh key, which goes on to be asked
+            raise stop_error("timeout") from None
         if version is None:
             return None
         try:

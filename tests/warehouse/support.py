@@ -31,13 +31,16 @@ VIEWS = (
     "CREATE TABLE kept AS SELECT 1::bigint AS id, 'kept' AS label",
     "CREATE VIEW fresh AS SELECT id, label, (random() * 1e9)::bigint AS drawn FROM kept",
 )
+KEY = {"sql": "SELECT count(*) FROM kept", "every": "1 second"}
+OTHER_KEY = {"sql": "SELECT count(*) + 1 FROM kept", "every": "1 second"}
 CUBES = (
     cube("rows", "distant", label="string"),
     cube("naps", "distant", nap="string"),
     cube("blinks", "distant", nap="string"),
     cube("fresh", "distant", label="string"),
     cube("kept", "distant", label="string"),
-    {**cube("keyed", "distant", label="string"), "sql_table": "kept"},
+    {**cube("keyed", "distant", label="string"), "sql_table": "kept", "refresh_key": KEY},
+    {**cube("unkept", "distant"), "sql_table": "kept", "refresh_key": OTHER_KEY},
     cube("tiny", letter="string"),
 )
 TINY = "CREATE TABLE tiny AS SELECT i AS id, chr(97 + i::INT) AS letter FROM range(10) AS t(i)"
@@ -96,9 +99,7 @@ def _configuration(
 ) -> Path:
     models = folder / "models"
     models.mkdir()
-    cubes = [dict(each) for each in CUBES]
-    cubes[-2]["refresh_key"] = {"sql": "SELECT count(*) FROM kept", "every": "1 second"}
-    (models / "cubes.yml").write_text(json.dumps({"cubes": cubes}))
+    (models / "cubes.yml").write_text(json.dumps({"cubes": CUBES}))
     users = ("demo", "other", "greedy")
     distant = {
         "type": "postgres",

@@ -163,6 +163,10 @@ def test_silent(scenery: Scene) -> None:
     while scenery.metrics()["cubewire_warehouse_up"] == 1:
         time.sleep(0.2)
     check_outage(scenery)
+    # A refresh key that was never told is waited for, but no longer than a statement may take.
+    unknown = Running(scenery, "SELECT id FROM unkept", timeout="1s").end(20)
+    assert unknown.sqlstate in {"57014", "08006"}
+    assert unknown.seconds < 3 * slowness()
     scenery.proxy.go_on()
     check_recovery(scenery)
 

@@ -16,9 +16,10 @@ from tests.support.oracle import start_oracle
 from tests.support.replica import Cluster, replica_of, taken_over
 from tests.support.server import start_server
 
+KEY = {"sql": "SELECT n FROM kept", "every": "1 second"}
 CUBES = (
-    {**cube("keyed", n="number"), "refresh_key": {"sql": "SELECT n FROM kept", "every": "1 second"}},
-    {**cube("plain", n="number", replica="boolean")},
+    {**cube("keyed", n="number"), "refresh_key": KEY},
+    cube("plain", n="number", replica="boolean"),
 )
 
 pytestmark = pytest.mark.slow
