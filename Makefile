@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 SOURCES := proxy semantic connectors tests
 WORKERS ?= 2
-WAREHOUSE_TESTS := tests/connectors
+WAREHOUSE_TESTS := tests/connectors tests/portable tests/oracle/test_clickhouse.py
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -73,6 +73,7 @@ _CODES = {
     321: "22003",  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
     352: "42702",  # AMBIGUOUS_COLUMN_NAME
     386: "42804",  # NO_COMMON_TYPE
+    403: "0A000",  # INVALID_JOIN_ON_EXPRESSION
     394: "57014",  # QUERY_WAS_CANCELLED
     396: "54000",  # TOO_MANY_ROWS_OR_BYTES
     407: "22003",  # DECIMAL_OVERFLOW
@@ -94,6 +95,7 @@ _MESSAGES = {
 
 # An integer that does not fit, as PostgreSQL has it.
 _INTEGER = re.compile(r"cannot be safely converted into type (Int16|Int32|Int64)")
+_NO_INTEGER = re.compile(r"inf or nan to integer conversion|^Convert overflow")
 _INTEGERS = {"Int16": "smallint", "Int32": "integer", "Int64": "bigint"}
 
 _EXCEPTION = re.compile(r"Code: (?P<code>\d+)\. DB::Exception: (?P<text>.*)", re.DOTALL)
@@ -121,6 +123,8 @@ def server_error(text: str, code: int | None = None) -> WarehouseError:
     integer = _INTEGER.search(message)
     if integer is not None:
         return WarehouseError("22003", f"{_INTEGERS[integer[1]]} out of range")
+    if _NO_INTEGER.search(message) is not None:
+        return WarehouseError("22003", "integer out of range")
     sqlstate = _CODES.get(number, _INTERNAL) if number is not None else _INTERNAL
     message = _MESSAGES.get(sqlstate, message) or "the data source reported an error"
     return WarehouseError(sqlstate, message.replace("\n", " "), detail=detail)

@@ -49,6 +49,7 @@ STATEMENT_SETTINGS: dict[str, str] = {
     "optimize_arithmetic_operations_in_aggregate_functions": "0",
     "short_circuit_function_evaluation": "force_enable",
     "cast_keep_nullable": "0",
+    "precise_float_parsing": "1",
     "data_type_default_nullable": "0",
     # All of the rows, or an error.
     "limit": "0",

@@ -15,7 +15,13 @@ from semantic.compiler.api import ResultColumn
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.exact_columns import exact_column
-from semantic.compiler.expressions import Features, features_of, is_comparable, tables_of
+from semantic.compiler.expressions import (
+    Features,
+    features_of,
+    is_comparable,
+    is_sortable,
+    tables_of,
+)
 from semantic.compiler.expressions.portable.tables import Tables
 from semantic.compiler.plan import (
     MEASURE_TABLE,
@@ -146,20 +152,35 @@ def check_keys(plan: Query, types: PlanTypes, dialect: str) -> None:
     if tables is None:
         return
     for node in walk(plan):
-        kinds: list[PostgresType] = []
-        if isinstance(node, Select):
-            keys = [*grouping_keys(node.group or ()), *node.distinct_on]
-            keys += [key.expression for key in node.order]
-            kinds = [types.expression(key) for key in keys if not is_constant(key)]
-            kinds += types.query(node) if node.distinct else ()
-        elif isinstance(node, SetOperation):
-            is_plain = node.operator == "union" and node.all and not node.order
-            kinds = [] if is_plain else list(types.query(node))
-        for kind in kinds:
+        for kind in _told_apart(node, types):
             if not is_comparable(kind, dialect):
                 raise UnsupportedError(
                     f"telling values of type {kind.name} apart is not supported on {tables.title}"
                 )
+        for kind in _sorted_by(node, types):
+            if not is_sortable(kind, dialect):
+                raise UnsupportedError(
+                    f"sorting by values of type {kind.name} is not supported on {tables.title}"
+                )
+
+
+def _told_apart(node: PlanNode, types: PlanTypes) -> list[PostgresType]:
+    if isinstance(node, Select):
+        keys = [*grouping_keys(node.group or ()), *node.distinct_on]
+        kinds = [types.expression(key) for key in keys if not is_constant(key)]
+        return [*kinds, *(types.query(node) if node.distinct else ())]
+    if isinstance(node, SetOperation) and (node.operator != "union" or not node.all):
+        return list(types.query(node))
+    return []
+
+
+def _sorted_by(node: PlanNode, types: PlanTypes) -> list[PostgresType]:
+    if isinstance(node, Select):
+        keys = [key.expression for key in node.order]
+        return [types.expression(key) for key in keys if not is_constant(key)]
+    if isinstance(node, SetOperation) and node.order:
+        return list(types.query(node))
+    return []
 
 
 def written(tree: exp.Expr, columns: tuple[ResultColumn, ...], dialect: str) -> str:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.connectors.support import (
+    CLICKHOUSE_FLIGHTS,
     FLIGHTS,
     KINDS,
     MARIADB_FLIGHTS,
@@ -17,6 +18,7 @@ from tests.connectors.support import (
     open_warehouse,
     server_of,
 )
+from tests.support.clickhouse import INSTALLED, REASON, ClickHouseServer
 from tests.support.mariadb import MariaDb, shared_mariadb
 from tests.support.oracle import OraclePostgres
 
@@ -38,6 +40,18 @@ def mariadb_server() -> Iterator[MariaDb]:
     server.run([MARIADB_FLIGHTS])
     yield server
     server.run(["DROP TABLE flights"])
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """A ClickHouse with the table that every warehouse has, where its engine is installed."""
+    if not INSTALLED:
+        pytest.skip(REASON)
+    server = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
+    server.start()
+    server.run(CLICKHOUSE_FLIGHTS)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=KINDS)

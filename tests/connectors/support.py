@@ -15,18 +15,20 @@ import pytest
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.postgres_connector import PostgresConnector
 from connectors.registry import open_connector
+from tests.support.clickhouse import ClickHouseServer
 from tests.support.mariadb import MariaDb
 from tests.support.oracle import OraclePostgres
 
-Server = OraclePostgres | MariaDb | None
+Server = OraclePostgres | MariaDb | ClickHouseServer | None
 
 DUCKDB_FILE = "duckdb_file"
 DUCKDB_MEMORY = "duckdb_memory"
 POSTGRES = "postgres"
 MARIADB = "mariadb"
+CLICKHOUSE = "clickhouse"
 # Those whose SQL has PostgreSQL's types and casts, and the rest.
 POSTGRES_LIKE = (DUCKDB_FILE, DUCKDB_MEMORY, POSTGRES)
-KINDS = (*POSTGRES_LIKE, MARIADB)
+KINDS = (*POSTGRES_LIKE, MARIADB, CLICKHOUSE)
 # Those that compute in this process.
 EMBEDDED = (DUCKDB_FILE, DUCKDB_MEMORY)
 
@@ -39,6 +41,12 @@ MARIADB_FLIGHTS = (
     " SELECT seq AS id, seq % 7 AS day, seq / 3 AS delay, concat('carrier ', seq % 11) AS carrier,"
     " seq % 2 = 0 AS late FROM seq_1_to_100000"
 )
+CLICKHOUSE_FLIGHTS = (
+    "CREATE TABLE flights (id Int64, day Int32, delay Decimal(20, 6), carrier String, late Bool)"
+    " ENGINE = MergeTree ORDER BY id",
+    "INSERT INTO flights SELECT number, number % 7, toDecimal64(number, 6) / 3,"
+    " concat('carrier ', toString(number % 11)), number % 2 = 0 FROM numbers(1, 100000)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +56,16 @@ class Warehouse:
     kind: str
     connector: Connector
 
-    def sql(self, duckdb: str, postgres: str, mariadb: str | None = None) -> str:
-        """The text for this warehouse; MariaDB's is DuckDB's where none is given."""
-        if self.kind == MARIADB:
-            return duckdb if mariadb is None else mariadb
-        return postgres if self.kind == POSTGRES else duckdb
+    def sql(
+        self,
+        duckdb: str,
+        postgres: str,
+        mariadb: str | None = None,
+        clickhouse: str | None = None,
+    ) -> str:
+        """The text for this warehouse; one that is not given is DuckDB's."""
+        given = {POSTGRES: postgres, MARIADB: mariadb, CLICKHOUSE: clickhouse}.get(self.kind)
+        return duckdb if given is None else given
 
     @property
     def running(self) -> set[object]:
@@ -68,6 +81,7 @@ class Warehouse:
             "SELECT count(*) AS n FROM (SELECT generate_series(1, 100000000000) AS i) AS t"
             " WHERE i % 7 = 3",
             "SELECT count(*) AS n FROM seq_1_to_100000000000 WHERE seq % 7 = 3",
+            "SELECT count() AS n FROM numbers(100000000000) WHERE number * number % 7 = 3",
         )
 
     def numbers(self, rows: int) -> str:
@@ -79,6 +93,9 @@ class Warehouse:
             f" i % 7 = 0 AS e FROM (SELECT generate_series(1, {rows}) AS i) AS t",
             "SELECT seq AS a, seq * 2 AS b, seq / 3e0 AS c, concat('text ', seq) AS d,"
             f" seq % 7 = 0 AS e FROM seq_1_to_{rows or 1} LIMIT {rows}",
+            "SELECT toInt64(number) AS a, toInt64(number * 2) AS b, number / 3 AS c,"
+            " concat('text ', toString(number)) AS d, number % 7 = 0 AS e"
+            f" FROM numbers(1, {rows}) SETTINGS max_threads = 1",
         )
 
     async def table(self, sql: str, *args: object, **options: object) -> pa.Table:
@@ -124,6 +141,8 @@ async def open_warehouse(
         connector = open_connector("postgres", {"dsn": server.dsn, **options})
     elif isinstance(server, MariaDb):
         connector = open_connector("mariadb", {**server.options, **options})
+    elif isinstance(server, ClickHouseServer):
+        connector = open_connector("clickhouse", {"url": server.url, **options})
     elif kind == DUCKDB_FILE:
         connector = open_connector("duckdb", {"path": str(_duckdb_file(directory)), **options})
     else:

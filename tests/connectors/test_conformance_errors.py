@@ -49,6 +49,7 @@ async def test_fault_in_the_middle_of_a_stream(warehouse: Warehouse) -> None:
         "SELECT 1 / (900000 - i) AS a FROM (SELECT generate_series(1, 1000000) AS i) AS t",
         # MariaDB makes NULL of a division by zero.
         "SELECT 9223372036854775806 + CAST(seq DIV 450000 AS signed) AS a FROM seq_1_to_1000000",
+        "SELECT intDiv(1, 900000 - number) AS a FROM numbers(1000000) SETTINGS max_threads = 1",
     )
     stream = await warehouse.connector.execute(sql)
     seen = 0
@@ -88,7 +89,8 @@ async def test_fault_while_probing(warehouse: Warehouse) -> None:
 async def test_nothing_is_written(warehouse: Warehouse, sql: str) -> None:
     with pytest.raises(WarehouseError) as caught:
         await warehouse.table(sql)
-    assert caught.value.sqlstate in {"42501", "25006", "42601", "0A000"}
+    # ClickHouse takes DELETE before its words for the output's format for a name.
+    assert caught.value.sqlstate in {"42501", "25006", "42601", "0A000", "42703"}
     assert await warehouse.values("SELECT count(*) AS n FROM flights") == [100_000]
 
 

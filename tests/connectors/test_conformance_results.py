@@ -11,7 +11,7 @@ import pytest
 
 from connectors.base import Parameter
 from connectors.errors import WarehouseError
-from tests.connectors.support import POSTGRES, Warehouse
+from tests.connectors.support import CLICKHOUSE, POSTGRES, Warehouse
 
 UTC = datetime.UTC
 MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 15, 250000)
@@ -137,20 +137,26 @@ async def test_first_batch_is_small(warehouse: Warehouse) -> None:
 
 
 async def test_long_values(warehouse: Warehouse) -> None:
-    table = await warehouse.table(
-        "SELECT repeat('x', 3000000) AS big, 1 AS one UNION ALL SELECT 'small', 2"
-    )
+    big = warehouse.sql(*["repeat('x', 3000000)"] * 3, "repeat(repeat('x', 3000), 1000)")
+    table = await warehouse.table(f"SELECT {big} AS big, 1 AS one UNION ALL SELECT 'small', 2")
     assert sorted(len(value) for value in table["big"].to_pylist()) == [5, 3_000_000]
 
 
 async def test_duplicate_and_odd_column_names(warehouse: Warehouse) -> None:
     sql = 'SELECT 1 AS a, 2 AS a, 3 AS "o dd""name", 4 AS "É"'
     stream = await warehouse.connector.execute(
-        warehouse.sql(sql, sql, 'SELECT 1 AS a, 2 AS a, 3 AS `o dd"name`, 4 AS `É`')
+        # One name means one thing in ClickHouse.
+        warehouse.sql(
+            sql,
+            sql,
+            'SELECT 1 AS a, 2 AS a, 3 AS `o dd"name`, 4 AS `É`',
+            'SELECT 1 AS a, 1 AS a, 3 AS `o dd"name`, 4 AS `É`',
+        )
     )
     assert stream.schema.names == ["a", "a", 'o dd"name', "É"]
     batches = [batch async for batch in stream]
-    assert [column[0].as_py() for column in batches[0].columns] == [1, 2, 3, 4]
+    second = 1 if warehouse.kind == CLICKHOUSE else 2
+    assert [column[0].as_py() for column in batches[0].columns] == [1, second, 3, 4]
 
 
 PARAMETERS = [
@@ -210,7 +216,12 @@ async def test_parameter(
 
 async def test_parameters_in_any_order_and_repeated(warehouse: Warehouse) -> None:
     text = "SELECT $2::text AS a, $1::int8 AS b, $2::text AS c WHERE $1::int8 = 5"
-    sql = warehouse.sql(text, text, "SELECT $2 AS a, $1 AS b, $2 AS c FROM dual WHERE $1 = 5")
+    sql = warehouse.sql(
+        text,
+        text,
+        "SELECT $2 AS a, $1 AS b, $2 AS c FROM dual WHERE $1 = 5",
+        "SELECT $2 AS a, $1 AS b, $2 AS c WHERE $1 = 5",
+    )
     row = await warehouse.values(sql, [Parameter("int8", 5), Parameter("text", "x")])
     assert row == ["x", 5, "x"]
 
@@ -248,7 +259,11 @@ async def test_probe(warehouse: Warehouse) -> None:
         "SELECT id, day, carrier, late, cast(id AS decimal(12,3)) AS price, date '2024-01-01' AS d,"
         " from_unixtime(0) AS t, time '00:00' AS i FROM flights"
     )
-    columns = await warehouse.connector.probe(warehouse.sql(text, text, mariadb))
+    clickhouse = (
+        "SELECT id, day, carrier, late, CAST(id AS Decimal(12, 3)) AS price, toDate('2024-01-01')"
+        " AS d, toDateTime('2024-01-01 00:00:00', 'UTC') AS t, toUUID(carrier) AS i FROM flights"
+    )
+    columns = await warehouse.connector.probe(warehouse.sql(text, text, mariadb, clickhouse))
     assert [(column.name, column.type_name) for column in columns] == [
         ("id", "int8"),
         ("day", "int4"),
@@ -257,7 +272,7 @@ async def test_probe(warehouse: Warehouse) -> None:
         ("price", "numeric"),
         ("d", "date"),
         ("t", warehouse.sql("timestamptz", "timestamptz", "timestamp")),
-        ("i", warehouse.sql("interval", "interval", "time")),
+        ("i", warehouse.sql("interval", "interval", "time", "uuid")),
     ]
     assert columns[4].modifier == (12 << 16 | 3) + 4
     assert columns[0].modifier == -1
@@ -291,5 +306,7 @@ async def test_probe_does_not_run(warehouse: Warehouse) -> None:
 
 
 async def test_dialect_and_capabilities(warehouse: Warehouse) -> None:
-    assert warehouse.connector.dialect == warehouse.sql("duckdb", "postgres", "mariadb")
+    assert warehouse.connector.dialect == warehouse.sql(
+        "duckdb", "postgres", "mariadb", "clickhouse"
+    )
     assert warehouse.connector.capabilities.encoded_rows is (warehouse.kind == POSTGRES)

@@ -17,9 +17,10 @@ import psycopg
 import yaml
 from psycopg import pq
 
-from tests.oracle import join_tables, mariadb_rows
+from tests.oracle import clickhouse_rows, join_tables, mariadb_rows
 from tests.oracle.statements import Case
 from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
+from tests.support.clickhouse import ClickHouseServer
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer
 from tests.support.tables import fresh_database, serve
@@ -205,6 +206,16 @@ def _mixed(folder: Path) -> Path:
     return models
 
 
+def _clickhouse(folder: Path, dsn: str, engine: ClickHouseServer) -> Path:
+    """The models for ClickHouse, whose engine is started with the rows in it."""
+    models = folder / "clickhouse_models"
+    models.mkdir()
+    clickhouse_rows.write_models(models)
+    engine.start()
+    clickhouse_rows.load(dsn, engine)
+    return models
+
+
 @contextmanager
 def laboratory(
     oracle: OraclePostgres,
@@ -219,7 +230,7 @@ def laboratory(
         folder: for what the servers keep.
         warehouses: ``duckdb``, ``postgres``, ``mixed``, where the cubes that are joined are some in
             the one and some in the other, and ``limited``: a PostgreSQL that is taken to know so
-            little that most statements are split. ``mariadb`` goes by itself.
+            little that most statements are split; and ``clickhouse``. ``mariadb`` goes by itself.
         database: name of a fresh one.
     """
     rows = load_text() + join_tables.TABLES
@@ -244,6 +255,7 @@ def laboratory(
         "limited": {"type": "postgres", "dsn": dsn},
     }
     servers: list[RunningServer] = []
+    engine = ClickHouseServer(folder / "clickhouse_rows")
     clients: dict[str, Client] = {}
     postgres: Client | None = None
     try:
@@ -254,6 +266,9 @@ def laboratory(
                     file.write_text(mariadb_rows.model(file.read_text()))
                 sources[name] = mariadb_rows.source(rows, database)
             served, given = models, {"default": sources.get(name, sources["duckdb"])}
+            if name == "clickhouse":
+                served = _clickhouse(folder, dsn, engine)
+                given = {"default": {"type": "clickhouse", "url": engine.url}}
             if name == "mixed":
                 served, given = _mixed(folder), {**given, join_tables.OTHER: sources["postgres"]}
             server, address = serve(folder / name, served, given, database, module=module)
@@ -269,3 +284,4 @@ def laboratory(
             client.close()
         for server in servers:
             server.stop()
+        engine.stop()

@@ -103,6 +103,12 @@ def is_comparable(kind: PostgresType, dialect: str) -> bool:
     return found is None or found.is_comparable(kind)
 
 
+def is_sortable(kind: PostgresType, dialect: str) -> bool:
+    """Whether a dialect sorts values of a type as PostgreSQL does."""
+    found = PORTABLE.get(dialect)
+    return found is None or found.is_sortable(kind)
+
+
 def translate(
     node: exp.Expr, dialect: str, environment: TypeEnvironment, settings: SessionSettings
 ) -> exp.Expr:
@@ -182,6 +188,7 @@ __all__ = [
     "features_of",
     "infer",
     "is_comparable",
+    "is_sortable",
     "is_text_form",
     "set_columns",
     "set_lists",

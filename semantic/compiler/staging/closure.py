@@ -35,7 +35,8 @@ def aliases_in(node: PlanNode) -> frozenset[str]:
 
 def is_closed(node: PlanNode) -> bool:
     """Whether a part speaks of nothing outside of it, and of no rows that only the stage has."""
-    known = {*aliases_in(node), MEASURE_TABLE, SUBQUERY_TABLE}
+    if is_correlated(node):
+        return False
     ctes = {each.key for each in walk(node) if isinstance(each, Cte)}
     queries = {each.key for each in walk(node) if isinstance(each, Subquery)}
     for each in walk(node):
@@ -44,11 +45,15 @@ def is_closed(node: PlanNode) -> bool:
         if isinstance(each, CteReference) and each.cte not in ctes:
             return False
         for column in columns_of(each):
-            if table_of(column) not in known:
-                return False
             if table_of(column) == SUBQUERY_TABLE and column.name not in queries:
                 return False
     return True
+
+
+def is_correlated(node: PlanNode) -> bool:
+    """Whether a part speaks of rows outside of it."""
+    known = {*aliases_in(node), MEASURE_TABLE, SUBQUERY_TABLE}
+    return any(table_of(item) not in known for each in walk(node) for item in columns_of(each))
 
 
 def columns_of(node: PlanNode) -> Iterator[exp.Column]:

@@ -22,6 +22,7 @@ from semantic.compiler.plan import (
 )
 from semantic.compiler.plan_types import PlanTypes, subquery_key
 from semantic.compiler.rewrite.tools import join_conditions, subquery_keys
+from semantic.compiler.staging.closure import is_correlated
 from semantic.compiler.trees import column, conjuncts, grouping_keys, rebuild, table_of
 from semantic.model.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC
 
@@ -98,6 +99,9 @@ class _Apart:
             measures=(),
         )
         rest = replace(rest, subqueries=tuple(_named(select.subqueries, _expressions(rest))))
+        if any(is_correlated(item.query) for item in rest.subqueries):
+            # They speak of the rows' own columns, which groups do not have.
+            raise _NotOverGroupsError
         return Groups(self._fetch(), rest)
 
     def _fetch(self) -> Select:

@@ -159,7 +159,7 @@ class Splitter:
         if select.source is not None:
             source = self._relation(select.source, conditions)
         for use in select.measures:
-            _check_portable(use)
+            _check_portable(use, self._refused or self.reason)
         return replace(
             select,
             source=source,
@@ -319,11 +319,12 @@ def _is_over(condition: exp.Expr, aliases: frozenset[str]) -> bool:
     return all(table_of(item) in aliases for item in columns)
 
 
-def _check_portable(use: MeasureUse) -> None:
+def _check_portable(use: MeasureUse, reason: str) -> None:
     if not use.portable:
         raise UnsupportedError(
             f"measure {use.name} is in the SQL of its data source, which does not do this grouping",
             hint="Group by dimensions that the data source computes, in a subquery.",
+            detail=reason or None,
             position=use.position,
         )
 

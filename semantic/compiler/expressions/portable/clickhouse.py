@@ -2,8 +2,9 @@
 
 Its integers wrap around, so they are computed in wider ones and cast back with a check. Its dates
 end in 2299 and start in 1900 (in some versions they go further, which nothing here relies on): what
-leaves that range is an error (``throwIf``, whose text the connector reads). Doubles are compared,
-but neither grouped nor sorted: ClickHouse tells -0 from 0, and no NaN is like another.
+leaves that range is an error (``throwIf``, whose text the connector reads). Doubles lose the sign
+of their zeros and of NaN where they are read, which ClickHouse would tell apart; they are not
+sorted, as NaN goes with NULL there.
 
 The connector's settings belong to this: joins and empty aggregates give NULL, names mean columns
 before aliases, branches that are not taken are not evaluated, moments without a zone are in UTC.
@@ -37,6 +38,11 @@ def _checked(expression: str, kind: str) -> str:
     )
 
 
+def _unless(condition: str, complaint: str) -> str:
+    """Nothing to add, or an error. What lies under a NULL may be any condition."""
+    return f"throwIf(ifNull({condition}, 0), '{complaint}')"
+
+
 def _integers(kind: str) -> dict[str, str]:
     # Products and quotients of int8 do not fit into Int64, nor do sums.
     wide = "toInt128" if kind == "int8" else "toInt64"
@@ -51,6 +57,33 @@ def _integers(kind: str) -> dict[str, str]:
     }
 
 
+_TOO_BIG = "22003: value out of range: overflow"
+_TOO_SMALL = "22003: value out of range: underflow"
+
+
+def _double(sign: str) -> str:
+    """A double, zero without its sign, or an error where it is too big or too small to be told."""
+    made = f"(_1 {sign} _2)"
+    text = f"{made} + 0. + " + _unless(
+        f"isInfinite({made}) AND NOT isInfinite(_1) AND NOT isInfinite(_2)", _TOO_BIG
+    )
+    if sign == "*":
+        text += " + " + _unless(f"{made} = 0 AND _1 <> 0 AND _2 <> 0", _TOO_SMALL)
+    return text
+
+
+def _quotient() -> str:
+    lost = "_1 / _2 = 0 AND _1 <> 0 AND NOT isInfinite(_2)"
+    return " + ".join(
+        (
+            "_1 / _2 + 0.",
+            _unless("_2 = 0 AND NOT isNaN(_1)", "22012: division by zero"),
+            _unless("isInfinite(_1 / _2) AND NOT isInfinite(_1) AND _2 <> 0", _TOO_BIG),
+            _unless(lost, _TOO_SMALL),
+        )
+    )
+
+
 _NUMBERS = {
     **_integers("int2"),
     **_integers("int4"),
@@ -58,8 +91,19 @@ _NUMBERS = {
     **{f"{sign}(numeric, numeric)": f"CAST(_1 AS _t) {sign} CAST(_2 AS _t)" for sign in "+-"},
     # The product has the decimals of both, in as many digits as there are.
     "*(numeric, numeric)": "CAST((_1 * toDecimal256(1, 0)) * _2 AS _t)",
-    "-(numeric)": "-(_1 * toDecimal256(1, 0))",
+    "-(numeric)": "toDecimal128(0, 0) - _1",
     # All of NaN are alike, and greater than the rest.
+    **{f"{sign}(float8, float8)": _double(sign) for sign in "+-*"},
+    "/(float8, float8)": _quotient(),
+    "-(float8)": "0. - _1",
+    "abs(float8)": "abs(_1)",
+    **{
+        f"{name}(float8)": f"{function}(_1) + 0."
+        for name, function in (
+            *(("round", "roundBankers"), ("floor", "floor")),
+            *(("ceil", "ceil"), ("ceiling", "ceil")),
+        )
+    },
     "=(float8, float8)": "_1 = _2 OR (isNaN(_1) AND isNaN(_2))",
     "<>(float8, float8)": "_1 <> _2 AND NOT (isNaN(_1) AND isNaN(_2))",
     "<(float8, float8)": "_1 < _2 OR (isNaN(_2) AND NOT isNaN(_1))",
@@ -84,6 +128,16 @@ _CASTS = {
             "cast({}, text)": "toString(_1)",
         },
     ),
+    **{
+        key: text
+        for kind in _WIDE
+        for key, text in {
+            # To even where two are as near, and away from zero, as PostgreSQL rounds either.
+            f"cast(float8, {kind})": _checked("roundBankers(_1)", kind),
+            f"cast(numeric, {kind})": _checked("round(_1)", kind),
+        }.items()
+    },
+    "cast(numeric, float8)": "toFloat64(toString(_1))",
     "cast(float4, float8)": "toFloat64(_1)",
     "cast(bool, text)": "toString(CAST(_1 AS Nullable(Bool)))",
     "cast(date, text)": "toString(toDate32(_1))",
@@ -92,12 +146,19 @@ _CASTS = {
     "cast(date, timestamptz)": "toDateTime64(toDate32(_1), 6, 'UTC')",
     "cast(timestamp, timestamptz)": "toDateTime64(_1, 6, 'UTC')",
     "cast(timestamp, date)": "toDate32(_1)",
+    "cast(timestamptz, timestamp)": "toDateTime64(toDateTime64(_1, 6, 'UTC'), 6, 'Etc/Zulu')",
     "cast(timestamptz, date)": "toDate32(toDateTime64(_1, 6, 'UTC'))",
 }
 
 _REST = "toInt64(lengthUTF8(_1)) + _2"
+_CASTS |= {
+    key.replace("text)", "varchar)"): text for key, text in _CASTS.items() if key.endswith("text)")
+}
 _LEFT = f"if(_2 >= 0, toInt64(_2), if({_REST} < 0, 0, {_REST}))"
 _END = "toInt64(_2) + _3 - if(_2 < 1, 1, _2)"
+_NEGATIVE = _unless(
+    "_1 IS NOT NULL AND _2 IS NOT NULL AND _3 < 0", "22011: negative substring length not allowed"
+)
 _STRINGS = {
     "||(text, text)": "concat(_1, _2)",
     # Letters beyond ASCII have no case in the collation "C", nor for these.
@@ -111,10 +172,15 @@ _STRINGS = {
     "ltrim(text)": "trimLeft(_1)",
     "rtrim(text)": "trimRight(_1)",
     "reverse(text)": "reverseUTF8(_1)",
-    "substring(text, int4)": "substringUTF8(_1, if(_2 < 1, 1, _2))",
-    "substring(text, int4, int4)": "substringUTF8(_1, if(_2 < 1, 1, _2) + "
-    "throwIf(_1 IS NOT NULL AND _2 IS NOT NULL AND _3 < 0, "
-    f"'22011: negative substring length not allowed'), if({_END} < 0, 0, {_END}))",
+    **{
+        key: text
+        for name in ("substring", "substr")
+        for key, text in {
+            f"{name}(text, int4)": "substringUTF8(_1, if(_2 < 1, 1, _2))",
+            f"{name}(text, int4, int4)": f"substringUTF8(_1, if(_2 < 1, 1, _2) + {_NEGATIVE}, "
+            f"if({_END} < 0, 0, {_END}))",
+        }.items()
+    },
     "left(text, int4)": f"substringUTF8(_1, 1, {_LEFT})",
     "starts_with(text, text)": "startsWith(_1, _2)",
     "like(text, text)": "_1 LIKE _2",
@@ -159,7 +225,7 @@ def _moment(text: str, kind: str) -> str:
 def _shifted(moved: str, most: int, kind: str) -> str:
     """A moment moved by ``_2``, or an error where it is in no year that ClickHouse knows."""
     far = f"abs(_2) > {most} OR NOT ({moved} {_RANGE})"
-    return f"{moved} + throwIf({far}, '22008: {kind} out of range')"
+    return f"{moved} + {_unless(far, f'22008: {kind} out of range')}"
 
 
 def _of_moments(kind: str) -> dict[str, str]:
@@ -201,10 +267,8 @@ def _fields(kind: str) -> dict[str, str]:
 
 def _date_moved(sign: str) -> str:
     days = f"toInt64(toInt32(toDate32(_1))) {sign} toInt64(_2)"
-    return (
-        f"addDays(toDate32(_1), {sign}toInt64(_2) + throwIf(NOT ({days} BETWEEN {_FIRST_DAY} AND "
-        f"{_LAST_DAY}), '22008: date out of range'))"
-    )
+    far = _unless(f"NOT ({days} BETWEEN {_FIRST_DAY} AND {_LAST_DAY})", "22008: date out of range")
+    return f"addDays(toDate32(_1), {sign}toInt64(_2) + {far})"
 
 
 _DATES = {
@@ -219,6 +283,7 @@ _DATES = {
 }
 
 _COMPARABLE = "bool int2 int4 int8 numeric text varchar date timestamp timestamptz"
+_SUM_OVERFLOW = _unless("isInfinite(sum(_1)) AND NOT isInfinite(max(abs(_1)))", _TOO_BIG)
 _GREATEST_DOUBLE = "if(countIf(isNaN(_1)) > 0, nan, max(_1))"
 _LEAST_DOUBLE = (
     "if(count(_1) > 0 AND countIf(NOT isNaN(_1)) = 0, nan, minIf(_1, ifNull(NOT isNaN(_1), 0)))"
@@ -228,17 +293,24 @@ _TOTALS = {
     "count(any)": "toInt64(count(_1))",
     **each("int2 int4", {"sum({})": _checked("sum(toInt128(_1))", "int8")}),
     # There is no cast from an integer as wide as that to a number with decimals.
-    "sum(int8)": "toDecimal256(toString(sum(toInt128(_1))), 0)",
-    "sum(numeric)": "sum(CAST(_1 AS _t))",
+    "sum(int8)": "toDecimal128(toString(sum(toInt128(_1))), 0)",
+    "sum(float8)": f"sum(_1) + {_SUM_OVERFLOW}",
+    "sum(numeric)": "CAST(sum(_1 * toDecimal256(1, 0)) AS _t)",
     **each(_COMPARABLE, {"min({})": "min(_1)", "max({})": "max(_1)"}),
     "bool_and(bool)": "min(_1)",
     "bool_or(bool)": "max(_1)",
 }
+_WINDOWS = {
+    **{f"{name}() over": f"{name}()" for name in ("row_number", "rank", "dense_rank")},
+    "count(*) over": "count()",
+    **each(_COMPARABLE, {"min({}) over": "min(_1)", "max({}) over": "max(_1)"}),
+}
 _AGGREGATES = {
     **_TOTALS,
+    **_WINDOWS,
     "max(float8)": _GREATEST_DOUBLE,
     "min(float8)": _LEAST_DOUBLE,
-    **each(_COMPARABLE, {"count(distinct {})": "toInt64(uniqExact(_1))"}),
+    **each(f"{_COMPARABLE} float8", {"count(distinct {})": "toInt64(uniqExact(_1))"}),
 }
 
 
@@ -246,7 +318,7 @@ def _known_moment(made: str) -> str:
     """A constant, or an error where ClickHouse takes it for another one."""
     return (
         f"{made} + throwIf(NOT startsWith(toString({made}), _1), "
-        "'0A000: dates of such years are not supported on ClickHouse')"
+        "'22008: dates of such years are not supported on ClickHouse')"
     )
 
 
@@ -264,11 +336,14 @@ CLICKHOUSE = Tables(
         named_windows=False,
         computed_limits=False,
         correlated_subqueries=False,
+        booleans=False,
         fence="limit",
     ),
     types=_TYPES,
-    digits=76,
-    comparable=frozenset(_COMPARABLE.split()),
+    # Of Decimal128: its own numbers of 76 digits are known to few others.
+    digits=38,
+    comparable=frozenset((*_COMPARABLE.split(), "float8")),
+    unsorted=frozenset(("float8",)),
     templates={**_NUMBERS, **_CASTS, **_STRINGS, **_DATES, **_AGGREGATES},
     constants={
         **{kind: f"to{name}(_1)" for kind, name in _WIDE.items()},
@@ -287,14 +362,18 @@ CLICKHOUSE = Tables(
         "_1",
     ),
     # What the connector reads as varchar are texts of another kind: their own order and length.
-    columns={"varchar": "toString(_1)"},
+    # Conditions of the model are numbers.
+    columns={
+        "varchar": "toString(_1)",
+        "bool": "CAST(_1 AS Nullable(Bool))",
+        "float8": "multiIf(_1 = 0, 0., isNaN(_1), nan, _1)",
+    },
     results={
         **{kind: f"CAST(_1 AS {_TYPES[kind]})" for kind in ("bool", "int2", "int4", "int8")},
         "timestamp": "toDateTime64(_1, 6)",
         "timestamptz": "toDateTime64(_1, 6, 'UTC')",
     },
     null_in_lists=False,
-    same="ifNull(_1 = _2, _1 IS NULL AND _2 IS NULL)",
     like_escape="\\",
     moment="toDateTime64(_1, 6, 'UTC')",
 )

@@ -55,8 +55,12 @@ def _not(node: exp.Expr) -> Value:
 
 
 def comparison(translator: Translator, node: exp.Expr) -> Value:
-    """=, <>, <, <=, >, >=."""
+    """=, <>, <, <=, >, >=, also with ANY and ALL of an array that is written out."""
     left, right = node.this, node.expression
+    items = _written_array(right)
+    if items and not isinstance(left, exp.Tuple):
+        found = [compared(translator, type(node), left, item) for item in items]
+        return Value(_chain(exp.And if isinstance(right, exp.All) else exp.Or, found), BOOL)
     # The parser takes ``ALL (...)`` for a call.
     quantified = isinstance(right, exp.Anonymous) and str(right.this).lower() in ("all", "some")
     if (
@@ -68,16 +72,38 @@ def comparison(translator: Translator, node: exp.Expr) -> Value:
     return Value(compared(translator, type(node), left, right), BOOL)
 
 
+def _written_array(node: exp.Expr) -> list[exp.Expr]:
+    """The elements of ``ANY (ARRAY[1, 2])``; none for anything else."""
+    inner = node.this if isinstance(node, exp.Any | exp.All) else None
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    items = inner.expressions if isinstance(inner, exp.Array) else []
+    nested = (exp.Array, exp.Query, exp.Subquery)
+    return [] if any(isinstance(item, nested) for item in items) else items
+
+
+def _chain(operator: type[exp.Connector], found: list[exp.Expr]) -> exp.Expr:
+    result = found[0]
+    for item in found[1:]:
+        result = operator(this=result, expression=item)
+    return exp.Paren(this=result)
+
+
 def compared(
     translator: Translator, operator: type[exp.Expr], left: exp.Expr, right: exp.Expr
 ) -> exp.Expr:
     """A comparison of two operands in the type in which PostgreSQL compares them."""
-    one, two = _alike(translator, left, right)
+    assert issubclass(operator, exp.Binary)
+    return _compared_values(translator, operator, *_alike(translator, left, right))
+
+
+def _compared_values(
+    translator: Translator, operator: type[exp.Binary], one: Value, two: Value
+) -> exp.Expr:
     template = translator.find(f"{_SIGNS[operator]}({one.type.name}, {two.type.name})")
     if template is not None:
         return translator.filled(template, [one.node, two.node])
     check_comparable(translator, one.type)
-    assert issubclass(operator, exp.Binary)
     return binary(operator, one.node, two.node)
 
 
@@ -125,10 +151,7 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
     kind = common_type(kinds, "IN", node)
     if kind.name == "numeric" or not _is_plain_list(translator, node.expressions):
         found = [compared(translator, exp.EQ, node.this, item) for item in node.expressions]
-        result = found[0]
-        for item in found[1:]:
-            result = exp.Or(this=result, expression=item)
-        return Value(exp.Paren(this=result), BOOL)
+        return Value(_chain(exp.Or, found), BOOL)
     check_comparable(translator, kind)
     plain = PostgresType(kind.name)
     items = [translator.typed(item, plain).node for item in node.expressions]

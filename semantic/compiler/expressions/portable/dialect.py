@@ -104,6 +104,10 @@ class PortableDialect:
         """Whether values are grouped and sorted as PostgreSQL groups and sorts them."""
         return kind.name in self.tables.comparable or kind.name == "unknown"
 
+    def is_sortable(self, kind: PostgresType, /) -> bool:
+        """Whether values are sorted as PostgreSQL sorts them."""
+        return self.is_comparable(kind) and kind.name not in self.tables.unsorted
+
     def _settled(
         self, node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings
     ) -> Value:

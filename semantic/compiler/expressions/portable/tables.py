@@ -32,6 +32,7 @@ class Tables:
         decimals: the most of them behind the point.
         comparable: types whose values are equal, grouped and sorted as PostgreSQL's are, by the
             warehouse's own operators, as they come out of ``columns`` and ``templates``.
+        unsorted: of them, those whose values are sorted by other rules.
         templates: by signature, see ``keys`` below.
         constants: ``_1`` is the value as a number, or as a string literal (``2024-12-31``,
             ``2024-12-31 23:59:59.5``, of a timestamptz in UTC). A type that is missing has none.
@@ -77,6 +78,7 @@ class Tables:
     constants: Mapping[str, str]
     parameters: Mapping[str, str]
     digits: int = 0
+    unsorted: frozenset[str] = frozenset()
     number_texts: bool = False
     decimals: int = 1000
     parser: str = ""
