@@ -32,7 +32,7 @@ from semantic.errors import UnsupportedError
 from semantic.model.members import Dimension
 from semantic.model.published import PublishedColumn
 from semantic.model.relations import Cube, View
-from semantic.model.types import NUMERIC, TEXT, UNKNOWN, PostgresType
+from semantic.model.types import INT4, NUMERIC, TEXT, UNKNOWN, PostgresType
 from semantic.security.conditions import ALL_ROWS, NO_ROWS, RowCondition
 
 
@@ -141,7 +141,9 @@ class ScanBuilder:
         """This scan's columns that hold a measure's inputs, by name."""
         names: dict[str, exp.Column] = {}
         for name, tree in definition.inputs:
-            kind = definition.types.get(name) or self._input_type(definition, published)
+            kind = definition.types.get(name)
+            if kind is None or (kind in (TEXT, UNKNOWN) and definition.type.startswith("count")):
+                kind = self._input_type(definition, published, tree)
             is_typed = definition.portable or name in definition.types
             key = ("input", name, tree)
             found = self._columns.get(key)
@@ -153,16 +155,30 @@ class ScanBuilder:
             names[name] = column(self.alias, found.name)
         return names
 
-    def _input_type(self, definition: MeasureDefinition, published: PostgresType) -> PostgresType:
+    def _input_type(
+        self, definition: MeasureDefinition, published: PostgresType, tree: exp.Expr
+    ) -> PostgresType:
         """The type of an input that has none of its own.
 
         What goes into the model's own SQL stays as it is, so that no portable dialect puts it into
-        the form that a type has there.
+        the form that a type has there. What is only counted is put into the form of its own type.
         """
-        dialect = self._members.sql.dialect(self._root.data_source)
-        if not definition.portable and tables_of(dialect) is not None:
+        if not self._is_portable():
+            return definition.input_type(published)
+        if not definition.portable:
             return UNKNOWN
+        if not definition.type.startswith("count"):
+            return definition.input_type(published)
+        if isinstance(tree, exp.Literal) and not tree.is_string:
+            return INT4
+        for dimension in self._root.dimensions:
+            kind = self._members.types.get((self._root.name, dimension.name))
+            if kind is not None and self._members.row_value(self._root, dimension.name) == tree:
+                return kind
         return definition.input_type(published)
+
+    def _is_portable(self) -> bool:
+        return tables_of(self._members.sql.dialect(self._root.data_source)) is not None
 
     def expression(self, wanted: str, tree: exp.Expr, kind: PostgresType) -> exp.Column:
         """A column of its own for a tree over base rows."""
@@ -181,15 +197,20 @@ class ScanBuilder:
         trees = self._members.sql.primary_key(rows.cube)
         if not trees:
             raise no_primary_key(rows.cube)
+        kinds = [TEXT] * len(trees)
+        if self._is_portable():
+            cube = self._members.sql.model.cubes_by_name[rows.cube]
+            keys = [item.name for item in cube.primary_key]
+            kinds = [self._members.types.get((cube.name, name), TEXT) for name in keys]
         columns: list[exp.Expr] = []
         for number, tree in enumerate(trees):
             key = ("key", rows.path, number)
             found = self._columns.get(key)
             if found is None:
-                # Nothing asks for its type: it is compared with itself.
+                # Elsewhere nothing asks for its type: it is compared with itself.
                 wanted = ".".join((*rows.path, f"key:{number + 1}"))
                 placed = self.place(below(tree, rows.path))
-                found = self._columns[key] = self._column(wanted, placed, TEXT)
+                found = self._columns[key] = self._column(wanted, placed, kinds[number])
             columns.append(column(self.alias, found.name))
         return tuple(columns)
 

@@ -85,6 +85,18 @@ QUERIES = [
         "SELECT md5(customer), count(*) FROM orders GROUP BY 1 ORDER BY 1",
     ),
     (
+        "SELECT md5(customer), MEASURE(n), MEASURE(customers), stddev(amount) FROM orders"
+        " GROUP BY 1 ORDER BY 1",
+        "SELECT md5(customer), count(*), count(DISTINCT customer), stddev(amount) FROM orders"
+        " GROUP BY 1 ORDER BY 1",
+    ),
+    (
+        "SELECT a.paid, MEASURE(a.n), stddev(b.id) FROM orders AS a JOIN orders AS b"
+        " ON a.customer = b.customer AND b.id < 50 GROUP BY 1 ORDER BY 1",
+        "SELECT a.paid, count(DISTINCT a.id), stddev(b.id) FROM orders AS a JOIN orders AS b"
+        " ON a.customer = b.customer AND b.id < 50 GROUP BY 1 ORDER BY 1",
+    ),
+    (
         "SELECT round(MEASURE(revenue)::numeric, 2) FROM orders",
         "SELECT round(sum(price)::numeric, 2) FROM orders",
     ),
