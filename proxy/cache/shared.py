@@ -21,6 +21,7 @@ from proxy.cache.stored import (
     unpack_chunk,
     unpack_head,
     unpack_rows,
+    unpack_written,
 )
 from proxy.cache.storing import INLINE_BYTES, StoredSource, Storing, chunk_name
 from proxy.rows.encoded import EncodedRows
@@ -118,6 +119,7 @@ class RedisResults:
             self.secret,
             max(1, math.ceil(seconds * 1000)),
             self.max_entry_bytes,
+            request.form,
         )
         try:
             source = await request.run(storing.add)
@@ -144,6 +146,9 @@ class RedisResults:
             # Longer than it was given it lives only where Redis' clock has been set back.
             if not 0 <= age < request.lifetime:
                 return None
+            rows = unpack_written(head.written, request.form)
+            if rows is not None and request.encoder is not None:
+                return SharedRows(WrittenSource(rows), age)
             chunks = [head.first] if head.chunks else []
             chunks += await self._chunks(name, head, request.shared_key, len(data))
         except DamagedError:
@@ -175,6 +180,21 @@ class RedisResults:
                     raise DamagedError
                 found.append(unpack_chunk(value, key, head.nonce, number, self.secret))
         return found
+
+
+class WrittenSource:
+    """Rows that were stored as they are sent."""
+
+    def __init__(self, rows: EncodedRows) -> None:
+        self._rows: EncodedRows | None = rows
+
+    async def next_rows(self) -> EncodedRows | None:
+        """See RowSource."""
+        rows, self._rows = self._rows, None
+        return rows if rows is None or rows.rows else None
+
+    async def close(self) -> None:
+        """See RowSource."""
 
 
 class ChunkSource:

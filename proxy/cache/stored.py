@@ -1,8 +1,10 @@
 """How results are written into Redis: chunks of Arrow or of rows, each under a keyed checksum.
 
 An entry is a head, which holds the first chunk, and further chunks under a name that this writing
-of it alone has. A checksum covers the entry's key, the writing and the place of the chunk: what was
-changed, or stands under another key than it was stored under, is not read. Nothing is unpickled.
+of it alone has. A small result of Arrow is there as rows as well, in the form in which it was first
+asked for: decoding and encoding it would take longer than fetching it. A checksum covers the
+entry's key, the writing and the place of the chunk: what was changed, or stands under another key
+than it was stored under, is not read. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ import pyarrow as pa
 
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 
-MAGIC = b"CWR1"
+MAGIC = b"CWR2"
 NONCE_BYTES = 16
 MAC_BYTES = 32
 ARROW, ROWS = b"A", b"R"
 
-_HEAD = struct.Struct(">4s1sIQ16s")
+WRITTEN_BYTES = 4096
+"""Of the rows that are stored beside Arrow, at most."""
+
+_HEAD = struct.Struct(">4s1sIQ16sI")
+_WRITTEN = struct.Struct(">HI")
 _ROWS = struct.Struct(">QQ")
 _SMALL = 16_384
 """Bytes of a batch below which compressing it is not worth the time."""
@@ -43,6 +49,7 @@ class Head:
         lifetime: milliseconds for which it was stored.
         nonce: of this writing.
         first: the first chunk.
+        written: the whole result as rows, as ``pack_written`` has it; empty where it is not there.
     """
 
     kind: bytes
@@ -50,6 +57,7 @@ class Head:
     lifetime: int
     nonce: bytes
     first: bytes = b""
+    written: bytes = b""
 
 
 def new_nonce() -> bytes:
@@ -59,7 +67,8 @@ def new_nonce() -> bytes:
 
 def pack_head(head: Head, key: bytes, secret: bytes) -> bytes:
     """A head as it is stored."""
-    body = _HEAD.pack(MAGIC, head.kind, head.chunks, head.lifetime, head.nonce) + head.first
+    fields = (MAGIC, head.kind, head.chunks, head.lifetime, head.nonce, len(head.written))
+    body = b"".join((_HEAD.pack(*fields), head.written, head.first))
     return body + _mac(secret, key, b"head", body)
 
 
@@ -68,10 +77,11 @@ def unpack_head(data: bytes, key: bytes, secret: bytes) -> Head:
     body = _checked(data, secret, key, b"head")
     if len(body) < _HEAD.size:
         raise DamagedError
-    magic, kind, chunks, lifetime, nonce = _HEAD.unpack_from(body)
-    if magic != MAGIC:
+    magic, kind, chunks, lifetime, nonce, written = _HEAD.unpack_from(body)
+    first = _HEAD.size + written
+    if magic != MAGIC or first > len(body):
         raise DamagedError
-    return Head(kind, chunks, lifetime, nonce, body[_HEAD.size :])
+    return Head(kind, chunks, lifetime, nonce, body[first:], body[_HEAD.size : first])
 
 
 def pack_chunk(data: bytes, key: bytes, nonce: bytes, number: int, secret: bytes) -> bytes:
@@ -138,3 +148,23 @@ def unpack_rows(data: bytes) -> EncodedRows:
     except (struct.error, OSError, ValueError) as error:
         raise DamagedError from error
     return rows_from_messages(plain, rows)
+
+
+def pack_written(runs: Sequence[EncodedRows], form: bytes) -> bytes:
+    """A whole result as rows of a form, to stand beside its Arrow; empty where it is large."""
+    if sum(map(len, runs)) > WRITTEN_BYTES:
+        return b""
+    rows = sum(run.rows for run in runs)
+    return b"".join((_WRITTEN.pack(len(form), rows), form, *(run.data for run in runs)))
+
+
+def unpack_written(data: bytes, form: bytes) -> EncodedRows | None:
+    """The rows, if they are there in this form. Raises DamagedError."""
+    if not data:
+        return None
+    try:
+        size, rows = _WRITTEN.unpack_from(data)
+    except struct.error as error:
+        raise DamagedError from error
+    start = _WRITTEN.size + size
+    return rows_from_messages(data[start:], rows) if data[_WRITTEN.size : start] == form else None

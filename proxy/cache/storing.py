@@ -15,12 +15,14 @@ from proxy.cache.redis_client import Client
 from proxy.cache.stored import (
     ARROW,
     ROWS,
+    WRITTEN_BYTES,
     Head,
     new_nonce,
     pack_batches,
     pack_chunk,
     pack_head,
     pack_rows,
+    pack_written,
 )
 from proxy.rows.encoded import EncodedRows
 from proxy.sources import RowSource
@@ -44,6 +46,7 @@ class Storing:
         key: what its checksums are about.
         lifetime: milliseconds for which it is stored.
         limit: bytes of it, compressed, at most.
+        form: in which its rows are written.
     """
 
     client: Client
@@ -54,6 +57,7 @@ class Storing:
     secret: bytes
     lifetime: int
     limit: int
+    form: bytes
     nonce: bytes = field(default_factory=new_nonce)
     _pieces: list[Piece] = field(default_factory=list)
     _size: int = 0
@@ -64,6 +68,8 @@ class Storing:
     _last: asyncio.Task[None] | None = None
     _over: bool = False
     _kind: bytes = ROWS
+    _written: list[EncodedRows] = field(default_factory=list)
+    _written_size: int = 0
 
     def add(self, piece: Piece) -> None:
         """Some more of it."""
@@ -77,6 +83,14 @@ class Storing:
             self.abandon()
         elif self._size >= CHUNK_BYTES:
             self._send()
+
+    def written(self, rows: EncodedRows) -> None:
+        """What some of it was written as for the client."""
+        self._written_size += len(rows)
+        if self._written_size > WRITTEN_BYTES:
+            self._written.clear()
+        else:
+            self._written.append(rows)
 
     def complete(self) -> asyncio.Task[None]:
         """That was all: put it into place, in the background."""
@@ -143,7 +157,9 @@ class Storing:
         if self._chunks < 0:
             await self._give_up()
             return
-        head = Head(self._kind, self._chunks, self.lifetime, self.nonce, self._first)
+        small = self._kind == ARROW and self._written_size <= WRITTEN_BYTES
+        written = pack_written(self._written, self.form) if small else b""
+        head = Head(self._kind, self._chunks, self.lifetime, self.nonce, self._first, written)
         value = pack_head(head, self.key, self.secret)
         await self.lock.commit(self.entry, value, self.lifetime)
 
@@ -183,6 +199,8 @@ class StoredSource:
                 storing.complete()
             elif self._with_rows:
                 storing.add(rows)
+            else:
+                storing.written(rows)
         return rows
 
     async def close(self) -> None:

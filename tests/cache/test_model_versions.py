@@ -101,3 +101,35 @@ def test_replaced_while_sessions_stay(
         "memory",
         "redis",
     )
+
+
+def test_a_small_result_in_every_form(
+    worlds: dict[int, World], clients: dict[int, psycopg.Connection[Any]]
+) -> None:
+    """Redis has it as Arrow and in the form of who asked first; others ask for other forms."""
+    sql = (
+        "SELECT id, (id / 7.0)::float8 AS ratio, id IS NULL AS no,"
+        " TIMESTAMP '2024-03-01 12:30' AS at FROM still WHERE id < 4 ORDER BY id"
+    )
+
+    def answers(client: psycopg.Connection[Any]) -> list[object]:
+        found: list[object] = []
+        for style in ("ISO", "German"):
+            client.execute(f"SET DateStyle = '{style}'")
+            found.append(client.pgconn.exec_(sql.encode()).get_value(2, 3))
+            for binary in (False, True):
+                with client.cursor(binary=binary) as cursor:
+                    found.append(cursor.execute(f"SELECT id, ratio FROM ({sql}) q").fetchall())
+                    found.append(cursor.execute(sql).fetchall() if style == "ISO" else None)
+        return found
+
+    one, two = clients[1], clients[2]
+    one.execute("SET cubewire.cache = 'off'")
+    expected = answers(one)
+    one.execute("SET cubewire.cache = 'on'")
+    assert answers(one) == expected
+    until(lambda: outcome(worlds[2].running, sql) == "redis", 5)
+    assert answers(two) == expected
+    assert answers(two) == expected
+    for client in (one, two):
+        client.execute("RESET DateStyle")

@@ -369,11 +369,21 @@ def test_stored_forms() -> None:
     assert list(stored.unpack_batches(stored.pack_batches([batch, batch]))) == [batch, batch]
     again = stored.unpack_rows(stored.pack_rows([rows(3), rows(4)]))
     assert (bytes(again.data), again.rows) == (ROW * 7, 7)
+    written = stored.pack_written([rows(3), rows(4)], b"form")
+    again = stored.unpack_written(written, b"form")
+    assert again is not None
+    assert (bytes(again.data), again.rows) == (ROW * 7, 7)
+    for form in (b"", b"for", b"form2", b"norm", written):
+        assert stored.unpack_written(written, form) is None
+    assert stored.unpack_written(b"", b"") is None
+    assert stored.pack_written([rows(1000)], b"form") == b""
+    with pytest.raises(stored.DamagedError):
+        stored.unpack_written(b"abc", b"form")
 
 
 def test_a_checksum_is_of_content_key_and_place() -> None:
     secret, key, nonce = b"s" * 32, b"k", stored.new_nonce()
-    head = stored.Head(stored.ARROW, 2, 1000, nonce, b"first")
+    head = stored.Head(stored.ARROW, 2, 1000, nonce, b"first", b"written")
     packed = stored.pack_head(head, key, secret)
     assert stored.unpack_head(packed, key, secret) == head
     chunk = stored.pack_chunk(b"data", key, nonce, 1, secret)
