@@ -250,6 +250,7 @@ def _array_codec(type_name: str, form: int, settings: TextSettings) -> Codec:
     return Codec(type_name, vector, scalar)
 
 
+@functools.lru_cache(maxsize=1024)
 def codec(type_name: str, form: int, settings: TextSettings) -> Codec:
     """The codec of a type in format 0 (text) or 1 (binary).
 
