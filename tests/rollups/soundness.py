@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import duckdb
 import psycopg
 
+from connectors.errors import WarehouseError
 from semantic.errors import SemanticError
 from semantic.security.access import OPEN
 from tests.rollups.random_sales import Case, with_rollups
@@ -49,7 +50,7 @@ def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
     access = OPEN if case.group is None else warehouse.access(case.group, kinds=["a", "B"])
     try:
         expected = warehouse.over_source(case.sql, case.zone, access=access)
-    except (SemanticError, duckdb.Error, psycopg.Error) as error:
+    except (SemanticError, WarehouseError, duckdb.Error, psycopg.Error) as error:
         # Refused, or out of range: then there is nothing to compare with.
         tally.refused[str(error)[:60]] = tally.refused.get(str(error)[:60], 0) + 1
         return

@@ -67,7 +67,7 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
             unused.append(problem)
     if not found:
         return _noted(select, scan, tuple(unused)) if unused else select
-    found.sort(key=lambda item: (item[0].reads_source, item[0].rows))
+    found.sort(key=lambda item: (item[0].reads_source, item[0].rows, item[0].joins_back))
     (best, chosen), *others = found
     for _, other in others:
         unused.append(UnusedRollup(other.name, f"{chosen.name} has fewer rows to read"))
@@ -82,15 +82,23 @@ def _tried(select: Select, scan: Scan, candidate: Available, context: RewriteCon
     """
     dialect = context.dialect_of(scan.data_source)
     folded = fold(select, scan, candidate.blueprint)
-    if folded is None:
-        return match(select, scan, candidate, context.time_zone, dialect)
-    try:
-        return match(folded.select, folded.scan, candidate, context.time_zone, dialect)
-    except NoMatchError as error:
+    attempts = (
+        [(select, scan)] if folded is None else [(folded.select, folded.scan), (select, scan)]
+    )
+    made: list[Matched] = []
+    problems: list[NoMatchError] = []
+    for tried, own in attempts:
         try:
-            return match(select, scan, candidate, context.time_zone, dialect)
-        except NoMatchError:
-            raise error from None
+            made.append(match(tried, own, candidate, context.time_zone, dialect))
+        except NoMatchError as error:
+            problems.append(error)
+            continue
+        if not made[-1].joins_back:
+            return made[-1]
+    if not made:
+        raise problems[0]
+    # Rather the client's own join than the same made again.
+    return made[-1]
 
 
 def _scans(relation: Relation) -> Iterator[Scan]:

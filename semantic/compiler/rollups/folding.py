@@ -32,7 +32,7 @@ Value = Callable[[exp.Expr], exp.Expr | None]
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A SELECT with joins taken into a scan, which is for matching alone: nothing emits it."""
+    """A SELECT with joins taken into a scan, for a rollup to be matched with."""
 
     select: Select
     scan: Scan

@@ -61,11 +61,13 @@ class Matched:
         select: the new SELECT.
         rows: that it reads of the rollup.
         reads_source: whether rows of the source are read, too.
+        joins_back: whether a cube is joined for what is not stored of it.
     """
 
     select: Select
     rows: int
     reads_source: bool
+    joins_back: bool = False
 
 
 def match(select: Select, scan: Scan, candidate: Available, zone: str, dialect: str) -> Matched:
@@ -117,7 +119,8 @@ class _Match:
         found, reads_source = self._source()
         rewritten = _replaced(select.source, self._scan, found) if select.source else found
         rows = sum(part.rows for part in self._covered.parts)
-        return Matched(replace(select, source=rewritten), rows, reads_source)
+        joins_back = bool(self._regrouping.join_back.columns)
+        return Matched(replace(select, source=rewritten), rows, reads_source, joins_back)
 
     def _where(self) -> exp.Expr | None:
         """WHERE over the groups, without the bounds that FROM has to see to."""
@@ -317,7 +320,12 @@ class _Match:
             return replace(scan, rollup=self._candidate.name)
 
         if not reads_source:
-            return stored(columns), False
+            return regrouping.join_back.joined(stored(columns)), False
+        if regrouping.join_back.columns:
+            raise NoMatchError(
+                "rows of the source would have to be joined, too",
+                f"store {', '.join(regrouping.join_back.columns)}",
+            )
         if len(self._scan.filters) > len(blueprint.frame.filters):
             raise NoMatchError("the rules of a view would have to hold for the source, too")
         time = edges.key if edges is not None else blueprint.time

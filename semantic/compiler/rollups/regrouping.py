@@ -19,6 +19,7 @@ from semantic.compiler.rollups.aggregates import (
     with_values,
 )
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
+from semantic.compiler.rollups.join_back import JoinBack
 from semantic.compiler.rollups.moments import (
     Bound,
     can_tell,
@@ -74,6 +75,7 @@ class Regrouping:
         self._columns = {item.name: item for item in self.scan.columns}
         self._names = scan_names(self.scan)
         self._values = {item.name: item.expression for item in self.scan.columns}
+        self.join_back = JoinBack(self.scan, self._stored_value)
 
     # Values of rows.
 
@@ -147,8 +149,16 @@ class Regrouping:
         for key in self.time_keys(node):
             if key.grain is None and self._may_read(key.value, key.type):
                 return self._stored(key)
-        self._miss(node)
+        if not self.join_back.add(self._columns[node.name]):
+            self._miss(node)
         return node
+
+    def _stored_value(self, value: exp.Expr) -> Key | None:
+        """The key that holds a value as it is."""
+        for key in self.blueprint.keys:
+            if key.grain is None and key.value == value and self._may_read(key.value, key.type):
+                return key
+        return None
 
     def _miss(self, node: exp.Column) -> None:
         keys = self.time_keys(node)
@@ -188,10 +198,9 @@ class Regrouping:
         """
 
         def replaced(node: exp.Expr) -> exp.Expr | None:
-            value = bare(node)
-            for key in self.blueprint.keys:
-                if key.grain is None and key.value == value and self._may_read(value, key.type):
-                    return column(table, key.column.name)
+            key = self._stored_value(bare(node))
+            if key is not None:
+                return column(table, key.column.name)
             if isinstance(node, exp.Column):
                 # Which one is none of the caller's business.
                 raise NoMatchError(
