@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
+from connectors.announcements import announced
 from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
 from connectors.errors import WarehouseError, checked_text, stop_error
 from connectors.link_pool import LinkPool
@@ -24,7 +25,6 @@ from connectors.mysql_packets import Received
 from connectors.mysql_rows import decode_rows
 from connectors.mysql_statement import MySqlStatement
 from connectors.mysql_types import (
-    announced_types,
     column_type,
     parameter_values,
     shown_types,
@@ -162,7 +162,7 @@ class MySqlConnector:
         fields = await statement.run(values)
         try:
             types = [column_type(field) for field in fields]
-            shown = shown_types(types, announced_types(sql))
+            shown = shown_types(types, announced(sql))
         except WarehouseError:
             statement.stop("user")
             raise

@@ -120,15 +120,6 @@ def column_type(field: Field) -> ColumnType:
     return ColumnType(name, is_null=code == NULL)
 
 
-_ANNOUNCED = re.compile(r"/\* ([a-z0-9_, ]+) \*/ ")
-
-
-def announced_types(sql: str) -> tuple[str, ...] | None:
-    """The types of a statement's columns, where it says them ahead of it; see ``Features``."""
-    found = _ANNOUNCED.match(sql)
-    return tuple(found[1].split(", ")) if found is not None else None
-
-
 def converted(kind: ColumnType, announced: str) -> ColumnType:
     """What stands for a column that is announced as a type, whatever its own is.
 

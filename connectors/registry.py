@@ -30,6 +30,9 @@ _KINDS = {
     "postgres": _Kind(
         "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"
     ),
+    "snowflake": _Kind(
+        "connectors.snowflake_connector", "SnowflakeConnector", "SnowflakeOptions", "snowflake"
+    ),
     "sqlite": _Kind("connectors.sqlite_connector", "SQLiteConnector", "SQLiteOptions", "sqlite"),
     "trino": _Kind("connectors.trino_connector", "TrinoConnector", "TrinoOptions", "trino"),
     **{

@@ -17,7 +17,6 @@ import pyarrow as pa
 from connectors.base import Parameter
 from connectors.errors import WarehouseError
 
-_HEADER = re.compile(r"/\* ([a-z0-9_]+(?:, [a-z0-9_]+)*) \*/ ")
 _INTEGERS = {"int2": pa.int16(), "int4": pa.int32(), "int8": pa.int64()}
 _ARROW = {
     **_INTEGERS,
@@ -46,12 +45,6 @@ _DECLARED = {
 }
 _DECIMALS = re.compile(r"(decimal|numeric)(?:\((\d+)(?:,\s*(\d+))?\))?")
 _SIZE = re.compile(r"\s*\([\d\s,]*\)")
-
-
-def announced(sql: str) -> tuple[str, ...] | None:
-    """The types that a statement says its result has; None where it does not."""
-    found = _HEADER.match(sql)
-    return None if found is None else tuple(found[1].split(", "))
 
 
 def declared_type(name: str, declared: str) -> str:

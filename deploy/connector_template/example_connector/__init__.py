@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from connectors.announcements import announced
 from connectors.base import Parameter, ProbedColumn
 from connectors.errors import WarehouseError
 from connectors.sqlite_types import (
-    announced,
     arrow_schema,
     bound_values,
     declared_type,

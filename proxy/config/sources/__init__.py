@@ -17,6 +17,7 @@ from proxy.config.sources.duckdb import DuckdbSource
 from proxy.config.sources.mysql import MysqlSource
 from proxy.config.sources.plugin import PluginSource
 from proxy.config.sources.postgres import PostgresSource
+from proxy.config.sources.snowflake import SnowflakeSource
 from proxy.config.sources.sqlite import SqliteSource
 from proxy.config.sources.trino import TrinoSource
 
@@ -27,6 +28,7 @@ SOURCES: tuple[type[Source], ...] = (
     PostgresSource,
     SqliteSource,
     ClickhouseSource,
+    SnowflakeSource,
     TrinoSource,
 )
 
@@ -43,6 +45,7 @@ __all__ = [
     "MysqlSource",
     "PluginSource",
     "PostgresSource",
+    "SnowflakeSource",
     "Source",
     "SqliteSource",
     "TrinoSource",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
 from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.mysql import MARIADB, MYSQL
+from semantic.compiler.expressions.portable.snowflake import SNOWFLAKE
 from semantic.compiler.expressions.portable.sqlite import SQLITE
 from semantic.compiler.expressions.portable.starrocks import DORIS, STARROCKS
 from semantic.compiler.expressions.portable.trino import TRINO
@@ -21,6 +22,7 @@ DIALECTS: dict[str, PortableDialect] = {
         SQLITE,
         CLICKHOUSE,
         STARROCKS,
+        SNOWFLAKE,
         TRINO,
     )
 }  # fmt: skip
