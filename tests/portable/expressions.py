@@ -99,6 +99,8 @@ def _comparisons(kind: str) -> Iterator[str]:
     yield from (f"{one} {operator} {two}" for operator in _OPERATORS)
     yield f"{one} BETWEEN {two} AND {three}"
     yield f"{one} NOT IN ({two}, {three})"
+    yield f"{one} = ANY (ARRAY[{two}, {three}])"
+    yield f"{one} <> ALL (ARRAY[{two}, {three}])"
     yield f"{one} IS DISTINCT FROM {two}"
     yield f"{one} IS NOT DISTINCT FROM {two}"
     yield f"nullif({one}, {two})"

@@ -25,7 +25,7 @@ from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
 
 _FIELDED = frozenset(("date_part", "date_trunc", "extract"))
 _COMPARING = frozenset(("max", "min"))
-_FRAMELESS = frozenset(("row_number", "rank", "dense_rank"))
+_FRAMELESS = frozenset(("row_number", "rank", "dense_rank", "lag", "lead"))
 """What says the same whatever the window's frame, and may not have one in some warehouses."""
 
 

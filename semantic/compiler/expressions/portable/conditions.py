@@ -10,7 +10,7 @@ from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.portable.build import atom, binary, case, sql
 from semantic.compiler.expressions.portable.translator import NodeRule, Translator
 from semantic.compiler.expressions.portable.value import Value, common_size
-from semantic.compiler.expressions.types import common_type, is_quotient
+from semantic.compiler.expressions.types import STRINGS, common_type, is_quotient
 from semantic.errors import SemanticError
 from semantic.model.types import BOOL, TEXT, PostgresType
 
@@ -60,21 +60,24 @@ def comparison(translator: Translator, node: exp.Expr) -> Value:
     items = _written_array(right)
     if items and not isinstance(left, exp.Tuple):
         found = [compared(translator, type(node), left, item) for item in items]
-        return Value(_chain(exp.And if isinstance(right, exp.All) else exp.Or, found), BOOL)
-    # The parser takes ``ALL (...)`` for a call.
-    quantified = isinstance(right, exp.Anonymous) and str(right.this).lower() in ("all", "some")
-    if (
-        isinstance(left, exp.Tuple)
-        or isinstance(right, exp.Any | exp.All | exp.Tuple)
-        or quantified
-    ):
+        every = isinstance(right, exp.All) or _is_called(right, "all")
+        return Value(_chain(exp.And if every else exp.Or, found), BOOL)
+    composed = isinstance(left, exp.Tuple) or isinstance(right, exp.Any | exp.All | exp.Tuple)
+    if composed or _is_called(right, "all", "some"):
         raise translator.unsupported("a comparison of rows, or with ANY and ALL")
     return Value(compared(translator, type(node), left, right), BOOL)
+
+
+def _is_called(node: exp.Expr, *names: str) -> bool:
+    return isinstance(node, exp.Anonymous) and str(node.this).lower() in names
 
 
 def _written_array(node: exp.Expr) -> list[exp.Expr]:
     """The elements of ``ANY (ARRAY[1, 2])``; none for anything else."""
     inner = node.this if isinstance(node, exp.Any | exp.All) else None
+    if _is_called(node, "all", "some") and len(node.expressions) == 1:
+        # What the parser takes ``ALL (...)`` for.
+        inner = node.expressions[0]
     while isinstance(inner, exp.Paren):
         inner = inner.this
     items = inner.expressions if isinstance(inner, exp.Array) else []

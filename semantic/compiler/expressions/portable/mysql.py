@@ -79,6 +79,7 @@ _FLOATS = {
     f"WHEN _1 <> 0 AND _1 / _2 = 0 THEN {_UNDERFLOW} ELSE _1 / _2 END",
     "-(float8)": "-_1",
     "abs(float8)": "ABS(_1)",
+    "sign(float8)": "SIGN(_1) + 0e0",
 }
 _NUMERICS = {
     "+(numeric, numeric)": "CAST(_1 AS _t) + CAST(_2 AS _t)",
@@ -87,6 +88,7 @@ _NUMERICS = {
     "*(numeric, numeric)": "(_1 + CAST(0 AS DECIMAL(1,0))) * _2",
     "-(numeric)": "-(_1 + CAST(0 AS DECIMAL(1,0)))",
     "abs(numeric)": "ABS(_1)",
+    "sign(numeric)": "SIGN(_1)",
 }
 
 
@@ -119,6 +121,10 @@ _CASTS = {
     **dict.fromkeys(
         ("cast(int2, int4)", "cast(int2, int8)", "cast(int4, int8)", "cast(bool, int4)"), "_1"
     ),
+    **{
+        f"cast({source}, {kind})": _checked(_ONE, kind)
+        for source, kind in (("int8", "int4"), ("int8", "int2"), ("int4", "int2"))
+    },
     "cast(bool, text)": "CASE _1 WHEN 1 THEN 'true' WHEN 0 THEN 'false' END",
     **each(
         "int2 int4 int8",
@@ -181,6 +187,9 @@ _STRINGS = {
     "THEN LEAST(_2, CHAR_LENGTH(_1)) ELSE GREATEST(CHAR_LENGTH(_1) + _2, 0) END)",
     "reverse(text)": "REVERSE(_1)",
     "ascii(text)": "ORD(CONVERT(_1 USING utf32))",
+    # PostgreSQL cannot negate the least integer, and leaves the text as it is.
+    "right(text, int4)": "RIGHT(_1, CASE WHEN _2 = -2147483648 THEN CHAR_LENGTH(_1) "
+    "WHEN _2 >= 0 THEN LEAST(_2, CHAR_LENGTH(_1)) ELSE GREATEST(CHAR_LENGTH(_1) + _2, 0) END)",
     "starts_with(text, text)": "LEFT(_1, CHAR_LENGTH(_2)) = _2",
     "like(text, text)": "_1 LIKE _2 ESCAPE '!'",
     "ilike(text, text)": f"{_cased('LOWER', '_1')} LIKE {_cased('LOWER', '_2')} ESCAPE '!'",
@@ -270,6 +279,8 @@ _AGGREGATES = {
     "sum(float8)": _FLOAT_TOTAL,
     **each(_COMPARABLE, {"count(distinct {})": "COUNT(DISTINCT _1)"}),
     **{f"{key} over": text for key, text in _TOTALS.items()},
+    **each("int2 int4", {"sum({}) over": "SUM(_1)"}),
+    **each(_COMPARABLE, {"lag({}) over": "LAG(_1)", "lead({}) over": "LEAD(_1)"}),
     **{f"{name}() over": f"{name}()" for name in ("row_number", "rank", "dense_rank")},
 }
 _TEXT = f"(CONVERT(_1 USING utf8mb4) COLLATE {_COLLATION})"
