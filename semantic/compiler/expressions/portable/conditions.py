@@ -10,7 +10,7 @@ from semantic.compiler.expressions import operators
 from semantic.compiler.expressions.portable.build import atom, binary, case, sql
 from semantic.compiler.expressions.portable.translator import NodeRule, Translator
 from semantic.compiler.expressions.portable.value import Value, common_size
-from semantic.compiler.expressions.types import STRINGS, common_type, is_quotient
+from semantic.compiler.expressions.types import common_type, is_quotient
 from semantic.errors import SemanticError
 from semantic.model.types import BOOL, TEXT, PostgresType
 
