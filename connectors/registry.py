@@ -33,6 +33,7 @@ _KINDS = {
     "snowflake": _Kind(
         "connectors.snowflake_connector", "SnowflakeConnector", "SnowflakeOptions", "snowflake"
     ),
+    "spark": _Kind("connectors.spark_connector", "SparkConnector", "SparkOptions", "spark"),
     "sqlite": _Kind("connectors.sqlite_connector", "SQLiteConnector", "SQLiteOptions", "sqlite"),
     "trino": _Kind("connectors.trino_connector", "TrinoConnector", "TrinoOptions", "trino"),
     **{

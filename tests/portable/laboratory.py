@@ -16,8 +16,10 @@ from pathlib import Path
 from connectors.base import Connector
 from connectors.registry import open_connector
 from semantic.model.types import PostgresType
+from tests.portable import spark
 from tests.support.clickhouse import INSTALLED, REASON, ClickHouseServer
 from tests.support.mariadb import is_installed, shared_mariadb
+from tests.support.spark import why_not
 
 Column = tuple[str, PostgresType]
 Row = Sequence[object]
@@ -190,6 +192,17 @@ LABORATORIES: tuple[Laboratory, ...] = (
             "+(date": frozenset(("22008",)),
             "-(date": frozenset(("22008",)),
             "+(timestamp": frozenset(("22008",)),
+        },
+    ),
+    Laboratory(
+        "spark",
+        tuple(spark.TYPES),
+        spark.open_spark,
+        skip=why_not() or "",
+        refuses={
+            # Some thousands of years at once.
+            "+(date": frozenset(("22008",)),
+            "-(date": frozenset(("22008",)),
         },
     ),
 )

@@ -18,6 +18,7 @@ from proxy.config.sources.mysql import MysqlSource
 from proxy.config.sources.plugin import PluginSource
 from proxy.config.sources.postgres import PostgresSource
 from proxy.config.sources.snowflake import SnowflakeSource
+from proxy.config.sources.spark import SparkSource
 from proxy.config.sources.sqlite import SqliteSource
 from proxy.config.sources.trino import TrinoSource
 
@@ -26,6 +27,7 @@ SOURCES: tuple[type[Source], ...] = (
     PluginSource,
     MysqlSource,
     PostgresSource,
+    SparkSource,
     SqliteSource,
     ClickhouseSource,
     SnowflakeSource,
@@ -47,6 +49,7 @@ __all__ = [
     "PostgresSource",
     "SnowflakeSource",
     "Source",
+    "SparkSource",
     "SqliteSource",
     "TrinoSource",
 ]

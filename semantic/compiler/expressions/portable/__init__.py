@@ -9,6 +9,7 @@ from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
 from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.mysql import MARIADB, MYSQL
 from semantic.compiler.expressions.portable.snowflake import SNOWFLAKE
+from semantic.compiler.expressions.portable.spark import SPARK
 from semantic.compiler.expressions.portable.sqlite import SQLITE
 from semantic.compiler.expressions.portable.starrocks import DORIS, STARROCKS
 from semantic.compiler.expressions.portable.trino import TRINO
@@ -19,6 +20,7 @@ DIALECTS: dict[str, PortableDialect] = {
         DORIS,
         MARIADB,
         MYSQL,
+        SPARK,
         SQLITE,
         CLICKHOUSE,
         STARROCKS,
