@@ -55,6 +55,11 @@ class SourceLimits(Section):
     max_scanned_bytes: Bytes = Field(
         default=0, description="Likewise, of the bytes that a dry run says it would read."
     )
+    health_seconds: Seconds = Field(
+        default=2.5,
+        description="What a look at the source may take: three in a row without an answer, and "
+        "nothing heard of it meanwhile, and it is down. 0: it is not looked at.",
+    )
     by_role: dict[str, RoleLimits] = Field(
         default_factory=dict, description="Of who has several roles, the widest holds."
     )

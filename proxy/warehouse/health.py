@@ -14,8 +14,6 @@ logger = logging.getLogger("cubewire.warehouse")
 
 LOOK_SECONDS = 5.0
 """Between two looks at a source that answers."""
-ANSWER_SECONDS = 2.5
-"""What an answer may take."""
 SILENCES = 3
 """Looks in a row that had no answer in time, after which a source counts as down. One that refuses
 to be connected to is down at once."""
@@ -46,12 +44,14 @@ class Health:
     Attributes:
         data_source: its name, for the log.
         look: one round trip; raises WarehouseError.
+        answer_seconds: what that may take.
         sever: gives up the statements that wait for its answer; None where that is not offered.
         is_up: whether it answers.
     """
 
     data_source: str
     look: Callable[[], Awaitable[None]]
+    answer_seconds: float
     sever: Callable[[], None] | None = None
     is_up: bool = True
     _silences: int = 0
@@ -62,6 +62,11 @@ class Health:
     def suspect(self) -> None:
         """A statement has lost its connection: look at once."""
         self._suspected.set()
+
+    def heard(self) -> None:
+        """Rows have come from it: it is up, whatever a look says that waits behind others."""
+        if not self.is_healthy:
+            self._answered()
 
     async def wait_until_up(self, seconds: float) -> None:
         """Wait for a source that is down. Raises 08006 where it stays so."""
@@ -106,7 +111,7 @@ class Health:
 
     async def _look(self) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self.answer_seconds):
                 await self.look()
         except TimeoutError:
             self._silences += 1

@@ -23,6 +23,16 @@ class Stream(Protocol):
         """Stop the work in the warehouse."""
 
 
+class Watcher(Protocol):
+    """Who wants to know how a warehouse is."""
+
+    def heard(self) -> None:
+        """Rows have come from it."""
+
+    def lost(self, error: WarehouseError) -> None:
+        """A connection to it broke."""
+
+
 Begin = Callable[[], Awaitable[StreamT]]
 """Starts the statement."""
 
@@ -41,7 +51,7 @@ class _Held(Generic[StreamT, ItemT]):
 
     Args:
         begin: starts the statement again, after a connection fault before the first item.
-        lost: told of a connection fault.
+        watcher: told of rows, and of a connection fault.
         keeps_slot: whether the slot is kept while the stream is open; else until its first item.
     """
 
@@ -50,14 +60,14 @@ class _Held(Generic[StreamT, ItemT]):
         stream: StreamT,
         ticket: Ticket,
         begin: Begin[StreamT],
-        lost: Callable[[WarehouseError], None],
+        watcher: Watcher,
         *,
         keeps_slot: bool,
     ) -> None:
         self._stream = stream
         self._ticket = ticket
         self._begin: Begin[StreamT] | None = begin
-        self._lost = lost
+        self._watcher = watcher
         self._keeps_slot = keeps_slot
         self._items = self._iterate(stream)
 
@@ -74,6 +84,7 @@ class _Held(Generic[StreamT, ItemT]):
         except BaseException:  # its end among them
             await self.close()
             raise
+        self._watcher.heard()
         if not self._keeps_slot:
             self._ticket.leave()
         return item
@@ -95,7 +106,7 @@ class _Held(Generic[StreamT, ItemT]):
         except WarehouseError as error:
             if not is_connection_fault(error):
                 raise
-            self._lost(error)
+            self._watcher.lost(error)
             if not may_be_begun_again(error):
                 raise
             before, stream = self._stream, await begin()
@@ -110,7 +121,7 @@ class _Held(Generic[StreamT, ItemT]):
             return await anext(self._items)
         except WarehouseError as error:
             if is_connection_fault(error):
-                self._lost(error)
+                self._watcher.lost(error)
             raise
 
     def _iterate(self, stream: StreamT) -> AsyncIterator[ItemT]:

@@ -110,7 +110,7 @@ class Warehouse:
             name, slots, limits.user_slots, limits.queue_seconds, limits.queue_size, self._refused
         )
         sever = connector.sever if isinstance(connector, Severable) else None
-        self.health = Health(name, connector.health, sever)
+        self.health = Health(name, connector.health, limits.health_seconds, sever)
         self._limits: dict[frozenset[str], Limits] = {}
         self._watch: asyncio.Task[None] | None = None
 
@@ -140,7 +140,9 @@ class Warehouse:
         return self._connector.copies() if isinstance(self._connector, Replicated) else {}
 
     def start(self) -> None:
-        """Look after its health from now on."""
+        """Look after its health from now on, unless nobody is to."""
+        if not self._config.health_seconds:
+            return
         self._watch = asyncio.create_task(self.health.run(), name=f"health of {self.name}")
 
     async def close(self) -> None:
@@ -160,7 +162,7 @@ class Warehouse:
 
         stream = await self._admitted(ticket, asking, begin)
         keeps = self._connector.capabilities.exclusive_streams
-        return HeldBatches(stream, ticket, self._again(begin), self._lost, keeps_slot=keeps)
+        return HeldBatches(stream, ticket, self._again(begin, ticket), self, keeps_slot=keeps)
 
     async def stream_rows(self, asking: Asking, result_formats: Sequence[int]) -> RowStream:
         """See ``Connector.stream_rows``. Raises as ``execute``."""
@@ -177,7 +179,7 @@ class Warehouse:
 
         stream = await self._admitted(ticket, asking, begin)
         keeps = self._connector.capabilities.exclusive_streams
-        return HeldRows(stream, ticket, self._again(begin), self._lost, keeps_slot=keeps)
+        return HeldRows(stream, ticket, self._again(begin, ticket), self, keeps_slot=keeps)
 
     # ------------------------------------------------------------------------- before it runs
 
@@ -210,7 +212,7 @@ class Warehouse:
             except WarehouseError as error:
                 if not self._is_fault(error) or not may_be_begun_again(error):
                     raise
-                return await self._again(begin)()
+                return await self._again(begin, ticket)()
         except BaseException as error:
             ticket.leave()
             if isinstance(error, WarehouseError):
@@ -255,21 +257,29 @@ class Warehouse:
 
     # ------------------------------------------------------------------------- faults
 
-    def _again(self, begin: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    def _again(
+        self, begin: Callable[[], Awaitable[T]], ticket: Ticket
+    ) -> Callable[[], Awaitable[T]]:
         async def second() -> T:
             self._observer.warehouse_retry(self.name)
             await asyncio.sleep(jittered(AGAIN_SECONDS))
+            await self._up(ticket)
             return await begin()
 
         return second
 
     def _is_fault(self, error: WarehouseError) -> bool:
         if is_connection_fault(error):
-            self._lost(error)
+            self.lost(error)
             return True
         return False
 
-    def _lost(self, error: WarehouseError) -> None:
+    def heard(self) -> None:
+        """See ``proxy.warehouse.streams.Watcher``."""
+        self.health.heard()
+
+    def lost(self, error: WarehouseError) -> None:
+        """See ``proxy.warehouse.streams.Watcher``."""
         self.health.suspect()
         fields = {"data_source": self.name, "sqlstate": error.sqlstate, "reason": error.message}
         logger.info("a statement lost its connection", extra={"fields": fields})
