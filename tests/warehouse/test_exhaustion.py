@@ -27,7 +27,7 @@ LONG = bool(os.environ.get("WAREHOUSE_FAULTS_LONG"))
 CLIENTS = 200
 SLOTS = 5
 QUEUE_SECONDS = 4
-DISCONNECTS = 1000 if LONG else 150
+DISCONNECTS = 1000 if LONG else 100
 AT_ONCE = 16
 
 pytestmark = pytest.mark.slow
