@@ -71,7 +71,12 @@ class Warehouse:
     def running(self) -> set[object]:
         """The connector's statements that have not ended."""
         readers = getattr(self.connector, "_readers", None)
-        return readers.statements if readers is not None else self.connector._statements  # type: ignore[attr-defined,no-any-return]
+        hosts = getattr(self.connector, "_hosts", None)
+        if readers is not None:
+            return set(readers.statements)
+        if hosts is not None:
+            return {statement for host in hosts.all for statement in host.statements}
+        return set(self.connector._statements)  # type: ignore[attr-defined]
 
     @property
     def endless(self) -> str:
