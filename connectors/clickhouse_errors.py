@@ -73,7 +73,6 @@ _CODES = {
     321: "22003",  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
     352: "42702",  # AMBIGUOUS_COLUMN_NAME
     386: "42804",  # NO_COMMON_TYPE
-    403: "0A000",  # INVALID_JOIN_ON_EXPRESSION
     394: "57014",  # QUERY_WAS_CANCELLED
     396: "54000",  # TOO_MANY_ROWS_OR_BYTES
     407: "22003",  # DECIMAL_OVERFLOW
@@ -107,6 +106,8 @@ _TRAILER = re.compile(
 # What a statement complains of by itself: throwIf(..., '22003: bigint out of range').
 _OWN = re.compile(r"(?P<code>[0-9][0-9A-Z]{4}): (?P<message>.+)", re.DOTALL)
 _THROW_IF = 395
+_NO_JOIN_KEYS = 403  # INVALID_JOIN_ON_EXPRESSION
+_JOIN_HINT = "Join on columns that are equal on both sides, or join subqueries that do."
 
 
 def server_error(text: str, code: int | None = None) -> WarehouseError:
@@ -125,6 +126,8 @@ def server_error(text: str, code: int | None = None) -> WarehouseError:
         return WarehouseError("22003", f"{_INTEGERS[integer[1]]} out of range")
     if _NO_INTEGER.search(message) is not None:
         return WarehouseError("22003", "integer out of range")
+    if number == _NO_JOIN_KEYS:
+        return WarehouseError("0A000", message, hint=_JOIN_HINT, detail=detail)
     sqlstate = _CODES.get(number, _INTERNAL) if number is not None else _INTERNAL
     message = _MESSAGES.get(sqlstate, message) or "the data source reported an error"
     return WarehouseError(sqlstate, message.replace("\n", " "), detail=detail)

@@ -80,6 +80,8 @@ def _changed(node: PlanNode, tables: Tables) -> PlanNode:
 def _missing(node: PlanNode, features: Features) -> str:
     """The form that a node asks for and the dialect does not have; empty for none."""
     if isinstance(node, Join):
+        if isinstance(node.right, Join) and not features.nested_joins:
+            return "a join within a join"
         return "FULL JOIN" if node.kind == "FULL" and not features.full_join else ""
     if isinstance(node, Derived):
         return "LATERAL" if node.lateral and not features.lateral else ""
@@ -137,9 +139,13 @@ def _missing_of_select(node: Select, features: Features) -> str:
 
 def _computed(node: Select | SetOperation, features: Features) -> str:
     counts = [item for item in (node.limit, node.offset) if item is not None]
-    if features.computed_limits or all(isinstance(item, exp.Literal) for item in counts):
+    if features.computed_limits or all(_is_count(item) for item in counts):
         return ""
     return "a computed LIMIT or OFFSET"
+
+
+def _is_count(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit()
 
 
 def check_keys(plan: Query, types: PlanTypes, dialect: str) -> None:

@@ -52,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request of the HTTP interface."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     directory = ""
     password = ""
     keeper: Connection

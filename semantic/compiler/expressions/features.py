@@ -16,6 +16,7 @@ class Features:
 
     Attributes:
         full_join: FULL JOIN.
+        nested_joins: a join in parentheses as the right side of another.
         lateral: a subquery in FROM that speaks of what stands before it.
         grouping_sets: GROUPING SETS, ROLLUP, CUBE and GROUPING().
         distinct_on: DISTINCT ON.
@@ -40,6 +41,7 @@ class Features:
     """
 
     full_join: bool = True
+    nested_joins: bool = True
     lateral: bool = True
     grouping_sets: bool = True
     distinct_on: bool = True

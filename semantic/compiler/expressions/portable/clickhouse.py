@@ -60,6 +60,9 @@ def _integers(kind: str) -> dict[str, str]:
 _TOO_BIG = "22003: value out of range: overflow"
 _TOO_SMALL = "22003: value out of range: underflow"
 
+_BITS = "reinterpretAsInt64(if(isNaN({0}), nan, {0} + 0.))"
+"""A double by what it is stored as, so that joins can look it up: NaN is NaN, and -0 is 0."""
+
 
 def _double(sign: str) -> str:
     """A double, zero without its sign, or an error where it is too big or too small to be told."""
@@ -104,8 +107,8 @@ _NUMBERS = {
             *(("ceil", "ceil"), ("ceiling", "ceil")),
         )
     },
-    "=(float8, float8)": "_1 = _2 OR (isNaN(_1) AND isNaN(_2))",
-    "<>(float8, float8)": "_1 <> _2 AND NOT (isNaN(_1) AND isNaN(_2))",
+    "=(float8, float8)": f"{_BITS.format('_1')} = {_BITS.format('_2')}",
+    "<>(float8, float8)": f"{_BITS.format('_1')} <> {_BITS.format('_2')}",
     "<(float8, float8)": "_1 < _2 OR (isNaN(_2) AND NOT isNaN(_1))",
     "<=(float8, float8)": "_1 <= _2 OR isNaN(_2)",
     ">(float8, float8)": "_1 > _2 OR (isNaN(_1) AND NOT isNaN(_2))",
@@ -149,11 +152,11 @@ _CASTS = {
     "cast(timestamptz, timestamp)": "toDateTime64(toDateTime64(_1, 6, 'UTC'), 6, 'Etc/Zulu')",
     "cast(timestamptz, date)": "toDate32(toDateTime64(_1, 6, 'UTC'))",
 }
-
-_REST = "toInt64(lengthUTF8(_1)) + _2"
 _CASTS |= {
     key.replace("text)", "varchar)"): text for key, text in _CASTS.items() if key.endswith("text)")
 }
+
+_REST = "toInt64(lengthUTF8(_1)) + _2"
 _LEFT = f"if(_2 >= 0, toInt64(_2), if({_REST} < 0, 0, {_REST}))"
 _END = "toInt64(_2) + _3 - if(_2 < 1, 1, _2)"
 _NEGATIVE = _unless(
@@ -326,7 +329,10 @@ CLICKHOUSE = Tables(
     dialect="clickhouse",
     title="ClickHouse",
     features=Features(
+        nested_joins=False,
         lateral=False,
+        # Of two sets that are the same, one is dropped.
+        grouping_sets=False,
         distinct_on=False,
         with_ties=False,
         set_operations=frozenset(("union", "union all", "intersect", "except")),
