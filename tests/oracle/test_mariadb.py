@@ -19,8 +19,8 @@ from tests.support.oracle import OraclePostgres
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="mariadb-server is not installed")
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "40"))
-EVERY = 1 if "ORACLE_EXAMPLES" in os.environ else 12
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "25"))
+EVERY = 1 if "ORACLE_EXAMPLES" in os.environ else 20
 """Of the scripts: all of them in the long tests."""
 ANSWERED_AT_LEAST = 0.9
 

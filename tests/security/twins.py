@@ -347,12 +347,16 @@ def mariadb_source(world: int) -> dict[str, object]:
 
 @contextmanager
 def twins(
-    folder: Path, oracle: OraclePostgres, sources: Sequence[str] = SOURCES, **more: object
+    folder: Path,
+    oracle: OraclePostgres,
+    sources: Sequence[str] = SOURCES,
+    worlds: Sequence[int] = (0, 1),
+    **more: object,
 ) -> Iterator[Twins]:
-    """Both servers, until the end of the block."""
+    """Both servers, or some, until the end of the block."""
     with ExitStack() as stack:
         servers = []
-        for world in (0, 1):
+        for world in worlds:
             home = folder / f"world{world}"
             (home / "models").mkdir(parents=True)
             (home / "models" / "twins.yml").write_text(json.dumps(model("tw_", sources)))
@@ -382,6 +386,6 @@ def twins(
             server = start_server(["--config", str(path)])
             stack.callback(server.stop)
             servers.append(server)
-        worlds = Twins(servers, oracle)
-        stack.callback(worlds.close)
-        yield worlds
+        made = Twins(servers, oracle)
+        stack.callback(made.close)
+        yield made
