@@ -23,7 +23,7 @@ LIMITS = {
     "default": {"max_bytes": "1 MiB", "by_role": {"batch": {"max_bytes": 0}}},
     "distant": {
         "max_rows": 1000,
-        "deadline": "5s",
+        "deadline": "100s",
         "by_role": {
             "batch": {"max_rows": 50_000, "deadline": 0},
             "thrifty": {"max_cost": 10_000},
@@ -79,8 +79,8 @@ def test_more_bytes_than_allowed_are_an_error(limited: RunningServer) -> None:
 
 @pytest.mark.slow
 def test_what_would_cost_too_much_is_not_run(limited: RunningServer) -> None:
-    cheap, dear = (f"SELECT id FROM distant_numbers WHERE id < 3 LIMIT {n}" for n in (1, 10**7))
-    assert outcome(limited, "miser", cheap) == 1
+    dear = "SELECT id FROM distant_numbers WHERE id < 3"
+    assert outcome(limited, "miser", "SELECT id FROM distant_words WHERE id < 0") == 0
     state, message, hint = outcome(limited, "miser", dear)
     assert (state, "10,000 units of cost" in message) == ("53400", True)
     assert "limits.distant.max_cost" in hint
