@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -14,6 +16,7 @@ from proxy.cli import main
 from tests.rollups_store.served import HOURS, Setup, configure, connect, explain, served, wait_for
 from tests.rollups_store.support import KINDS, PARQUET
 from tests.support.oracle import OraclePostgres
+from tests.support.server import RunningServer
 
 MODEL = """
   - name: mornings
@@ -26,7 +29,8 @@ MODEL = """
     pre_aggregations:
       - {name: rows, type: original_sql, refresh_key: {immutable: true}}
   - name: given
-    sql_table: served_events
+    # Other rows than those of the other cubes, whose rollups would answer, too.
+    sql: SELECT id, kind FROM served_events
     dimensions:
       - {name: id, type: number, sql: "{CUBE}.id", primary_key: true}
       - {name: kind, type: string, sql: "{CUBE}.kind"}
@@ -57,9 +61,11 @@ BY_KIND = "SELECT kind, MEASURE(count) FROM given GROUP BY 1 ORDER BY 1"
 TOTAL = "SELECT MEASURE(total) FROM mornings"
 
 
-@pytest.fixture(params=KINDS)
-def setup(request: pytest.FixtureRequest, tmp_path: Path, oracle: OraclePostgres) -> Setup:
-    setup = configure(request.param, tmp_path / "here", oracle, every="1 hour")
+@pytest.fixture(scope="module", params=KINDS)
+def setup(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, oracle: OraclePostgres
+) -> Setup:
+    setup = configure(request.param, tmp_path_factory.mktemp("here") / "it", oracle, every="1 hour")
     model = setup.folder / "models" / "events.yml"
     model.write_text(model.read_text() + MODEL)
     if setup.kind == PARQUET:
@@ -71,12 +77,25 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path, oracle: OraclePostgres
     return setup
 
 
+@pytest.fixture(scope="module")
+def server(setup: Setup) -> Iterator[RunningServer]:
+    """Over rows that have been stored beforehand by the command."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        config = ["--config", str(setup.config), "--format", "json"]
+        assert main(["rollups", "build", "mornings.rows", *config]) == 0
+    (built,) = json.loads(out.getvalue())
+    assert (built["status"], built["rows"]) == ("built", HOURS // 2)
+    with served(setup) as running:
+        yield running
+
+
 ESTIMATED = "SELECT kind, MEASURE(ids), MEASURE(middle) FROM estimated GROUP BY 1 ORDER BY 1"
 
 
-def test_sketches_of_days_are_merged(setup: Setup) -> None:
+def test_sketches_of_days_are_merged(setup: Setup, server: RunningServer) -> None:
     """The warehouse of this test that is PostgreSQL has no sketches: there it is exact."""
-    with served(setup) as server, connect(server) as client:
+    with connect(server) as client:
         client.execute("SET cubewire.rollups = off")
         from_rows = client.execute(ESTIMATED).fetchall()
         client.execute("SET cubewire.rollups = on")
@@ -91,14 +110,8 @@ def test_sketches_of_days_are_merged(setup: Setup) -> None:
         assert abs(middle - 1358337600) <= 0.01 * 1358337600
 
 
-def test_rows_of_a_cubes_sql_and_tables_of_others(
-    setup: Setup, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = ["--config", str(setup.config), "--format", "json"]
-    assert main(["rollups", "build", "mornings.rows", *config]) == 0
-    (built,) = json.loads(capsys.readouterr().out)
-    assert (built["status"], built["rows"]) == ("built", HOURS // 2)
-    with served(setup) as server, connect(server) as client:
+def test_rows_of_a_cubes_sql_and_tables_of_others(setup: Setup, server: RunningServer) -> None:
+    with connect(server) as client:
         wait_for(lambda: explain(client, TOTAL)["Rollups"] == ["mornings.rows"])
         assert client.execute(TOTAL).fetchall() == [(HOURS,)]
         expected: list[Any] = [("am", HOURS // 2), ("pm", HOURS // 2)]

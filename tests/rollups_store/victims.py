@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from connectors.bucket import Bucket
 from tests.rollups_store.support import BUCKET, PARQUET
-from tests.rollups_store.world import DEFINITION, open_world
+from tests.rollups_store.world import DEFINITION, World, open_world
 
 ONE = replace(DEFINITION, partition=None)
 STEPS: dict[str, tuple[tuple[Any, str], ...]] = {
@@ -79,9 +79,15 @@ class Death:
         return called
 
 
-async def build(kind: str, folder: Path, dsn: str, step: int, factor: int) -> None:
-    """Build once more, and die at a step; 0: live."""
+async def look_and_build(
+    kind: str, folder: Path, dsn: str, step: int, factor: int, told: Callable[[object], None]
+) -> None:
+    """Tell what the one before has left, build once more, and die at a step; 0: live."""
     async with open_world(kind, folder, SimpleNamespace(dsn=dsn), fresh=False) as world:  # type: ignore[arg-type]
+        # Before the first there is nothing to look at.
+        told({} if factor == 1 else await look(world, folder))
+        if factor == 0:
+            return
         world.compiler.factor = str(factor)
         builder = world.builder(ONE)
         plan = await builder.plan(ONE, force=True)
@@ -93,63 +99,66 @@ async def build(kind: str, folder: Path, dsn: str, step: int, factor: int) -> No
         await world.store.collect(0.0)
 
 
-async def look(kind: str, folder: Path, dsn: str) -> dict[str, object]:
+async def look(world: World, folder: Path) -> dict[str, object]:
     """What is there, and what is left over once everything has been collected."""
-    async with open_world(kind, folder, SimpleNamespace(dsn=dsn), fresh=False) as world:  # type: ignore[arg-type]
-        total = await world.total()
-        await world.store.collect(0.0)
-        if kind == BUCKET:
-            # What nobody names goes when it is old enough: see the tests of buckets.
-            left = ["the one that is named"]
-        elif kind == PARQUET:
-            rollups = folder / "rollups"
-            left = [
-                each.name for each in rollups.iterdir() if each.suffix in (".parquet", ".building")
-            ]
-        else:
-            found = await world.connector.execute(
-                "SELECT relname::text AS n FROM pg_class WHERE relkind = 'r'"
-                " AND relname <> 'stored'"
-                " AND relnamespace = 'stored_for_tests'::regnamespace"
-            )
-            left = [name async for batch in found for name in batch.column(0).to_pylist()]
-        return {"total": total, "tables": len(await world.store.read()), "left": len(left)}
+    total = await world.total()
+    await world.store.collect(0.0)
+    if world.kind == BUCKET:
+        # What nobody names goes when it is old enough: see the tests of buckets.
+        left = ["the one that is named"]
+    elif world.kind == PARQUET:
+        rollups = folder / "rollups"
+        left = [each.name for each in rollups.iterdir() if each.suffix in (".parquet", ".building")]
+    else:
+        found = await world.connector.execute(
+            "SELECT relname::text AS n FROM pg_class WHERE relkind = 'r' AND relname <> 'stored'"
+            " AND relnamespace = 'stored_for_tests'::regnamespace"
+        )
+        left = [name async for batch in found for name in batch.column(0).to_pylist()]
+    return {"total": total, "tables": len(await world.store.read()), "left": len(left)}
 
 
-def in_child(work: Callable[[], Any]) -> tuple[int, str]:
-    """Run in a forked process; its status, and what it printed."""
+def in_child(work: Callable[[Callable[[object], None]], Any]) -> tuple[int, list[Any]]:
+    """Run in a forked process; its status, and what it told before its end."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
+
+        def told(value: object) -> None:
+            os.write(write, json.dumps(value).encode() + b"\n")
+
         code = 1
         try:
-            result = asyncio.run(work())
-            os.write(write, json.dumps(result).encode())
+            asyncio.run(work(told))
             code = 0
         except BaseException as error:  # noqa: BLE001 - a child must not return
-            os.write(write, repr(error).encode())
+            told(repr(error))
         os._exit(code)
     os.close(write)
     with os.fdopen(read) as pipe:
-        text = pipe.read()
-    return os.waitpid(child, 0)[1], text
+        lines = [json.loads(line) for line in pipe]
+    return os.waitpid(child, 0)[1], lines
 
 
 def main(kind: str, folder: Path, dsn: str) -> None:
-    status, text = in_child(lambda: build(kind, folder, dsn, 0, 1))
-    assert status == 0, text
-    for step in range(1, 200):
-        status, text = in_child(lambda step=step: build(kind, folder, dsn, step, step + 1))  # type: ignore[misc]
-        seen, found = in_child(lambda: look(kind, folder, dsn))
-        assert seen == 0, found
+    """Each child tells what the one before has left, so that one process a step will do."""
+
+    def run(step: int, factor: int) -> tuple[bool, dict[str, Any]]:
+        status, told = in_child(lambda tell: look_and_build(kind, folder, dsn, step, factor, tell))
         killed = os.WIFSIGNALED(status)
-        print(
-            json.dumps({"step": step, "killed": killed, "text": text, **json.loads(found)}),
-            flush=True,
-        )
+        assert killed or status == 0, told
+        return killed, told[0]
+
+    run(0, 1)
+    killed, _ = run(1, 2)
+    for step in range(2, 200):
+        # A factor of 0 builds nothing: the last one only looks.
+        again, seen = run(step, step + 1 if killed else 0)
+        print(json.dumps({"step": step - 1, "killed": killed, **seen}), flush=True)
         if not killed:
             return
+        killed = again
 
 
 if __name__ == "__main__":
