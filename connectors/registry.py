@@ -23,6 +23,9 @@ class _Kind:
 
 
 _KINDS = {
+    "bigquery": _Kind(
+        "connectors.bigquery_connector", "BigQueryConnector", "BigQueryOptions", "bigquery"
+    ),
     "clickhouse": _Kind(
         "connectors.clickhouse_connector", "ClickHouseConnector", "ClickHouseOptions", "clickhouse"
     ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from proxy.config.sources.base import Source
+from proxy.config.sources.bigquery import BigquerySource
 from proxy.config.sources.clickhouse import ClickhouseSource
 from proxy.config.sources.duckdb import DuckdbSource
 from proxy.config.sources.mysql import MysqlSource
@@ -30,6 +31,7 @@ SOURCES: tuple[type[Source], ...] = (
     SparkSource,
     SqliteSource,
     ClickhouseSource,
+    BigquerySource,
     SnowflakeSource,
     TrinoSource,
 )
@@ -41,6 +43,7 @@ else:
 
 __all__ = [
     "SOURCES",
+    "BigquerySource",
     "ClickhouseSource",
     "DataSource",
     "DuckdbSource",

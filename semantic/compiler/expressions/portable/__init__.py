@@ -5,6 +5,7 @@ A dialect is a module of tables here and an entry in ``DIALECTS``.
 
 from __future__ import annotations
 
+from semantic.compiler.expressions.portable.bigquery import BIGQUERY
 from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
 from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.mysql import MARIADB, MYSQL
@@ -24,6 +25,7 @@ DIALECTS: dict[str, PortableDialect] = {
         SQLITE,
         CLICKHOUSE,
         STARROCKS,
+        BIGQUERY,
         SNOWFLAKE,
         TRINO,
     )
