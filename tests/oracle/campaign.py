@@ -38,7 +38,10 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2, help="shown of each kind of problem")
     parser.add_argument("--refusals", type=int, default=10, help="messages of refusals shown")
     parser.add_argument(
-        "--warehouses", nargs="+", default=["duckdb", "postgres"], help="limited, mixed, mariadb"
+        "--warehouses",
+        nargs="+",
+        default=["duckdb", "postgres"],
+        help="limited, mixed, mariadb, clickhouse, spark",
     )
     given = parser.parse_args()
     if MARIADB in given.warehouses and not is_installed():

@@ -17,9 +17,10 @@ import psycopg
 import yaml
 from psycopg import pq
 
-from tests.oracle import clickhouse_rows, join_tables, mariadb_rows
+from tests.oracle import clickhouse_rows, join_tables, mariadb_rows, spark_rows
 from tests.oracle.statements import Case
 from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
+from tests.support import spark
 from tests.support.clickhouse import ClickHouseServer
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer
@@ -216,6 +217,14 @@ def _clickhouse(folder: Path, dsn: str, engine: ClickHouseServer) -> Path:
     return models
 
 
+def _spark(folder: Path) -> Path:
+    """The models for Spark."""
+    models = folder / "spark_models"
+    models.mkdir()
+    spark_rows.write_models(models)
+    return models
+
+
 @contextmanager
 def laboratory(
     oracle: OraclePostgres,
@@ -230,7 +239,8 @@ def laboratory(
         folder: for what the servers keep.
         warehouses: ``duckdb``, ``postgres``, ``mixed``, where the cubes that are joined are some in
             the one and some in the other, and ``limited``: a PostgreSQL that is taken to know so
-            little that most statements are split; and ``clickhouse``. ``mariadb`` goes by itself.
+            little that most statements are split; ``clickhouse`` and ``spark``. ``mariadb`` goes
+            by itself.
         database: name of a fresh one.
     """
     rows = load_text() + join_tables.TABLES
@@ -269,6 +279,9 @@ def laboratory(
             if name == "clickhouse":
                 served = _clickhouse(folder, dsn, engine)
                 given = {"default": {"type": "clickhouse", "url": engine.url}}
+            if name == "spark":
+                served = _spark(folder)
+                given = {"default": spark_rows.load(dsn, spark.shared_server(), database)}
             if name == "mixed":
                 served, given = _mixed(folder), {**given, join_tables.OTHER: sources["postgres"]}
             server, address = serve(folder / name, served, given, database, module=module)

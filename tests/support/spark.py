@@ -114,6 +114,8 @@ def fill(
         columns = [[row[place] for row in rows] for place in range(len(types))]
         texts = pa.table([pa.array(column, pa.string()) for column in columns], list(types))
         session.createDataFrame(texts).createOrReplaceTempView("texts")
+        if "." in name:
+            session.sql(f"CREATE DATABASE IF NOT EXISTS {name.partition('.')[0]}")
         session.sql(f"DROP TABLE IF EXISTS {name}")
         listed = ", ".join(
             f"CAST({column} AS {kind}) AS {column}" for column, kind in types.items()
