@@ -34,6 +34,7 @@ class Features:
         correlated_subqueries: a subquery in an expression may speak of the rows around it.
         booleans: conditions have a type of their own. Elsewhere an integer that a member of type
             boolean is found to be is one of them.
+        unordered_ranks: row_number(), rank() and dense_rank() over windows without ORDER BY.
         filters: FILTER behind an aggregate of the model's own SQL.
         fence: see ``Fence``.
         typed_results: values of results have no types of their own, so that a statement says them
@@ -59,6 +60,7 @@ class Features:
     single_row_subqueries: bool = True
     correlated_subqueries: bool = True
     booleans: bool = True
+    unordered_ranks: bool = True
     filters: bool = True
     fence: Fence = "offset"
     typed_results: bool = False

@@ -25,6 +25,7 @@ from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
 
 _FIELDED = frozenset(("date_part", "date_trunc", "extract"))
 _COMPARING = frozenset(("max", "min"))
+_RANKS = frozenset(("row_number", "rank", "dense_rank"))
 _FRAMELESS = frozenset(("row_number", "rank", "dense_rank", "lag", "lead"))
 """What says the same whatever the window's frame, and may not have one in some warehouses."""
 
@@ -92,8 +93,13 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
     value = _within(translator, inner, condition, " over")
     made = value.node.this if isinstance(value.node, exp.Paren) else value.node
     window.set("this", made)
-    if getattr(call_of(inner), "name", "") in _FRAMELESS:
+    name = getattr(call_of(inner), "name", "")
+    if name in _FRAMELESS:
         window.set("spec", None)
+    ordered = window.args.get("order") is not None
+    if name in _RANKS and not ordered and not translator.tables.features.unordered_ranks:
+        # All rows are peers then, as they are where there is no order.
+        window.set("order", exp.Order(expressions=[exp.Ordered(this=exp.Null())]))
     return Value(exp.Paren(this=window), value.type, value.size)
 
 

@@ -198,6 +198,7 @@ SPARK = Tables(
         materialized=False,
         values=False,
         named_windows=False,
+        unordered_ranks=False,
         computed_limits=False,
         correlated_subqueries=False,
         fence="limit",
