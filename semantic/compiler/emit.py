@@ -30,6 +30,7 @@ from semantic.compiler.emit_parts import (
     narrowed,
     number_parameters,
     ordered,
+    output_name,
     plain,
     postgres_data_type,
     scan_select,
@@ -225,7 +226,9 @@ class _Emitter:
                 ties = plan.with_ties and self._dialect == "postgres"
                 needs_constants = bool(plan.distinct_on) or ties
                 keys = [
-                    ordered(expression(key.expression), key)
+                    ordered(
+                        output_name(select, key, self._dialect) or expression(key.expression), key
+                    )
                     for key in plan.order
                     if needs_constants or not is_constant(key.expression)
                 ]

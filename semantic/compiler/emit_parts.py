@@ -11,6 +11,7 @@ from sqlglot import exp
 from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.aggregates import contains_aggregate
 from semantic.compiler.api import BoundValue, ParameterUse, Placeholder, ResultColumn
+from semantic.compiler.expressions import features_of
 from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.inference import infer
 from semantic.compiler.fences import RULED, fenced, with_conditions
@@ -226,6 +227,13 @@ def plain(node: exp.Expr) -> exp.Expr:
     for item in tree.walk():
         item._meta = None
     return tree
+
+
+def output_name(select: exp.Select, key: OrderKey, dialect: str) -> exp.Expr | None:
+    """The name of the output column that a sort key is, where a dialect wants it by its name."""
+    if key.output is None or not features_of(dialect).names_outputs:
+        return None
+    return identifier(select.expressions[key.output].alias)
 
 
 def ordered(node: exp.Expr, key: OrderKey) -> exp.Ordered:

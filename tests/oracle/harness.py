@@ -217,6 +217,15 @@ def _clickhouse(folder: Path, dsn: str, engine: ClickHouseServer) -> Path:
     return models
 
 
+def _models(folder: Path) -> Path:
+    """The models of the oracle."""
+    models = folder / "models"
+    models.mkdir()
+    for model in (MODEL, join_tables.MODEL):
+        shutil.copy(model, models)
+    return models
+
+
 def _spark(folder: Path) -> Path:
     """The models for Spark."""
     models = folder / "spark_models"
@@ -255,10 +264,7 @@ def laboratory(
     with duckdb.connect(str(warehouse)) as connected:
         connected.execute("SET TimeZone = 'UTC'")
         connected.execute(rows)
-    models = folder / "models"
-    models.mkdir()
-    for model in (MODEL, join_tables.MODEL):
-        shutil.copy(model, models)
+    models = _models(folder)
     sources: dict[str, dict[str, object]] = {
         "duckdb": {"type": "duckdb", "path": str(warehouse), "read_only": True},
         "postgres": {"type": "postgres", "dsn": dsn},

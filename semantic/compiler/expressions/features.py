@@ -35,6 +35,8 @@ class Features:
         booleans: conditions have a type of their own. Elsewhere an integer that a member of type
             boolean is found to be is one of them.
         unordered_ranks: row_number(), rank() and dense_rank() over windows without ORDER BY.
+        names_outputs: a sort key that is an output column has to go by its name: its expression is
+            not always understood.
         filters: FILTER behind an aggregate of the model's own SQL.
         fence: see ``Fence``.
         typed_results: values of results have no types of their own, so that a statement says them
@@ -61,6 +63,7 @@ class Features:
     correlated_subqueries: bool = True
     booleans: bool = True
     unordered_ranks: bool = True
+    names_outputs: bool = False
     filters: bool = True
     fence: Fence = "offset"
     typed_results: bool = False

@@ -199,6 +199,7 @@ SPARK = Tables(
         values=False,
         named_windows=False,
         unordered_ranks=False,
+        names_outputs=True,
         computed_limits=False,
         correlated_subqueries=False,
         fence="limit",
