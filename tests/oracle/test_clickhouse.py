@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from tests.oracle.harness import Laboratory, laboratory
+from tests.oracle.random_check import check_random
 from tests.oracle.statements import Case
-from tests.oracle.test_oracle import cases, scripts
+from tests.oracle.test_oracle import scripts
 from tests.support.clickhouse import INSTALLED, REASON
 from tests.support.oracle import OraclePostgres
 
@@ -33,22 +33,7 @@ def lab(oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_random_statements(lab: Laboratory) -> None:
-    counts: dict[str, int] = {}
-
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases())
-    def check(case: Case) -> None:
-        problem = lab.problem(case, counts)
-        assert not problem, f"{problem}\n{case.ours}\n{case.plain}\n{case.values} {case.zone}"
-
-    check()
-    assert counts["answered"] >= ANSWERED_AT_LEAST * sum(counts.values()), counts
+    check_random(lab, EXAMPLES, ANSWERED_AT_LEAST)
 
 
 @pytest.mark.parametrize(("ours", "plain"), list(scripts())[::EVERY])

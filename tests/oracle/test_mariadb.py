@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from tests.oracle.harness import MARIADB, Laboratory, laboratory
+from tests.oracle.random_check import check_random
 from tests.oracle.statements import Case
-from tests.oracle.test_oracle import cases, scripts
+from tests.oracle.test_oracle import scripts
 from tests.support.mariadb import is_installed
 from tests.support.oracle import OraclePostgres
 
@@ -35,23 +35,7 @@ def mariadb_lab(
 
 
 def test_random_statements(mariadb_lab: Laboratory) -> None:
-    counts: dict[str, int] = {}
-
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases())
-    def check(case: Case) -> None:
-        problem = mariadb_lab.problem(case, counts)
-        assert not problem, f"{problem}\n{case.ours}\n{case.plain}\n{case.values} {case.zone}"
-
-    check()
-    answered = sum(counts.values()) - counts.get("refused", 0)
-    assert answered >= ANSWERED_AT_LEAST * sum(counts.values()), counts
+    check_random(mariadb_lab, EXAMPLES, ANSWERED_AT_LEAST)
 
 
 @pytest.mark.parametrize(("ours", "plain"), list(scripts())[::EVERY])
