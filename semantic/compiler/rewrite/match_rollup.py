@@ -67,7 +67,7 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
             unused.append(problem)
     if not found:
         return _noted(select, scan, tuple(unused)) if unused else select
-    found.sort(key=lambda item: (item[0].reads_source, item[0].rows, item[0].joins_back))
+    found.sort(key=lambda item: (item[0].reads_source, item[0].joins_back, item[0].rows))
     (best, chosen), *others = found
     for _, other in others:
         unused.append(UnusedRollup(other.name, f"{chosen.name} has fewer rows to read"))
