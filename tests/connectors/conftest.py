@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -21,16 +22,17 @@ from tests.connectors.support import (
 from tests.support.clickhouse import INSTALLED, REASON, ClickHouseServer
 from tests.support.mariadb import MariaDb, shared_mariadb
 from tests.support.oracle import OraclePostgres
+from tests.support.tables import fresh_database
 
 
 @pytest.fixture(scope="session")
-def postgres_server(oracle: OraclePostgres) -> Iterator[OraclePostgres]:
-    """The oracle with the table that every warehouse has."""
-    with psycopg.connect(oracle.dsn, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS flights")
+def postgres_server(oracle: OraclePostgres) -> OraclePostgres:
+    """The oracle with a database of its own, in which is the table that every warehouse has."""
+    fresh_database(oracle, "connectors")
+    server = replace(oracle, database="connectors")
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute(FLIGHTS)
-        yield oracle
-        connection.execute("DROP TABLE flights")
+    return server
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,11 @@ class OraclePostgres:
     port: int
     directory: Path
     process: subprocess.Popen[bytes]
+    database: str = "postgres"
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://oracle@{self.host}:{self.port}/postgres"
+        return f"postgresql://oracle@{self.host}:{self.port}/{self.database}"
 
     def stop(self) -> None:
         # Fast shutdown: the default one waits for clients to leave.
