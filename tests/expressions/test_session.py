@@ -186,4 +186,4 @@ def test_ill_typed(text: str, state: str) -> None:
 
 def test_an_unknown_dialect_is_refused() -> None:
     with pytest.raises(UnsupportedError):
-        emitted("i", dialect="bigquery")
+        emitted("i", dialect="teradata")
