@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -24,10 +25,12 @@ class DbapiSession:
     """See ``threaded_connector.Session``; a subclass says what differs between drivers.
 
     Attributes:
+        source: the kind of data source, for messages.
         mark: the driver's placeholder.
         backslashes: whether a backslash escapes what follows it in the dialect's texts.
     """
 
+    source: str
     mark = "?"
     backslashes = False
 
@@ -46,8 +49,22 @@ class DbapiSession:
         """
 
     def bound(self, parameter: Parameter) -> object:
-        """A parameter's value as the driver takes it."""
-        return parameter.value
+        """Numbers as they are; moments as texts, which the statement casts."""
+        value = parameter.value
+        if isinstance(value, datetime.datetime):
+            if value.tzinfo is not None:
+                value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+            return value.isoformat(" ", "microseconds")
+        if isinstance(value, datetime.date):
+            return value.isoformat()
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise WarehouseError(
+            "0A000",
+            f"a value of type {parameter.type_name} cannot be sent to a {self.source} data source",
+            hint="Write the value into the statement.",
+            reached=False,
+        )
 
     def run(self, sql: str, values: list[object], time_zone: str) -> None:
         """Start a statement in a new cursor."""

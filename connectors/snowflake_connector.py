@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,6 +90,7 @@ _BIGINT_DIGITS = 18
 class SnowflakeSession(DbapiSession):
     """A session in Snowflake."""
 
+    source = "snowflake"
     backslashes = True
 
     def __init__(self, connection: Any) -> None:
@@ -116,24 +116,6 @@ class SnowflakeSession(DbapiSession):
         self._announced = None
         with self.connection.cursor() as cursor:
             return self.columns(cursor.describe(sql))
-
-    def bound(self, parameter: Parameter) -> object:
-        """Numbers as they are; moments as texts, which the statement casts."""
-        value = parameter.value
-        if isinstance(value, datetime.datetime):
-            if value.tzinfo is not None:
-                value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-            return value.isoformat(" ", "microseconds")
-        if isinstance(value, datetime.date):
-            return value.isoformat()
-        if value is None or isinstance(value, bool | int | float | str):
-            return value
-        raise WarehouseError(
-            "0A000",
-            f"a value of type {parameter.type_name} cannot be sent to a snowflake data source",
-            hint="Write the value into the statement.",
-            reached=False,
-        )
 
     def interrupt(self) -> None:
         """Abort the query by its identifier, once the driver knows it."""

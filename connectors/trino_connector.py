@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import trino.auth
 import trino.dbapi
 import trino.exceptions
 
-from connectors.base import Parameter, ProbedColumn
+from connectors.base import ProbedColumn
 from connectors.dbapi_session import DbapiSession
 from connectors.errors import WarehouseError
 from connectors.threaded_connector import ThreadedConnector, Threads
@@ -67,27 +66,11 @@ class TrinoOptions:
 class TrinoSession(DbapiSession):
     """A client of the coordinator; each statement is a query of its own there."""
 
+    source = "trino"
+
     def columns(self, description: Sequence[Sequence[Any]]) -> tuple[ProbedColumn, ...]:
         """See ``DbapiSession``."""
         return tuple(postgres_column(str(item[0]), str(item[1])) for item in description)
-
-    def bound(self, parameter: Parameter) -> object:
-        """Numbers as they are; moments as texts, which the statement casts."""
-        value = parameter.value
-        if isinstance(value, datetime.datetime):
-            if value.tzinfo is not None:
-                value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-            return value.isoformat(" ", "microseconds")
-        if isinstance(value, datetime.date):
-            return value.isoformat()
-        if value is None or isinstance(value, bool | int | float | str):
-            return value
-        raise WarehouseError(
-            "0A000",
-            f"a value of type {parameter.type_name} cannot be sent to a trino data source",
-            hint="Write the value into the statement.",
-            reached=False,
-        )
 
 
 class TrinoConnector(ThreadedConnector):
