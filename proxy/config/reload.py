@@ -28,7 +28,12 @@ class ReloadConfig(Section):
     """Replacing the model while serving."""
 
     watch: bool = Field(default=True, description="Whether a changed model folder is loaded.")
-    interval: Seconds = Field(default=1.0, gt=0, description="How often the folder is looked at.")
+    interval: Seconds = Field(
+        default=1.0,
+        gt=0,
+        description="How often the folder is looked at where the system does not tell of its "
+        "changes: over the network, behind links; elsewhere at once, and every 30 s.",
+    )
     debounce: Seconds = Field(
         default=0.5, description="How long the folder must be at rest before it is read."
     )

@@ -1,7 +1,6 @@
-"""Watching the model folder.
+"""What the model folder holds: whether it has changed, and has come to rest.
 
-It is looked at once in a while, which costs a fraction of a millisecond and finds every change
-wherever the folder is: the kernel's notifications say nothing of network and container mounts.
+A look costs a fraction of a millisecond, and finds every change wherever the folder is.
 """
 
 from __future__ import annotations
@@ -11,26 +10,62 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+from semantic.model.files import model_files
 
 State = frozenset[tuple[str, int, int, int]]
 """Path, size, time of change and number of each file."""
 
-_SKIPPED = frozenset((".git", "__pycache__"))
+Read = TypeVar("Read")
+
+TRIES = 5
+"""So often a folder is read anew that was changed meanwhile."""
+
+
+class UnsettledError(OSError):
+    """A folder was changed each time that it was read."""
 
 
 def state_of(folder: Path) -> State:
-    """What tells that a file was added, removed or written. Links are followed."""
+    """What tells that a file of the model was added, removed or written. Links are followed."""
     found: set[tuple[str, int, int, int]] = set()
-    for path, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if name not in _SKIPPED]
-        for name in files:
-            file = os.path.join(path, name)
-            try:
-                status = os.stat(file)
-            except OSError:
-                continue  # gone since it was listed, which the next look sees
-            found.add((file, status.st_size, status.st_mtime_ns, status.st_ino))
+    for file in model_files(folder):
+        try:
+            status = file.stat()
+        except OSError:
+            continue  # gone since it was listed, which the next look sees
+        found.add((str(file), status.st_size, status.st_mtime_ns, status.st_ino))
     return frozenset(found)
+
+
+def leads_elsewhere(folder: Path) -> bool:
+    """Whether the folder, or a file of the model in it, is reached over a link from outside."""
+    root = os.path.realpath(folder)
+    if root != os.path.abspath(folder):
+        return True
+    inside = os.path.join(root, "")
+    return any(not os.path.realpath(file).startswith(inside) for file in model_files(folder))
+
+
+def read_whole(folder: Path, read: Callable[[], Read]) -> Read:
+    """Read a folder's files as they were at one moment.
+
+    Raises UnsettledError where they are written all the time.
+    """
+    before = state_of(folder)
+    for _ in range(TRIES):
+        try:
+            found = read()
+        except Exception:
+            # Half of a change is no model, which is nobody's fault.
+            if state_of(folder) == before:
+                raise
+        else:
+            if state_of(folder) == before:
+                return found
+        before = state_of(folder)
+    raise UnsettledError(f"{folder} was changed whenever it was read")
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +86,13 @@ class FolderWatch:
 
     def __post_init__(self) -> None:
         self._loaded = state_of(self.folder)
+
+    @property
+    def rests_in(self) -> float | None:
+        """Seconds until a change counts, if nothing else follows; None where there is none."""
+        if self._seen is None:
+            return None
+        return max(0.0, self._since + self.debounce - self.clock())
 
     def changed(self) -> bool:
         """Whether the folder is not what was loaded, and is at rest."""

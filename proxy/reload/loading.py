@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
@@ -32,6 +33,7 @@ from proxy.catalog.profiles import ProfileCatalogs
 from proxy.config import Config
 from proxy.engine import Engine
 from proxy.generation import Generation
+from proxy.reload.folder import read_whole
 from proxy.rollups.opening import open_rollups
 from proxy.scopes import Scopes, ScopeSource
 from proxy.tenants import TenantScopes
@@ -89,7 +91,8 @@ class ModelReload:
                 "several workers share the catalog of catalog.dsn, which can show one model only: "
                 "restart the server"
             )
-        model, tenants = await asyncio.to_thread(read_models, config, self.environment)
+        read = partial(read_models, config, self.environment)
+        model, tenants = await asyncio.to_thread(read_whole, config.models, read)
         models = (model, *tenants.values())
         if [each.version for each in models] == [each.version for each in self.models]:
             return False

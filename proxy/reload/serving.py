@@ -15,6 +15,7 @@ from proxy.observability.metrics import Metrics
 from proxy.reload.folder import FolderWatch
 from proxy.reload.git import GitCheckout
 from proxy.reload.loading import ModelReload
+from proxy.reload.notices import FolderNotices
 from proxy.reload.reloader import Outcome, Reloader
 from proxy.rollups.opening import Rollups
 from proxy.server import Parts, Server
@@ -81,16 +82,27 @@ async def reloading(
     checkout = None
     if settings.git.remote and parts.worker == PULLING_WORKER:
         checkout = GitCheckout(config.models, settings.git.remote, settings.git.branch)
-    reloader = Reloader(loader, report, watch, checkout, settings.interval, settings.git.interval)
+    reloader = Reloader(
+        loader,
+        report,
+        watch,
+        checkout=checkout,
+        look_seconds=settings.interval,
+        pull_seconds=settings.git.interval,
+    )
     server.reloader = reloader
     refreshing.begin(loader.engine.rollups)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, partial(reloader.ask, "SIGHUP"))
-    task = asyncio.create_task(reloader.run(), name="model reload")
+    tasks = [asyncio.create_task(reloader.run(), name="model reload")]
+    if watch is not None:
+        reloader.notices = FolderNotices(config.models, reloader.look_soon)
+        tasks.append(asyncio.create_task(reloader.notices.run(), name="folder notices"))
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await refreshing.end()
 
 

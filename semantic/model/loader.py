@@ -11,6 +11,7 @@ from pathlib import Path
 
 from semantic.model.check import check_model
 from semantic.model.extends import plain_keys, resolve_extends
+from semantic.model.files import YAML, model_files
 from semantic.model.model import Model
 from semantic.model.read_cubes import CUBE_KEYS, cube
 from semantic.model.read_members import place_of_name
@@ -21,9 +22,6 @@ from semantic.model.templating import Renderer, Source
 from semantic.model.tree import ListNode, MapNode, Node, ScalarNode, parse_yaml
 from semantic.model.values import Location
 
-_YAML = frozenset({".yml", ".yaml"})
-# Templates without a document of their own: macros that other files import.
-_MACROS = frozenset({".jinja", ".jinja2", ".j2"})
 # Faults of one reference, which the cubes that inherit it would word differently.
 _BY_PLACE = frozenset({"unknown-reference", "unknown-cube", "join-path", "fan-out", "cycle"})
 _SECTIONS = ("cubes", "views")
@@ -47,7 +45,7 @@ def load_texts(
     sections: dict[str, dict[str, MapNode]] = {section: {} for section in _SECTIONS}
     complete = True
     for file in sorted(files):
-        if Path(file).suffix in _YAML:
+        if Path(file).suffix in YAML:
             complete &= _read_file(reading, renderer, file, files[file], sections)
     model = _build(reading, sections)
     check_model(reading, model)
@@ -67,12 +65,8 @@ def load_model(
     files: dict[str, str] = {}
     problems: list[Problem] = []
     root = path if path.is_dir() else path.parent
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for item in found:
+    for item in model_files(path):
         name = item.relative_to(root).as_posix()
-        hidden = any(part.startswith(".") for part in item.relative_to(root).parts)
-        if hidden or item.suffix not in _YAML | _MACROS or item.is_dir():
-            continue
         try:
             files[name] = item.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
