@@ -27,8 +27,10 @@ STEP_SECONDS = 0.1
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _LOCAL = frozenset(
-    ("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs", "reiserfs")
-    + ("squashfs", "tmpfs", "vfat", "xfs", "zfs")
+    (
+        *("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs"),
+        *("reiserfs", "squashfs", "tmpfs", "vfat", "xfs", "zfs"),
+    )
 )
 """File systems that nobody else writes to, so that the kernel knows of each change. The others,
 such as nfs, cifs, 9p and what FUSE brings, say nothing of what is written on other machines."""
