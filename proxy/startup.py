@@ -91,7 +91,7 @@ async def open_model_rollups(
         open_model(config, environment) as (generation, connectors),
         AsyncExitStack() as stack,
     ):
-        yield await open_rollups(config, generation.compiler, connectors, stack)
+        yield await open_rollups(config, generation, connectors, stack)
 
 
 @contextmanager
@@ -173,7 +173,7 @@ async def open_reloadable(
             await asyncio.gather(starting, return_exceptions=True)
         starting.result()
         await catalog.deploy(generation.published)
-        rollups = await open_rollups(config, generation.compiler, connectors, stack)
+        rollups = await open_rollups(config, generation, connectors, stack)
         await rollups.service.start()
         collecting.close()
         profiles = ProfileCatalogs(options, config.catalog.max_profiles_live, quota)

@@ -104,7 +104,7 @@ class ModelReload:
             versions = data_versions(config.cache, models, available)
             scopes = await self._scopes(generation, tenants)
             async with AsyncExitStack() as stored:
-                rollups = await open_rollups(config, generation.compiler, available, stored)
+                rollups = await open_rollups(config, generation, available, stored)
                 await rollups.service.start()
                 former = engine.rollups
                 async with engine.scopes.changing():

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from connectors.base import Connector
 from proxy.config import Config
-from proxy.rollups.builder import Builder, Report, RollupCompiler, ignore
+from proxy.generation import Generation
+from proxy.rollups.builder import Builder, Report, ignore
+from proxy.rollups.promises import model_promises
 from proxy.rollups.refresher import Refresher, RefreshSettings
 from proxy.rollups.service import RollupService
 from proxy.rollups.stores import open_stores
@@ -37,7 +39,7 @@ class Rollups:
 
 async def open_rollups(
     config: Config,
-    compiler: RollupCompiler,
+    generation: Generation,
     connectors: Mapping[str, Connector],
     stack: AsyncExitStack,
 ) -> Rollups:
@@ -45,9 +47,11 @@ async def open_rollups(
 
     Raises WarehouseError where a store cannot be made, ValueError for a folder it cannot have.
     """
+    compiler = generation.compiler
     definitions = compiler.rollups()
     stores = await open_stores(config, definitions, connectors, stack)
-    service = RollupService(definitions, stores, config.rollups.poll)
+    promises = model_promises(generation.model.cubes, config.cache.refresh_every)
+    service = RollupService(definitions, stores, config.rollups.poll, promises)
     stack.push_async_callback(service.close)
     # What a build truncates and compares is by the clock of UTC, whoever asks for it.
     settings = SessionSettings("cubewire", config.database, time_zone="UTC")

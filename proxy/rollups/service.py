@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from connectors.errors import WarehouseError
+from proxy.rollups.promises import Promises
 from proxy.rollups.stores import RollupStores
-from proxy.rollups.view import RollupView
+from proxy.rollups.view import NO_PROMISES, RollupView
 from semantic.compiler.rollups.api import RollupDefinition
 
 logger = logging.getLogger("cubewire.rollups")
@@ -27,9 +28,13 @@ class RollupService:
     """
 
     def __init__(
-        self, definitions: Mapping[str, RollupDefinition], stores: RollupStores, poll: float
+        self,
+        definitions: Mapping[str, RollupDefinition],
+        stores: RollupStores,
+        poll: float,
+        promises: Promises = NO_PROMISES,
     ) -> None:
-        self.view = RollupView(definitions, time.time)
+        self.view = RollupView(definitions, time.time, promises)
         self.stores = stores
         self._poll = poll
         self._task: asyncio.Task[None] | None = None

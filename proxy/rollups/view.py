@@ -11,9 +11,11 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Literal
 
 from connectors.rollup_store import StoredTable
+from proxy.rollups.promises import Age, Promises, kept_until
 from proxy.rollups.schedule import (
     AHEAD_SECONDS,
     closed_at,
@@ -33,6 +35,8 @@ Mode = Literal["on", "off", "only"]
 
 _TOKENS = itertools.count(1)
 """Of all views: a model that comes back must not meet the tokens of its last time."""
+
+NO_PROMISES: Promises = MappingProxyType({})
 
 _MOST_CHOICES = 64
 """Freshness limits remembered at once: clients use a handful."""
@@ -85,15 +89,20 @@ class RollupView:
     Args:
         definitions: of the model, by name; those whose age cannot be judged are left out.
         clock: Unix seconds.
+        promises: of the model's cubes, which those of other cubes have to keep, too.
     """
 
     def __init__(
-        self, definitions: Mapping[str, RollupDefinition], clock: Callable[[], float]
+        self,
+        definitions: Mapping[str, RollupDefinition],
+        clock: Callable[[], float],
+        promises: Promises = NO_PROMISES,
     ) -> None:
         self.definitions = {
             name: each for name, each in definitions.items() if has_schedule(each.refresh_key)
         }
         self._clock = clock
+        self._promises = promises
         self._tables: dict[str, tuple[StoredTable, ...]] = {}
         self._vanished: set[str] = set()
         self._choices: dict[float | None, _Choice] = {}
@@ -162,7 +171,7 @@ class RollupView:
         stored: list[StoredRollup] = []
         for name, tables in self._tables.items():
             definition = self.definitions[name]
-            parts: list[StoredPart] = []
+            used: list[StoredTable] = []
             for table in tables:
                 looked_at = max(table.built_at, table.checked_at)
                 if has_unknown_age(definition.refresh_key, looked_at, now):
@@ -172,13 +181,37 @@ class RollupView:
                 if now >= end or table.table in self._vanished:
                     continue
                 until = min(until, end)
-                key = table.key
-                parts.append(
-                    StoredPart(table.table, key.start, key.end, table.rows, table.checked_at)
-                )
-            if parts:
-                stored.append(StoredRollup(name, definition.version, definition.site, tuple(parts)))
+                used.append(table)
+            if not used:
+                continue
+            serves: frozenset[str] | None = None
+            if max_staleness is None:
+                serves, end = self._serves(definition, used, now)
+                until = min(until, end)
+            parts = tuple(map(_part, used))
+            stored.append(
+                StoredRollup(name, definition.version, definition.site, parts, serves=serves)
+            )
         return RollupCandidates(tuple(stored), others=max_staleness is None), until
+
+    def _serves(
+        self, definition: RollupDefinition, tables: Sequence[StoredTable], now: float
+    ) -> tuple[frozenset[str], float]:
+        """The other cubes whose promises the tables keep now, and until when they do for all."""
+        found: set[str] = set()
+        until = float("inf")
+        key, age = definition.refresh_key, Age.of(tables)
+        for cube, promises in self._promises.items():
+            end = kept_until(promises, key, age, now)
+            if cube != definition.cube and now < end:
+                found.add(cube)
+                until = min(until, end)
+        return frozenset(found), until
+
+
+def _part(table: StoredTable) -> StoredPart:
+    key = table.key
+    return StoredPart(table.table, key.start, key.end, table.rows, table.checked_at)
 
 
 def _apart(tables: Sequence[StoredTable]) -> bool:

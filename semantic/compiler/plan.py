@@ -94,6 +94,7 @@ class Scan(Relation):
     Attributes:
         alias: of the scan in the plan.
         relation: the cube's or view's name.
+        cube: whose rows it reads: the relation itself, or a view's root.
         base: alias of the root table inside the scan.
         table: the root table or subquery, without alias.
         filters: conditions that belong to the relation itself, over the base tables.
@@ -108,6 +109,7 @@ class Scan(Relation):
 
     alias: str
     relation: str
+    cube: str
     data_source: str
     base: str
     table: exp.Expr

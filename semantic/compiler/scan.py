@@ -266,6 +266,7 @@ class ScanBuilder:
         return Scan(
             alias=self.alias,
             relation=self._relation.name,
+            cube=self._root.name,
             data_source=self.data_source,
             base=self.alias,
             table=table,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,20 @@ MODEL = """
       - {name: count, type: count}
     pre_aggregations:
       - {name: by_kind, measures: [count], dimensions: [kind], table: given_by_kind}
+  # Over the rows of events, of which a day's totals are stored every hour.
+  - name: recent
+    sql_table: served_events
+    refresh_key: {every: 1 second}
+    dimensions: &kinds
+      - {name: id, type: number, sql: "{CUBE}.id", primary_key: true}
+      - {name: kind, type: string, sql: "{CUBE}.kind"}
+    measures: &counted
+      - {name: count, type: count}
+  - name: settled
+    sql_table: served_events
+    refresh_key: {immutable: true}
+    dimensions: *kinds
+    measures: *counted
   - name: estimated
     sql_table: served_events
     dimensions:
@@ -131,3 +146,18 @@ def test_rows_of_a_cubes_sql_and_tables_of_others(setup: Setup, server: RunningS
             with psycopg.connect(setup.dsn, autocommit=True) as owner:
                 owner.execute("DROP TABLE given_by_kind")
             assert client.execute(BY_KIND).fetchall() == expected
+
+
+def test_another_cubes_freshness_is_kept(setup: Setup, server: RunningServer) -> None:
+    expected = [("am", HOURS // 2), ("pm", HOURS // 2)]
+    sql = "SELECT kind, MEASURE(count) FROM {} GROUP BY 1 ORDER BY 1"
+    with connect(server) as client:
+        wait_for(lambda: explain(client, sql.format("settled"))["Rollups"] == ["events.by_day"])
+        time.sleep(1.0)  # for which the other one's data may be old
+        found = explain(client, sql.format("recent"))
+        assert found["Rollups"] == []
+        assert "its data may be older than recent declares" in str(found)
+        client.execute("SET cubewire.max_staleness = '1 hour'")
+        assert explain(client, sql.format("recent"))["Rollups"] == ["events.by_day"]
+        for cube in ("settled", "recent"):
+            assert client.execute(sql.format(cube)).fetchall() == expected  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from semantic.compiler.plan import Join, PlanNode, Query, Relation, Scan, Select
@@ -11,6 +11,7 @@ from semantic.compiler.rewrite.tools import bottom_up
 from semantic.compiler.rollups.api import UnusedRollup
 from semantic.compiler.rollups.available import NO_ROLLUPS, Available
 from semantic.compiler.rollups.folding import fold
+from semantic.compiler.rollups.freshness import not_fresh
 from semantic.compiler.rollups.matching import Matched, match
 from semantic.compiler.rollups.regrouping import NoMatchError
 from semantic.compiler.rollups.stored_rows import from_stored_rows
@@ -33,7 +34,7 @@ def match_rollup(plan: Query, context: RewriteContext) -> Query:
         if not isinstance(node, Scan):
             return node
         dialect = context.dialect_of(node.data_source)
-        return from_stored_rows(node, rollups.rows, dialect)
+        return from_stored_rows(node, rollups.rows, dialect, rollups.silent)
 
     return bottom_up(plan, stored)
 
@@ -63,7 +64,7 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
         except NoMatchError as error:
             unused.append(UnusedRollup(candidate.name, error.reason, error.change))
     for cube, problem in context.rollups.unavailable:
-        if cube == scan.relation:
+        if cube == scan.cube:
             unused.append(problem)
     if not found:
         return _noted(select, scan, tuple(unused)) if unused else select
@@ -75,13 +76,47 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
 
 
 def _tried(select: Select, scan: Scan, candidate: Available, context: RewriteContext) -> Matched:
+    """The SELECT over one rollup, if that is as fresh as the cubes that are asked declare.
+
+    Raises:
+        NoMatchError: it is not, or lacks something.
+    """
+    freshness, silent = candidate.freshness, context.rollups.silent
+
+    def suits(cube: str) -> bool:
+        """What is joined has the age of the rows that it is joined to, unless it declares one."""
+        return cube in silent or freshness.suits(cube)
+
+    joined = () if select.source is None else _scans(select.source)
+    stale = [each.cube for each in joined if each is not scan and not suits(each.cube)]
+    if freshness.suits(scan.cube):
+        try:
+            return _over(select, scan, candidate, context, suits)
+        except NoMatchError:
+            if not stale:
+                raise
+    else:
+        stale.insert(0, scan.cube)
+    # Where it lacks something besides, that is the reason to be told.
+    _over(select, scan, candidate, context, lambda _: True)
+    reason = not_fresh(candidate.name, stale[0], silent)
+    raise NoMatchError(reason.reason, reason.change)
+
+
+def _over(
+    select: Select,
+    scan: Scan,
+    candidate: Available,
+    context: RewriteContext,
+    suits: Callable[[str], bool],
+) -> Matched:
     """The SELECT over one rollup: with the client's joins taken into it, else as it stands.
 
     Raises:
         NoMatchError: neither can be; what the first of them lacks.
     """
     dialect = context.dialect_of(scan.data_source)
-    folded = fold(select, scan, candidate.blueprint)
+    folded = fold(select, scan, candidate.blueprint, suits)
     attempts = (
         [(select, scan)] if folded is None else [(folded.select, folded.scan), (select, scan)]
     )

@@ -126,6 +126,8 @@ class StoredRollup:
         data_source: the model's name of the data source that holds the tables.
         complete: no row was outside of the parts when they were built (in time, or without one),
             so that a statement need not say which time it asks for.
+        serves: other cubes whose own freshness it keeps; None: any, since the statement itself says
+            how old its data may be.
     """
 
     definition: str
@@ -133,6 +135,7 @@ class StoredRollup:
     data_source: str
     parts: tuple[StoredPart, ...]
     complete: bool = False
+    serves: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from semantic.compiler.rollups.api import (
 )
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.coverage import Span
+from semantic.compiler.rollups.freshness import Freshness
 from semantic.compiler.rollups.stored_rows import StoredRows
 from semantic.model.model import Model
 
@@ -31,13 +32,15 @@ class Available:
         parts: the tables.
         union_with_source: what is not built may be read from the source.
         complete: there is nothing that is not built.
+        freshness: whom its data is fresh enough for.
     """
 
     name: str
     blueprint: Blueprint
     parts: tuple[StoredPart, ...]
     union_with_source: bool
-    complete: bool = False
+    complete: bool
+    freshness: Freshness
 
     @property
     def rows(self) -> int:
@@ -53,11 +56,13 @@ class Rollups:
         available: those that can be read.
         unavailable: those that cannot, by the cube that they belong to, and why.
         rows: rows of cubes that are kept as tables.
+        silent: cubes that declare nothing about the age of their data.
     """
 
     available: tuple[Available, ...] = ()
     unavailable: tuple[tuple[str, UnusedRollup], ...] = ()
     rows: tuple[StoredRows, ...] = ()
+    silent: frozenset[str] = frozenset()
 
 
 NO_ROLLUPS = Rollups()
@@ -85,6 +90,7 @@ def choose_from(
     blueprints: Mapping[str, Blueprint],
     sources: Mapping[str, exp.Expr],
     candidates: RollupCandidates,
+    silent: frozenset[str],
 ) -> Rollups:
     """Sort a model's pre-aggregations into those that can be read for a statement and the others.
 
@@ -93,6 +99,7 @@ def choose_from(
         blueprints: those of type rollup.
         sources: the queries whose rows those of type original_sql keep.
         candidates: what is built, and how old it may be.
+        silent: see ``Rollups``.
     """
     stored = {item.definition: item for item in candidates.stored}
     available: dict[str, Available] = {}
@@ -110,18 +117,19 @@ def choose_from(
         if problem is not None or found is None:
             unavailable.append((definition.cube, problem or _not_built(name)))
             continue
+        freshness = Freshness(definition.cube, found.serves)
         if definition.kind == "original_sql":
             if len(found.parts) == 1 and Span(found.parts[0].start, found.parts[0].end) == Span():
                 source = definition.data_source
-                rows.append(StoredRows(name, sources[name], source, found.parts[0]))
+                rows.append(StoredRows(name, sources[name], source, found.parts[0], freshness))
             continue
         union = definition.union_with_source
         blueprint = blueprints[name]
-        available[name] = Available(name, blueprint, found.parts, union, found.complete)
+        available[name] = Available(name, blueprint, found.parts, union, found.complete, freshness)
     lambdas = [item for item in definitions.values() if item.kind == "rollup_lambda"]
     made = [lambda_of(item, available) for item in lambdas]
     readable = (*available.values(), *(item for item in made if item is not None))
-    return Rollups(readable, tuple(unavailable), tuple(rows))
+    return Rollups(readable, tuple(unavailable), tuple(rows), silent)
 
 
 def _given(definition: RollupDefinition) -> StoredRollup:
@@ -139,12 +147,20 @@ def lambda_of(definition: RollupDefinition, available: Mapping[str, Available]) 
     if not found or found[0].name != definition.parts[0]:
         return None
     first, parts = found[0], list(found[0].parts)
+    freshness = Freshness(definition.cube, first.freshness.serves)
     for other in found[1:]:
         if not _holds_all(other.blueprint, first.blueprint):
             continue
         parts += [part for part in other.parts if not any(_overlap(part, own) for own in parts)]
+        freshness = freshness.with_parts_of(other.freshness)
     union = definition.union_with_source
-    return replace(first, name=definition.name, parts=tuple(parts), union_with_source=union)
+    return replace(
+        first,
+        name=definition.name,
+        parts=tuple(parts),
+        union_with_source=union,
+        freshness=freshness,
+    )
 
 
 def _holds_all(other: Blueprint, first: Blueprint) -> bool:

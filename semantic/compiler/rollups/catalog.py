@@ -19,6 +19,7 @@ from semantic.compiler.rollups.stored_rows import rows_query
 from semantic.compiler.trees import all_of, column
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.preaggregation import PreAggregation
+from semantic.model.promises import promises_of
 from semantic.model.relations import Cube
 from semantic.model.types import TIMESTAMPTZ, PostgresType
 
@@ -30,6 +31,7 @@ class RollupCatalog:
         self._members = members
         model = members.sql.model
         self._nothing = nothing_built(model)
+        self._silent = frozenset(cube.name for cube in model.cubes if not promises_of(cube))
         self._has_tables = any(item.table for cube in model.cubes for item in cube.pre_aggregations)
         self._blueprints: Mapping[str, Blueprint] | None = None
         self._definitions: Mapping[str, RollupDefinition] = {}
@@ -95,7 +97,7 @@ class RollupCatalog:
         if not candidates.stored and not (candidates.others and self._has_tables):
             return self._nothing
         made = self._known()
-        return choose_from(self._definitions, made, self._sources, candidates)
+        return choose_from(self._definitions, made, self._sources, candidates, self._silent)
 
     def definition(self, name: str) -> RollupDefinition:
         """One of them.

@@ -47,25 +47,31 @@ class _Place:
     keeps_unmatched: bool
 
 
-def fold(select: Select, scan: Scan, blueprint: Blueprint) -> Folded | None:
+def fold(
+    select: Select, scan: Scan, blueprint: Blueprint, suits: Callable[[str], bool]
+) -> Folded | None:
     """Take all joins into a scan that a rollup's cube has, too; None where there is none.
 
     Args:
         select: with joins in its FROM.
         scan: of the rollup's cube, whose rows no join of the FROM adds to.
         blueprint: of the rollup.
+        suits: whether what is stored of a cube is fresh enough for it.
     """
     found: Folded | None = None
     while True:
-        made = _fold_one(select, scan, blueprint)
+        made = _fold_one(select, scan, blueprint, suits)
         if made is None:
             return found
         found, select, scan = made, made.select, made.scan
 
 
-def _fold_one(select: Select, scan: Scan, blueprint: Blueprint) -> Folded | None:
+def _fold_one(
+    select: Select, scan: Scan, blueprint: Blueprint, suits: Callable[[str], bool]
+) -> Folded | None:
     for place in _places(select.source, scan):
-        if any(use.alias == place.other.alias for use in select.measures):
+        is_measured = any(use.alias == place.other.alias for use in select.measures)
+        if is_measured or not suits(place.other.cube):
             continue
         for name, join in blueprint.frame.joins.items():
             made = _folded(select, scan, place, name, join)

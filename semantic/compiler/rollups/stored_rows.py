@@ -12,6 +12,7 @@ from semantic.compiler.fences import RULED
 from semantic.compiler.governed_rows import read_governed
 from semantic.compiler.plan import Scan
 from semantic.compiler.rollups.api import StoredPart
+from semantic.compiler.rollups.freshness import Freshness, not_fresh
 from semantic.compiler.trees import copied, identifier
 
 
@@ -24,16 +25,27 @@ class StoredRows:
         source: the query whose rows they are.
         data_source: of the cube.
         part: the table.
+        freshness: whom they are fresh enough for.
     """
 
     name: str
     source: exp.Expr
     data_source: str
     part: StoredPart
+    freshness: Freshness
 
 
-def from_stored_rows(scan: Scan, stored: Iterable[StoredRows], dialect: str) -> Scan:
-    """A scan over stored rows instead of the query of its cube; the same scan for none."""
+def from_stored_rows(
+    scan: Scan, stored: Iterable[StoredRows], dialect: str, silent: frozenset[str]
+) -> Scan:
+    """A scan over stored rows instead of the query of its cube; the same scan for none.
+
+    Args:
+        scan: of a cube or view.
+        stored: what there is.
+        dialect: of its warehouse.
+        silent: cubes that declare nothing about the age of their data.
+    """
     for item in stored:
         if item.data_source != scan.data_source or scan.rollup:
             continue
@@ -46,6 +58,10 @@ def from_stored_rows(scan: Scan, stored: Iterable[StoredRows], dialect: str) -> 
             table.set("alias", exp.TableAlias(this=identifier(RULED)))
             ruled.this.args["from_"].set("this", table)
             table = ruled
+        if not item.freshness.suits(scan.cube):
+            reason = not_fresh(item.name, scan.cube, silent)
+            scan = replace(scan, unused=(*scan.unused, reason))
+            continue
         return replace(scan, table=table, rollup=item.name, rollup_built_at=item.part.built_at)
     return scan
 

@@ -62,6 +62,7 @@ def stored_scan(
     return Scan(
         alias=alias,
         relation=rows.relation,
+        cube=rows.cube,
         data_source=blueprint.definition.site,
         base=alias,
         table=table,
