@@ -66,15 +66,19 @@ class DbapiSession:
             reached=False,
         )
 
-    def run(self, sql: str, values: list[object], time_zone: str) -> None:
+    def placed(self, sql: str, parameters: Sequence[Parameter]) -> tuple[str, Any]:
+        """A statement with the driver's placeholders, and the values as the driver takes them."""
+        text, order = by_place(sql, parameters, self.mark, backslashes=self.backslashes)
+        return text, [self.bound(parameter) for parameter in order]
+
+    def run(self, sql: str, values: Any, time_zone: str) -> None:
         """Start a statement in a new cursor."""
         self.cursor = self.connection.cursor()
         self.cursor.execute(sql, values or None)
 
     def open(self, sql: str, parameters: Sequence[Parameter], time_zone: str) -> Chunk:
         """Start a statement and read its first rows."""
-        text, order = by_place(sql, parameters, self.mark, backslashes=self.backslashes)
-        self.run(text, [self.bound(parameter) for parameter in order], time_zone)
+        self.run(*self.placed(sql, parameters), time_zone)
         if self.cursor.description is None:
             raise WarehouseError("42501", "only a single SELECT statement may be run")
         self._schema = arrow_schema(self.columns(self.cursor.description))
@@ -90,7 +94,7 @@ class DbapiSession:
         while len(found) < rows and not finished:
             if self.stopping:
                 raise StoppedError
-            piece = self.cursor.fetchmany(_PIECE_ROWS)
+            piece = self.read(_PIECE_ROWS)
             found += piece
             finished = len(piece) < _PIECE_ROWS
             if found and time.perf_counter() > deadline:
@@ -99,6 +103,11 @@ class DbapiSession:
             self.end()
         batch = record_batch(found, self._schema) if found else None
         return Chunk(self._schema, batch, finished)
+
+    def read(self, rows: int) -> list[Sequence[object]]:
+        """That many more rows of the cursor, fewer at their end."""
+        found: list[Sequence[object]] = self.cursor.fetchmany(rows)
+        return found
 
     def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Types of a SELECT that yields no rows."""

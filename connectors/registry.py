@@ -37,6 +37,9 @@ _KINDS = {
         "connectors.snowflake_connector", "SnowflakeConnector", "SnowflakeOptions", "snowflake"
     ),
     "spark": _Kind("connectors.spark_connector", "SparkConnector", "SparkOptions", "spark"),
+    "sqlserver": _Kind(
+        "connectors.sqlserver_connector", "SqlServerConnector", "SqlServerOptions", "sqlserver"
+    ),
     "sqlite": _Kind("connectors.sqlite_connector", "SQLiteConnector", "SQLiteOptions", "sqlite"),
     "trino": _Kind("connectors.trino_connector", "TrinoConnector", "TrinoOptions", "trino"),
     **{

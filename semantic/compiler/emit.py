@@ -40,10 +40,12 @@ from semantic.compiler.emit_parts import (
 from semantic.compiler.emit_portable import check_keys, prepared, written
 from semantic.compiler.emit_sets import distinct_rows, matched_rows
 from semantic.compiler.expressions import (
+    has_apart_conditions,
     is_text_form,
     set_lists,
     translate,
     translate_column,
+    translate_condition,
     translate_result,
 )
 from semantic.compiler.plan import (
@@ -104,7 +106,7 @@ class _Emitter:
         self._types = types
         self._clients_parameters = parameters
         self._dialect = dialect
-        self._settings = settings
+        self._where = dialect, types, settings
         self._translated: dict[exp.Expr, exp.Expr] = {}
         self._aliases = 0
         self._keys: dict[str, exp.Expr] = {}
@@ -196,10 +198,6 @@ class _Emitter:
     ) -> exp.Select:
         plan = with_named_keys(plan, self._keys, self._types, self._dialect)
         uses = {use.key: use for use in plan.measures}
-
-        def expression(node: exp.Expr) -> exp.Expr:
-            return self._expression(node, uses)
-
         select = exp.Select(
             expressions=self._projections(plan, columns, targets, uses),
             distinct=self._distinct(plan, uses),
@@ -208,18 +206,17 @@ class _Emitter:
             self._from(select, plan.source, uses)
         if plan.where is not None:
             where = plan.where if self._dialect == "postgres" else decided(plan.where)
-            select.set("where", exp.Where(this=expression(where)))
+            select.set("where", exp.Where(this=self._condition(where, uses)))
         if plan.group is not None:
             self._group(select, plan, uses)
         if plan.having is not None:
-            select.set("having", exp.Having(this=expression(plan.having)))
+            select.set("having", exp.Having(this=self._condition(plan.having, uses)))
         elif is_keyless(plan) and not aggregates_in(plan):
             # What made this one row out of all was not asked for: say so otherwise.
             select.set("having", exp.Having(this=any_number_of_rows()))
         if plan.windows:
-            select.set(
-                "windows", [named_window(name, expression(node)) for name, node in plan.windows]
-            )
+            windows = [(name, self._expression(node, uses)) for name, node in plan.windows]
+            select.set("windows", [named_window(*window) for window in windows])
         if with_order:
             if plan.order:
                 # PostgreSQL wants to see them there.
@@ -227,7 +224,9 @@ class _Emitter:
                 needs_constants = bool(plan.distinct_on) or ties
                 keys = [
                     ordered(
-                        output_name(select, key, self._dialect) or expression(key.expression), key
+                        output_name(select, key, self._dialect)
+                        or self._expression(key.expression, uses),
+                        key,
                     )
                     for key in plan.order
                     if needs_constants or not is_constant(key.expression)
@@ -262,17 +261,14 @@ class _Emitter:
     def _result(
         self, node: exp.Expr, target: ResultColumn, uses: dict[str, MeasureUse]
     ) -> exp.Expr:
-        tree = translate_result(node, self._dialect, self._types, self._settings, target.type)
-        return self._filled(tree, uses)
+        return self._filled(translate_result(node, *self._where, target.type), uses)
 
     def _column(self, node: exp.Expr, kind: PostgresType, uses: dict[str, MeasureUse]) -> exp.Expr:
         """A projection as a column of that type, which may be the one of a set operation."""
         own = self._types.expression(node)
         if own.name != kind.name and (own.name, kind.name) != ("unknown", "text"):
             node = exp.Cast(this=node, to=postgres_data_type(kind))
-        return self._filled(
-            translate_column(node, self._dialect, self._types, self._settings, kind), uses
-        )
+        return self._filled(translate_column(node, *self._where, kind), uses)
 
     def _distinct(self, plan: Select, uses: dict[str, MeasureUse]) -> exp.Expr | None:
         if plan.distinct_on:
@@ -396,7 +392,7 @@ class _Emitter:
             return self._relation(source), []
         first, joins = self._flat(source.left, uses)
         right_first, right_joins = self._flat(source.right, uses)
-        condition = None if source.condition is None else self._expression(source.condition, uses)
+        condition = None if source.condition is None else self._condition(source.condition, uses)
         if source.model_condition is not None:
             model = copied(source.model_condition)
             condition = all_of([model] if condition is None else [model, condition])
@@ -422,12 +418,11 @@ class _Emitter:
         return exp.Table(this=identifier(name), alias=alias)
 
     def _narrowed(self, scan: Scan) -> Scan:
-        conditions = [self._expression(item, {}) for item in scan.pushed]
+        conditions = [self._condition(item, {}) for item in scan.pushed]
         return narrowed(scan, conditions) if conditions else scan
 
     def _function_table(self, table: FunctionTable) -> exp.Expr:
-        where = self._dialect, self._types, self._settings
-        lists = set_lists(table.function, table.arguments, *where)
+        lists = set_lists(table.function, table.arguments, *self._where)
         if lists is None:
             arguments = [self._expression(item, {}) for item in table.arguments]
             return function_call(table, arguments)
@@ -440,11 +435,17 @@ class _Emitter:
             return self._fill_in(node, uses) or copied(node)
         known = self._translated.get(node)
         if known is None:
-            tree = translate(node, self._dialect, self._types, self._settings)
+            tree = translate(node, *self._where)
             known = self._translated[node] = self._filled(tree, uses)
             return known
         # A grouping key comes back in the select list and the order: copying is the cheaper way.
         return copied(known)
+
+    def _condition(self, node: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
+        """A plan expression where a condition stands."""
+        if not has_apart_conditions(self._dialect):
+            return self._expression(node, uses)
+        return self._filled(translate_condition(node, *self._where), uses)
 
     def _filled(self, tree: exp.Expr, uses: dict[str, MeasureUse]) -> exp.Expr:
         """A translation with its placeholders filled in."""
@@ -489,8 +490,7 @@ class _Emitter:
                 call = exp.Filter(this=call, expression=exp.Where(this=use.filter))
             return self._column(call, self._types.column(column(MEASURE_TABLE, use.key)), uses)
         formula = rebuild(use.formula, lambda node: self._fill_in(node, uses))
-        if use.filter is None:
-            return cast_to(formula, use.type, self._dialect)
-        condition = self._expression(use.filter, uses)
-        formula = rebuild(formula, lambda node: filtered(node, condition))
+        if use.filter is not None:
+            condition = self._condition(use.filter, uses)
+            formula = rebuild(formula, lambda node: filtered(node, condition))
         return cast_to(formula, use.type, self._dialect)

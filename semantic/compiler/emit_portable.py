@@ -6,6 +6,7 @@ are put into the form that the dialect's templates take, once, where the scans r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlglot import ErrorLevel, exp
@@ -134,7 +135,18 @@ def _missing_of_select(node: Select, features: Features) -> str:
         return "DISTINCT ON"
     if node.with_ties and not features.with_ties:
         return "WITH TIES"
+    missing = _missing_of_keys(list(grouping_keys(node.group or ())), features)
+    if missing:
+        return missing
     return "WINDOW" if node.windows and not features.named_windows else ""
+
+
+def _missing_of_keys(keys: Sequence[exp.Expr], features: Features) -> str:
+    if not features.constant_keys and any(is_constant(key) for key in keys):
+        return "GROUP BY of a constant"
+    if not features.aggregated_queries and any(key.find(exp.Query) for key in keys):
+        return "GROUP BY of a subquery"
+    return ""
 
 
 def _computed(node: Select | SetOperation, features: Features) -> str:
@@ -217,6 +229,8 @@ def _settled(tree: exp.Expr, dialect: str) -> exp.Expr:
     if not features.filters:
         for item in list(tree.find_all(exp.Filter)):
             item.replace(_narrowed(item.this, item.expression.this))
+    if not features.nested_order:
+        _drop_nested_order(tree)
     fence = features.fence
     if fence == "offset":
         return tree
@@ -229,6 +243,14 @@ def _settled(tree: exp.Expr, dialect: str) -> exp.Expr:
         select.set("offset", None)
         select.set("limit", exp.Limit(expression=exp.Literal.number(_NO_END)))
     return tree
+
+
+def _drop_nested_order(tree: exp.Expr) -> None:
+    """Take ORDER BY out of queries within others that yield all of their rows."""
+    for query in tree.find_all(exp.Select, exp.SetOperation):
+        limited = query.args.get("limit") is not None or query.args.get("offset") is not None
+        if query is not tree and not limited:
+            query.set("order", None)
 
 
 def _narrowed(call: exp.Expr, condition: exp.Expr) -> exp.Expr:

@@ -9,7 +9,7 @@ from sqlglot import exp
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.dialect import cast_to
 from semantic.compiler.exact_columns import exact_column
-from semantic.compiler.expressions import tables_of, translate
+from semantic.compiler.expressions import tables_of, translate_condition
 from semantic.compiler.expressions.portable.build import sql
 from semantic.compiler.expressions.portable.tables import Tables
 from semantic.compiler.trees import column, enclose, is_column_of, rebuild
@@ -113,7 +113,7 @@ def _translated(item: RowComparison, member: exp.Expr, bind: Bind, tables: Table
     if binary is None and "not" in item.operator:
         tree = exp.Not(this=exp.Paren(this=tree))
     settings = SessionSettings(user="", database="")
-    made = translate(tree, tables.dialect, _OfOneType(item.type), settings)
+    made = translate_condition(tree, tables.dialect, _OfOneType(item.type), settings)
     return rebuild(made, lambda node: trees.get(node.name) if is_column_of(node, "") else None)
 
 

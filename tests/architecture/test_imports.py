@@ -15,7 +15,8 @@ from tests.architecture.sources import PACKAGES, Import, Module, imports, module
 DRIVERS = frozenset(
     {
         *("aiohttp", "aiomysql", "asyncpg", "clickhouse_connect", "duckdb", "pg8000", "psycopg"),
-        *("google", "psycopg2", "pymysql", "pyspark", "requests", "snowflake", "trino"),
+        *("google", "psycopg2", "pymysql", "pyspark", "pytds", "OpenSSL", "requests"),
+        *("snowflake", "trino"),
     }
 )
 CLOCK = frozenset({"time", "random", "secrets"})

@@ -21,6 +21,7 @@ from proxy.config.sources.postgres import PostgresSource
 from proxy.config.sources.snowflake import SnowflakeSource
 from proxy.config.sources.spark import SparkSource
 from proxy.config.sources.sqlite import SqliteSource
+from proxy.config.sources.sqlserver import SqlserverSource
 from proxy.config.sources.trino import TrinoSource
 
 SOURCES: tuple[type[Source], ...] = (
@@ -33,6 +34,7 @@ SOURCES: tuple[type[Source], ...] = (
     ClickhouseSource,
     BigquerySource,
     SnowflakeSource,
+    SqlserverSource,
     TrinoSource,
 )
 
@@ -54,5 +56,6 @@ __all__ = [
     "Source",
     "SparkSource",
     "SqliteSource",
+    "SqlserverSource",
     "TrinoSource",
 ]

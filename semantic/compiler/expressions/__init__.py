@@ -122,6 +122,22 @@ def translate(
     return _module(dialect).translate(node, environment, settings)
 
 
+def has_apart_conditions(dialect: str) -> bool:
+    """Whether conditions are no values in a dialect."""
+    tables = tables_of(dialect)
+    return tables is not None and bool(tables.truth)
+
+
+def translate_condition(
+    node: exp.Expr, dialect: str, environment: TypeEnvironment, settings: SessionSettings
+) -> exp.Expr:
+    """As ``translate``, for what stands in WHERE, HAVING or ON."""
+    found = PORTABLE.get(dialect)
+    if found is None:
+        return translate(node, dialect, environment, settings)
+    return found.translate_condition(node, environment, settings)
+
+
 def translate_column(
     node: exp.Expr,
     dialect: str,

@@ -38,6 +38,10 @@ class Features:
         names_outputs: a sort key that is an output column has to go by its name: its expression is
             not always understood.
         filters: FILTER behind an aggregate of the model's own SQL.
+        constant_keys: GROUP BY of what is the same for all rows.
+        nested_order: ORDER BY in a query within another that has no LIMIT, where it means nothing;
+            it is left out where it is not known.
+        aggregated_queries: a subquery inside of an aggregate's argument or a grouping key.
         fence: see ``Fence``.
         typed_results: values of results have no types of their own, so that a statement says them
             in a comment ahead of it: ``/* int8, text */ SELECT ...``.
@@ -65,6 +69,9 @@ class Features:
     unordered_ranks: bool = True
     names_outputs: bool = False
     filters: bool = True
+    constant_keys: bool = True
+    nested_order: bool = True
+    aggregated_queries: bool = True
     fence: Fence = "offset"
     typed_results: bool = False
 

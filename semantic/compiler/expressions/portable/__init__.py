@@ -14,6 +14,7 @@ from semantic.compiler.expressions.portable.spark import SPARK
 from semantic.compiler.expressions.portable.sqlite import SQLITE
 from semantic.compiler.expressions.portable.starrocks import DORIS, STARROCKS
 from semantic.compiler.expressions.portable.trino import TRINO
+from semantic.compiler.expressions.portable.tsql import TSQL
 
 DIALECTS: dict[str, PortableDialect] = {
     tables.dialect: PortableDialect(tables)
@@ -28,5 +29,6 @@ DIALECTS: dict[str, PortableDialect] = {
         BIGQUERY,
         SNOWFLAKE,
         TRINO,
+        TSQL,
     )
 }  # fmt: skip

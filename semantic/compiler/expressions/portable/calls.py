@@ -9,7 +9,7 @@ from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.expressions.inference import plain_arguments
 from semantic.compiler.expressions.portable.build import atom, case, sql
 from semantic.compiler.expressions.portable.conditions import check_comparable
-from semantic.compiler.expressions.portable.constants import numeric_spelling
+from semantic.compiler.expressions.portable.constants import numeric_spelling, text_constant
 from semantic.compiler.expressions.portable.translator import NodeRule, Translator
 from semantic.compiler.expressions.portable.value import Value
 from semantic.compiler.expressions.signatures.registry import Resolved
@@ -21,7 +21,7 @@ from semantic.compiler.expressions.syntax import (
     session_value,
 )
 from semantic.compiler.expressions.types import is_quotient
-from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
+from semantic.model.types import NUMERIC, TEXT, PostgresType
 
 _FIELDED = frozenset(("date_part", "date_trunc", "extract"))
 _COMPARING = frozenset(("max", "min"))
@@ -66,7 +66,7 @@ def _function(translator: Translator, call: Call, resolved: Resolved) -> Value:
 
 def filtered(translator: Translator, node: exp.Expr) -> Value:
     """FILTER (WHERE ...), which every aggregate has as a CASE in its argument."""
-    condition = translator.typed(node.expression.this, BOOL).node
+    condition = translator.condition(node.expression.this)
     return _within(translator, node.this, condition, "")
 
 
@@ -88,7 +88,7 @@ def windowed(translator: Translator, node: exp.Expr) -> Value:
         return Value(window, TEXT)
     inner, condition = node.this, None
     if isinstance(inner, exp.Filter):
-        condition = translator.typed(inner.expression.this, BOOL).node
+        condition = translator.condition(inner.expression.this)
         inner = inner.this
     value = _within(translator, inner, condition, " over")
     made = value.node.this if isinstance(value.node, exp.Paren) else value.node
@@ -133,6 +133,10 @@ def _aggregate(
     template = translator.tables.templates.get(key)
     if template is None or is_quotient(resolved.result):
         raise translator.unsupported(f"the aggregate {key}")
+    if not translator.tables.features.aggregated_queries and any(
+        value.node.find(exp.Query) for value in values
+    ):
+        raise translator.unsupported(f"{call.name} of a subquery")
     if distinct and call.name not in _COMPARING:
         check_comparable(translator, values[0].type)
     items = [value.node for value in values]
@@ -215,7 +219,7 @@ def grouping(translator: Translator, node: exp.Expr) -> Value:
 
 def session(translator: Translator, node: exp.Expr) -> Value:
     """current_user and its like."""
-    text = exp.Literal.string(session_value(node, translator.settings))
+    text = text_constant(translator.tables, session_value(node, translator.settings))
     return Value(text, translator.types.of(node))
 
 

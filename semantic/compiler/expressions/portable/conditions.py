@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
+from semantic.compiler.expressions.portable import constants
 from semantic.compiler.expressions.portable.build import atom, binary, case, sql
 from semantic.compiler.expressions.portable.translator import NodeRule, Translator
 from semantic.compiler.expressions.portable.value import Value, common_size
@@ -42,7 +43,7 @@ def connective(translator: Translator, node: exp.Expr) -> Value:
 
 
 def _condition(translator: Translator, node: exp.Expr) -> exp.Expr:
-    return atom(translator.typed(node, BOOL).node)
+    return atom(translator.condition(node))
 
 
 def negation(translator: Translator, node: exp.Expr) -> Value:
@@ -212,7 +213,10 @@ def is_condition(translator: Translator, node: exp.Expr) -> Value:
         operand = _condition(translator, node.this)
         wanted = operand if right.this else _not(operand).node
         # Never NULL, in dialects that do not know IS TRUE as well.
-        test = case(wanted, exp.true(), exp.false())
+        yes, no = (constants.truth_value(translator.tables, value) for value in (True, False))
+        test = case(wanted, yes, no)
+        if translator.tables.truth:
+            test = sql(translator.tables.holds, test)
     else:
         raise translator.unsupported(f"IS {right.sql('postgres')}")
     return _not(test) if node.args.get("negate") else Value(test, BOOL)

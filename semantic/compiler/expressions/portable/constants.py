@@ -82,7 +82,7 @@ def constant(tables: Tables, raw: str, target: PostgresType, *, utc: bool) -> Va
     if name in STRINGS or name == "unknown":
         if name == "varchar" and 4 <= target.modifier < len(raw) + 4:
             raise UnsupportedError("a text that is cut off is not supported here")
-        return Value(exp.Literal.string(raw), TEXT if name == "unknown" else PostgresType(name))
+        return Value(text_constant(tables, raw), TEXT if name == "unknown" else PostgresType(name))
     if name in INTEGERS:
         return _integer(tables, raw, target)
     if name in FLOATS:
@@ -90,8 +90,14 @@ def constant(tables: Tables, raw: str, target: PostgresType, *, utc: bool) -> Va
     if name == "numeric":
         return _numeric(tables, raw, target)
     if name == "bool":
-        return Value(exp.Boolean(this=_boolean(raw, target)), PostgresType("bool"))
+        return Value(truth_value(tables, _boolean(raw, target)), PostgresType("bool"))
     return Value(_moment(tables, raw, target, utc=utc), PostgresType(name))
+
+
+def truth_value(tables: Tables, value: bool) -> exp.Expr:
+    """TRUE or FALSE as a value."""
+    template = tables.constants.get("bool") if tables.truth else None
+    return exp.Boolean(this=value) if template is None else sql(template, number(str(int(value))))
 
 
 def null(tables: Tables, target: PostgresType) -> Value:
@@ -110,6 +116,13 @@ def null(tables: Tables, target: PostgresType) -> Value:
 def untyped_null() -> Value:
     """NULL, whose type its surroundings decide."""
     return Value(exp.Null(), UNKNOWN)
+
+
+def text_constant(tables: Tables, raw: str) -> exp.Expr:
+    """A text."""
+    if not tables.byte_texts:
+        return exp.Literal.string(raw)
+    return sql(tables.constants["text"], exp.Var(this=f"0x{raw.encode().hex()}"))
 
 
 def _template(tables: Tables, kind: PostgresType) -> str:

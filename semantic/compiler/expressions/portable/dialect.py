@@ -51,6 +51,12 @@ class PortableDialect:
         """An expression with PostgreSQL's meaning."""
         return self._settled(node, environment, settings).node
 
+    def translate_condition(
+        self, node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings, /
+    ) -> exp.Expr:
+        """An expression of type boolean where the dialect has a condition."""
+        return Translator(self.tables, environment, settings, _RULES).condition(node)
+
     def translate_column(
         self,
         node: exp.Expr,
@@ -112,7 +118,7 @@ class PortableDialect:
         self, node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings
     ) -> Value:
         made = Translator(self.tables, environment, settings, _RULES)
-        value = made.value(node)
+        value = made.stored(node)
         return made.converted(value, TEXT) if value.type.name == "unknown" else value
 
     def _refused(self, what: str) -> UnsupportedError:

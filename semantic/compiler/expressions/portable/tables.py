@@ -43,6 +43,11 @@ class Tables:
             as they are. Here a warehouse that compares texts by other rules than bytes is told to.
         results: what leaves for the client, in the form that the connector reads.
         same: ``_1 IS NOT DISTINCT FROM _2``.
+        truth: a condition as a value of type bool, where conditions are no values; empty where they
+            are. Templates give values and take values.
+        holds: such a value as a condition.
+        byte_texts: texts are their bytes in UTF-8 to the templates: a constant is ``0xC3A9``, which
+            goes through the template of constants of type text.
         null_in_lists: IN gives NULL where an item is NULL, or comes from a query, and none is equal
             to the left side.
         patterns: ``like`` for patterns of LIKE with ``like_escape`` before ``%`` and ``_`` that
@@ -86,6 +91,9 @@ class Tables:
     results: Mapping[str, str] = field(default_factory=dict)
     null_in_lists: bool = True
     same: str = "_1 IS NOT DISTINCT FROM _2"
+    truth: str = ""
+    holds: str = "_1"
+    byte_texts: bool = False
     patterns: Literal["like", "glob"] = "like"
     like_escape: str = "!"
     moment: str = ""

@@ -24,7 +24,7 @@ from semantic.compiler.expressions.types import (
     sql_name,
 )
 from semantic.errors import SemanticError, UnsupportedError
-from semantic.model.types import NUMERIC, TEXT, PostgresType
+from semantic.model.types import BOOL, NUMERIC, TEXT, PostgresType
 
 NodeRule = Callable[["Translator", exp.Expr], Value]
 
@@ -71,6 +71,21 @@ class Translator:
                 error.position = position(node)
             raise
 
+    def condition(self, node: exp.Expr) -> exp.Expr:
+        """A node of type boolean where a condition stands, which is no value in some dialects."""
+        if not self.tables.truth:
+            return self.typed(node, BOOL).node
+        if _is_search(node):
+            return self.value(node).node
+        return sql(self.tables.holds, self.typed(node, BOOL).node)
+
+    def stored(self, node: exp.Expr) -> Value:
+        """A node where a value stands."""
+        value = self.value(node)
+        if not self.tables.truth or not _is_search(node):
+            return value
+        return replace(value, node=sql(self.tables.truth, value.node))
+
     def typed(self, node: exp.Expr, target: PostgresType) -> Value:
         """A node in the type that an operator or function takes."""
         written = written_number(node)
@@ -79,11 +94,11 @@ class Translator:
             wanted = PostgresType(target.name)
             if wanted.name not in INTEGERS or "." not in written:
                 return constants.constant(self.tables, written, wanted, utc=self.utc)
-        return self.converted(self.value(node), target)
+        return self.converted(self.stored(node), target)
 
     def settled(self, node: exp.Expr) -> Value:
         """A node where any type will do: a bare literal becomes text."""
-        value = self.value(node)
+        value = self.stored(node)
         return self.converted(value, TEXT) if value.type.name == "unknown" else value
 
     def converted(self, value: Value, target: PostgresType) -> Value:
@@ -160,6 +175,20 @@ class Translator:
         return UnsupportedError(f"{what} is not supported on {self.tables.title}", hint=hint)
 
 
+_SEARCHES = (
+    *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE),
+    *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.In, exp.Between, exp.Is),
+    *(exp.Like, exp.ILike, exp.Escape, exp.Exists),
+)
+"""What becomes a condition, in every dialect."""
+
+
+def _is_search(node: exp.Expr) -> bool:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return isinstance(node, _SEARCHES)
+
+
 # These mean the same moments whatever the clock shows.
 _WITHOUT_ZONE = (
     *("=(", "<>(", "<(", "<=(", ">(", ">=("),
@@ -217,9 +246,9 @@ def null(_translator: Translator, _node: exp.Expr) -> Value:
     return constants.untyped_null()
 
 
-def boolean(_translator: Translator, node: exp.Expr) -> Value:
+def boolean(translator: Translator, node: exp.Expr) -> Value:
     """TRUE or FALSE."""
-    return Value(exp.Boolean(this=bool(node.this)), PostgresType("bool"))
+    return Value(constants.truth_value(translator.tables, bool(node.this)), BOOL)
 
 
 def inner(translator: Translator, node: exp.Expr) -> Value:
@@ -235,7 +264,7 @@ def cast(translator: Translator, node: exp.Expr) -> Value:
     written = written_number(node.this)
     if written is not None and target.name != "text":
         return translator.converted(Value(exp.Null(), PostgresType("unknown"), raw=written), target)
-    return translator.converted(translator.value(node.this), target)
+    return translator.converted(translator.stored(node.this), target)
 
 
 def collated(translator: Translator, node: exp.Expr) -> Value:
