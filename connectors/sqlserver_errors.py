@@ -41,6 +41,9 @@ _UNSENT = frozenset(("28000", "3D000", "53300", "57P03"))
 
 def warehouse_error(error: Exception) -> WarehouseError:
     """The WarehouseError for whatever the driver raised."""
+    if isinstance(error, TimeoutError) and isinstance(error.__cause__, pytds.Error):
+        # What it had tried to log in again for.
+        error = error.__cause__
     text = str(error).partition("\n")[0] or type(error).__name__
     number = getattr(error, "msg_no", 0)
     if number:
