@@ -35,6 +35,7 @@ _REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    409: "Conflict",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }

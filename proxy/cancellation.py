@@ -28,6 +28,14 @@ _NUMBERS = 1 << WORKER_SHIFT
 _DATAGRAM_BYTES = 512
 
 
+def worker_of(which: str) -> int | None:
+    """The worker of the id of a statement (``7-12``) or a session (``7``); None for no id."""
+    process_id, dash, number = which.partition("-")
+    if not process_id.isdecimal() or (dash and not number.isdecimal()):
+        return None
+    return int(process_id) >> WORKER_SHIFT
+
+
 class Cancellable(Protocol):
     """A connection."""
 

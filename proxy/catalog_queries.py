@@ -226,7 +226,7 @@ class CatalogQueries:
             except CatalogError as error:
                 add_hint(error, sql, caller.scope.generation.published)
                 raise
-            result.notices += map(_missing, snapshot.silent)
+            result.notices += map(_warning, snapshot.warnings)
             return CatalogSource(result, stack.pop_all())
         raise AssertionError("unreachable")
 
@@ -243,8 +243,7 @@ class CatalogQueries:
         return CatalogSource(await caller.own.copy_out(sql), AsyncExitStack())
 
 
-def _missing(worker: int) -> dict[str, str]:
-    message = f"worker {worker} has not answered in time: its rows are missing"
+def _warning(message: str) -> dict[str, str]:
     return error_fields("01000", message, severity="WARNING")
 
 

@@ -24,8 +24,10 @@ from proxy.config import Config
 from proxy.connection import ClientConnection, shutdown_fields
 from proxy.engine import Engine
 from proxy.errors import SessionError, error_fields
+from proxy.hosts.identity import Process
+from proxy.hosts.opening import Hosts
 from proxy.keepalive import KeepAlive
-from proxy.kill_switch import KillSwitch
+from proxy.kill_switch import REASON, KillSwitch
 from proxy.login import Login, LoginConnection
 from proxy.observability.log import ServerLog
 from proxy.observability.metrics import Metrics
@@ -72,9 +74,9 @@ class Parts:
     metrics: Metrics
     trail: AuditTrail
     kill_switch: KillSwitch
+    process: Process
+    run_directory: Path
     traces: Traces | None = None
-    run_directory: Path | None = None
-    worker: int = 0
 
 
 class Server:
@@ -101,7 +103,7 @@ class Server:
         )
         self._connections: dict[ClientConnection, float] = {}
         self._process_ids: dict[ClientConnection, int] = {}
-        self.cancels = CancelRegistry(parts.worker, parts.run_directory)
+        self.cancels = CancelRegistry(parts.process.worker, parts.run_directory)
         parts.metrics.cache = parts.engine.cached.results
         parts.metrics.warehouses = parts.engine.sources.opened
         self._answers = Answers(parts.engine.cached, parts.config.cache.memory_bytes // 8)
@@ -114,16 +116,18 @@ class Server:
         granted = parts.config.system_tables
         self._history = History(granted.statements if granted.admit_somebody else 0)
         self.rows = LocalRows(
-            parts.worker,
+            parts.process,
             parts.engine,
             self.sessions,
             parts.kill_switch.running,
             self._history,
         )
         self._peers: Peers | None = None
-        if parts.run_directory is not None and config.workers > 1:
-            self._peers = Peers(parts.worker, parts.run_directory, self.rows.of)
-        parts.engine.system_tables = SystemTables(self.rows, self._peers)
+        if config.workers > 1:
+            self._peers = Peers(parts.process.worker, parts.run_directory, self.rows.of)
+        self.tables = SystemTables(self.rows, self._peers)
+        parts.engine.system_tables = self.tables
+        self.hosts: Hosts | None = None
 
     # ------------------------------------------------------------------------- life
 
@@ -171,8 +175,25 @@ class Server:
                     connection.last_activity,
                 )
 
-    def end_session(self, process_id: int) -> bool:
-        """End a session for good (57P01). False where there is none of this number here."""
+    def join(self, hosts: Hosts | None) -> None:
+        """Show what these have too, from now on."""
+        self.hosts = hosts
+        self.tables.hosts = None if hosts is None else hosts.board
+
+    def end(self, which: str, ordered_by: str) -> bool:
+        """End a statement by its id (``7-12``) with 57014, or a session (``7``) with 57P01.
+
+        False where there is none of this id here.
+        """
+        running = self._parts.kill_switch.running.find(which)
+        if running is not None:
+            running.cancel(REASON)
+        elif not which.isdigit() or not self._end_session(int(which)):
+            return False
+        self._parts.trail.administration("kill", login=ordered_by, target=which)
+        return True
+
+    def _end_session(self, process_id: int) -> bool:
         connection = self.cancels.find(process_id)
         if not isinstance(connection, ClientConnection):
             return False

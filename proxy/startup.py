@@ -40,7 +40,10 @@ from proxy.config import Config
 from proxy.engine import Engine
 from proxy.engine_observer import EngineObserver
 from proxy.generation import Generation
+from proxy.hosts.identity import this_process
+from proxy.hosts.opening import hosts_shared
 from proxy.kill_orders import open_kill_switch
+from proxy.memory import memory_given_back
 from proxy.observability.log import open_log
 from proxy.observability.metrics import Metrics
 from proxy.observability.spans import open_traces
@@ -266,6 +269,8 @@ async def serve(
     trail = open_trail(config.audit, config.state_directory, f"worker-{worker}", several=several)
     try:
         with tempfile.TemporaryDirectory(prefix="cubewire-") as own_directory:
+            directory = run_directory or Path(own_directory)
+            process = this_process(config, directory, worker)
             secret = login_secret(config.state_directory)
             watch = await asyncio.to_thread(open_watch, config)
             async with (
@@ -282,17 +287,22 @@ async def serve(
                     metrics,
                     trail,
                     kill_switch,
+                    process,
+                    directory,
                     traces,
-                    run_directory or Path(own_directory),
-                    worker,
                 )
                 server = Server(parts)
                 host, port = await server.start()
                 name = f"[{host}]" if ":" in host else host
                 async with (
                     cancels_shared(config.cache.redis, secret, server.cancels),
+                    hosts_shared(
+                        config.cache.redis, secret, process, server.rows.of, server.end
+                    ) as hosts,
                     reloading(parts, server, loader, watch),
+                    memory_given_back(),
                 ):
+                    server.join(hosts)
                     admin = await open_admin(config, server, parts)
                     on_ready(f"postgresql://{name}:{port}/{config.database}")
                     await run_until_stopped(server.stop, signals, config.server.shutdown_grace)

@@ -41,18 +41,22 @@ class Snapshot:
 
     Attributes:
         settings: for the catalog, by name.
-        silent: workers whose rows are missing.
+        warnings: what is missing.
     """
 
     settings: Mapping[str, str]
-    silent: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def _table(name: str, comment: str, *columns: tuple[str, str, str]) -> SystemTable:
     return SystemTable(name, comment, tuple(SystemColumn(*column) for column in columns))
 
 
-_WORKER = ("worker", "integer", "number of the process, from 0")
+_PROCESS = (
+    ("host", "text", "name of the server"),
+    ("worker", "integer", "number of the process there, from 0"),
+)
+_SEEN = ("seen_at", "timestamp with time zone", "when it was so: of other hosts a second ago")
 _SPEAKER = (
     ("process_id", "integer", "of the session, as pg_backend_pid() tells it"),
     ("login", "text", "who logged in"),
@@ -65,7 +69,7 @@ SYSTEM_TABLES = (
     _table(
         "sessions",
         "sessions that are open now",
-        _WORKER,
+        *_PROCESS,
         *_SPEAKER,
         ("tenant", "text", "of whom the session acts for"),
         ("address", "text", "of the client"),
@@ -78,11 +82,12 @@ SYSTEM_TABLES = (
         ("connected_at", "timestamp with time zone", "when the client connected"),
         ("active_at", "timestamp with time zone", "when its last message came"),
         ("statement_id", "text", "of the statement that runs"),
+        _SEEN,
     ),
     _table(
         "statements",
         "statements that run now, and the last ones that have ended",
-        _WORKER,
+        *_PROCESS,
         ("statement_id", "text", "what `cubewire kill` takes"),
         *_SPEAKER,
         ("kind", "text", "cube, catalog or utility"),
@@ -98,11 +103,12 @@ SYSTEM_TABLES = (
         ("rollups", "text[]", "pre-aggregations that it reads"),
         ("stages", "jsonb", "milliseconds by stage"),
         ("sql", "text", "its text, or the beginning of it"),
+        _SEEN,
     ),
     _table(
         "sources",
         "data sources, and what this server asks of them",
-        _WORKER,
+        *_PROCESS,
         ("name", "text", "in the configuration"),
         ("dialect", "text", "of its SQL"),
         ("up", "boolean", "whether it answers"),
@@ -113,6 +119,7 @@ SYSTEM_TABLES = (
         ("errors", "bigint", "of these, those that failed"),
         ("last_error", "text", "SQLSTATE of the last of those"),
         ("last_error_at", "timestamp with time zone", "when that was"),
+        _SEEN,
     ),
     _table(
         "rollups",

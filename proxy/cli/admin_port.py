@@ -45,26 +45,22 @@ def give_order(
     return 1 if failed else 0
 
 
-def ask_reports(
-    config: Config, path: str, query: Sequence[tuple[str, str]]
-) -> tuple[list[object], list[str]]:
-    """What every worker answers, and what went wrong with those that do not.
+def ask_somebody(
+    config: Config, path: str, query: Sequence[tuple[str, str]], method: str = "GET"
+) -> tuple[int, str]:
+    """The answer of the first worker that gives one: its status and text.
 
-    Raises UsageError where the configuration does not say how to reach them.
+    Raises UsageError where the configuration does not say how to reach them, OSError where none
+    can be reached.
     """
-    found: list[object] = []
-    failed: list[str] = []
+    refusal: OSError | None = None
     for worker in _workers(config):
         try:
-            status, text = _ask(config, worker, path, query, method="GET")
+            return _ask(config, worker, path, query, method)
         except OSError as error:
-            failed.append(f"worker {worker}: {error}")
-        else:
-            if status == http.client.OK:
-                found += json.loads(text)
-            else:
-                failed.append(f"worker {worker}: {text}")
-    return found, failed
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
 
 
 def _workers(config: Config, only: int | None = None) -> Sequence[int]:

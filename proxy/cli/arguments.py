@@ -193,6 +193,9 @@ def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     kill.add_argument(
         "id", nargs="?", metavar="ID", help="a statement's (7-12) or a session's process id (7)"
     )
+    kill.add_argument(
+        "--host", metavar="H", help="the server that has it, as `cubewire top` names it"
+    )
     kill.add_argument("--user", metavar="U", help="login name, or for whom statements are run")
     then = kill.add_mutually_exclusive_group()
     then.add_argument(

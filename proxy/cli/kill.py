@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import http.client
+import json
+import sys
 
-from proxy.cancellation import WORKER_SHIFT
-from proxy.cli.admin_port import give_order
-from proxy.cli.configuration import UsageError, report
+from proxy.cancellation import worker_of
+from proxy.cli.admin_port import ask_somebody, give_order
+from proxy.cli.configuration import UsageError, configuration, report
+from proxy.hosts.identity import host_name
 
 _DONE = {
     "": "ended: statements of {}",
@@ -19,7 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry it out; 1 where a worker could not be told, or could not tell all others."""
     try:
         worker = _worker(arguments)
-    except UsageError as error:
+        if arguments.host is not None:
+            return _elsewhere(arguments)
+    except (UsageError, OSError) as error:
         return report(error)
     if arguments.id is not None:
         return give_order(
@@ -36,10 +42,30 @@ def _worker(arguments: argparse.Namespace) -> int | None:
     if (arguments.id is None) == (arguments.user is None):
         raise UsageError("either an ID or --user is needed")
     if arguments.id is None:
+        if arguments.host is not None:
+            raise UsageError("--host goes with an ID: a user's statements are ended everywhere")
         return None
-    process_id, dash, number = arguments.id.partition("-")
-    if not process_id.isdigit() or (dash and not number.isdigit()):
+    worker = worker_of(arguments.id)
+    if worker is None:
         raise UsageError(f"{arguments.id} is no id: a statement's is like 7-12, a session's like 7")
     if arguments.then:
         raise UsageError("--block and --lift go with --user")
-    return int(process_id) >> WORKER_SHIFT
+    return worker
+
+
+def _elsewhere(arguments: argparse.Namespace) -> int:
+    """End something of the server that ``--host`` names, which may be this one."""
+    config = configuration(arguments)
+    if arguments.host == host_name(config):
+        arguments.host = None
+        return run(arguments)
+    query = [("id", arguments.id), ("host", arguments.host)]
+    status, text = ask_somebody(config, "/kill", query, method="POST")
+    done = status == http.client.OK
+    if arguments.format == "json":
+        print(json.dumps({"workers": 1, "failed": [] if done else [text]}))
+    elif done:
+        print(f"ended: {arguments.id} at {arguments.host}")
+    if not done:
+        print(text, file=sys.stderr)
+    return 0 if done else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from proxy.cli.admin_port import ask_reports
+from proxy.cli.admin_port import ask_somebody
 from proxy.cli.configuration import UsageError, configuration, report
 from proxy.config import Config
 
@@ -27,7 +28,7 @@ _WIDE = 200
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show them once, or again and again until Ctrl-C; 1 where a worker did not answer."""
+    """Show them once, or again and again until Ctrl-C; 1 where some are missing."""
     try:
         config = configuration(arguments)
         if arguments.once or arguments.format == "json":
@@ -39,10 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def running(config: Config) -> tuple[list[Row], list[str]]:
-    """The statements that run, the longest first, and what went wrong."""
-    found, failed = ask_reports(config, "/rows", [("table", "statements")])
-    rows = [row for row in found if isinstance(row, dict) and row.get("state") not in ENDED]
-    return sorted(rows, key=lambda row: -float(str(row["milliseconds"]))), failed
+    """The statements that run, the longest first, and what is missing.
+
+    Raises UsageError where the server refuses to tell, OSError where it cannot be reached.
+    """
+    status, text = ask_somebody(config, "/rows", [("table", "statements")])
+    if status != http.client.OK:
+        raise UsageError(text)
+    told = json.loads(text)
+    rows = [row for row in told["rows"] if row["state"] not in ENDED]
+    return sorted(rows, key=lambda row: -float(row["milliseconds"])), list(told["warnings"])
 
 
 def _once(config: Config, *, as_json: bool) -> int:
@@ -67,12 +74,19 @@ def _watch(config: Config, interval: float) -> None:
 
 def _screen(rows: Sequence[Row], failed: Sequence[str]) -> RenderableType:
     waiting = sum(row["state"] == "waiting" for row in rows)
-    head = f"{len(rows)} statements, {waiting} of them waiting; end one: cubewire kill ID"
+    head = (
+        f"{len(rows)} statements, {waiting} of them waiting; "
+        "end one: cubewire kill ID [--host HOST]"
+    )
     return Group(head, *map(escape, failed), "", _table(rows))
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    table = Table("id", "user", "application", "state", "source", box=None)
+    """The longest; of several servers, a kill needs the name."""
+    several = len({row["host"] for row in rows}) > 1
+    table = Table(*(["host"] if several else []), "id", "user", box=None)
+    for name in ("application", "state", "source"):
+        table.add_column(name)
     table.add_column("seconds", justify="right")
     table.add_column("rows", justify="right")
     table.add_column("sql", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -80,6 +94,8 @@ def _table(rows: Sequence[Row]) -> Table:
         user = row["login"] if row["acts_for"] is None else f"{row['login']} for {row['acts_for']}"
         seconds = float(str(row["milliseconds"])) / 1000
         texts = [row["statement_id"], user, row["application"], row["state"], row["data_source"]]
+        if several:
+            texts.insert(0, row["host"])
         shown = [escape(_plain(text or "")) for text in texts]
         sql = escape(" ".join(_plain(row["sql"]).split()))
         table.add_row(*shown, f"{seconds:.1f}", f"{row['rows']:,}", sql)

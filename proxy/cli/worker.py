@@ -23,6 +23,7 @@ from proxy.catalog.errors import CatalogError
 from proxy.cli.configuration import report
 from proxy.cli.shown import shown_login, with_login
 from proxy.config import Config
+from proxy.memory import limit_heaps
 from proxy.observability.spans import TracingError
 from proxy.startup import serve
 from proxy.warehouse.opening import LimitsError
@@ -45,6 +46,7 @@ FAILURES = (
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM."""
+    limit_heaps()
     login = shown_login(config, demo=arguments.demo)
     try:
         config = sealed(config, login_secret(config.state_directory))

@@ -48,6 +48,12 @@ class ServerConfig(Section):
         description="What `POST /cache/invalidate` and `/kill` need as bearer; without, refused.",
     )
     workers: int = Field(default=1, ge=1, le=256, description="Processes that share the port.")
+    name: str = Field(
+        default="",
+        max_length=100,
+        description="What system tables and `cubewire kill --host` call this server among those "
+        "that share a Redis; empty is the machine's name.",
+    )
     max_connections: int = Field(
         default=1000, ge=1, description="Clients per worker; the next is refused with 53300."
     )

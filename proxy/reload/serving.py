@@ -80,7 +80,7 @@ async def reloading(
 
     settings = config.reload
     checkout = None
-    if settings.git.remote and parts.worker == PULLING_WORKER:
+    if settings.git.remote and parts.process.worker == PULLING_WORKER:
         checkout = GitCheckout(config.models, settings.git.remote, settings.git.branch)
     reloader = Reloader(
         loader,

@@ -6,15 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 from proxy.engine import Engine
+from proxy.hosts.board import Row
+from proxy.hosts.identity import Process
 from proxy.observability.record import StatementRecord
 from proxy.running import RunningStatements
 from proxy.session.state import SessionState
 from proxy.system_tables.history import LONGEST_SQL, History, SourceCounts
-
-Row: TypeAlias = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +33,13 @@ class LocalRows:
     """What each table holds of this process.
 
     Attributes:
-        worker: its number.
+        process: which one this is.
         sessions: those that are open.
         running: statements that run.
         history: those that have ended.
     """
 
-    worker: int
+    process: Process
     engine: Engine
     sessions: Callable[[], Iterable[OpenSession]]
     running: RunningStatements
@@ -56,13 +55,23 @@ class LocalRows:
         }
         return list(makers[table]())
 
+    def _place(self) -> Row:
+        """Where and when what a row says is so."""
+        process = self.process
+        return {
+            "host": process.host,
+            "worker": process.worker,
+            "seen_at": _moment(time.time()),
+        }
+
     def _sessions(self) -> Iterator[Row]:
         now, moment = time.monotonic(), time.time()
+        place = self._place()
         for session in self.sessions():
             state = session.state
             running = state.running
             yield {
-                "worker": self.worker,
+                **place,
                 **_speaker(state),
                 "tenant": state.security.tenant,
                 "address": session.address,
@@ -75,10 +84,11 @@ class LocalRows:
 
     def _statements(self) -> Iterator[Row]:
         moment = time.time()
+        place = self._place()
         for each in self.running:
             timer = each.timer
             yield {
-                "worker": self.worker,
+                **place,
                 "statement_id": timer.statement_id,
                 **_speaker(timer.speaker),
                 "kind": timer.kind,
@@ -94,13 +104,14 @@ class LocalRows:
                 "sql": _clean(timer.text[:LONGEST_SQL]),
             }
         for ended, record in self.history:
-            yield {"worker": self.worker, **_ended(ended, record)}
+            yield {**place, **_ended(ended, record)}
 
     def _sources(self) -> Iterator[Row]:
+        place = self._place()
         for name, warehouse in sorted(self.engine.sources.opened.items()):
             counts = self.history.sources.get(name, SourceCounts())
             yield {
-                "worker": self.worker,
+                **place,
                 "name": name,
                 "dialect": self.engine.connectors[name].dialect,
                 "up": warehouse.is_up,

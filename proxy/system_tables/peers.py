@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.system_tables.local import Row
+from proxy.hosts.board import Row
 
 SECONDS = 1.0
 """What another worker has for its answer; without it, its rows are missing and it is said so."""

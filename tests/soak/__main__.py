@@ -37,6 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cubewire-soak-") as folder:
         report = soak(Path(folder), seconds, Told())
     print(f"{time.monotonic() - began:.0f} s; done: {report.done}")
+    print(report.summary())
     problems = report.problems()
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -29,9 +29,13 @@ CONFIGURATION = {
     "data_sources": {"default": {"type": "duckdb", "path": "orders.duckdb"}},
     "log": {"file": "log"},
 }
-GROWTH_BYTES = 24 * 1024 * 1024
-"""What memory may be larger at the end: allocators keep some of what a burst took."""
-GROWTH_SHARE = 0.05
+LONG_SECONDS = 600.0
+"""After half of which everything is warm: pools are open, caches full, code is loaded."""
+TREND_BYTES = 10_000_000
+"""What the trend of the second half of a long run may add to memory in that half: half of what a
+single moment differs from the next by."""
+WARMING_BYTES = 24_000_000
+"""The same for a short one, in which caches are still being filled."""
 MORE_FILES = 12
 """Pools are filled differently from one moment to the next."""
 
@@ -52,21 +56,40 @@ class Report:
     wrong: Sequence[str]
     samples: Sequence[Sample]
 
+    @property
+    def trend(self) -> float:
+        """Bytes that the straight line through the second half's memory rises by in it."""
+        half = self.samples[len(self.samples) // 2 :]
+        times = [sample.seconds for sample in half]
+        line = statistics.linear_regression(times, [sample.memory for sample in half])
+        return line.slope * (times[-1] - times[0])
+
     def problems(self) -> list[str]:
         """What is not as it should be; the first quarter is for warming up."""
         found = [f"{len(self.wrong)} failures, such as {self.wrong[0]}"] if self.wrong else []
         found += [f"nothing done: {kind}" for kind, count in self.done.items() if not count]
+        is_long = self.samples[-1].seconds >= LONG_SECONDS
+        if self.trend > (TREND_BYTES if is_long else WARMING_BYTES):
+            found.append(f"memory grew by {self.trend / 1e6:.0f} MB in the second half")
         quarter = max(1, len(self.samples) // 4)
         before, after = self.samples[quarter : 2 * quarter], self.samples[-quarter:]
-        was = statistics.median(sample.memory for sample in before)
-        now = statistics.median(sample.memory for sample in after)
-        if now > was + max(GROWTH_BYTES, was * GROWTH_SHARE):
-            found.append(f"memory grew from {was / 1e6:.0f} to {now / 1e6:.0f} MB")
         opened = statistics.median(sample.files for sample in before)
         still = statistics.median(sample.files for sample in after)
         if still > opened + MORE_FILES:
             found.append(f"file descriptors grew from {opened:.0f} to {still:.0f}")
         return found
+
+    def summary(self) -> str:
+        """Figures of each quarter, as medians, and the trend of memory."""
+        size = max(1, len(self.samples) // 4)
+        quarters = [self.samples[size * number : size * (number + 1)] for number in range(4)]
+        memory = (statistics.median(each.memory for each in quarter) for quarter in quarters)
+        files = (statistics.median(each.files for each in quarter) for quarter in quarters)
+        return (
+            f"medians of the quarters: {' '.join(f'{size / 1e6:.0f}' for size in memory)} MB, "
+            f"{' '.join(f'{count:.0f}' for count in files)} files; "
+            f"trend of the second half: {self.trend / 1e6:+.1f} MB"
+        )
 
 
 def soak(folder: Path, seconds: float, told: Callable[[Sample], None] | None = None) -> Report:

@@ -124,6 +124,7 @@ def test_reports_need_the_token(shop: RunningServer, admin_port: int) -> None:
 
 def test_what_a_client_sends_moves_no_cursor() -> None:
     row: dict[str, object] = {
+        "host": "here",
         "statement_id": "7-1",
         "login": "otto",
         "acts_for": "olga",

@@ -1,0 +1,166 @@
+"""Several servers that share a Redis: each shows what all of them do, and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conftest import free_port
+from tests.security.shop import start_shop
+from tests.support.addresses import free_ports
+from tests.support.redis_server import RedisServer
+from tests.support.server import RunningServer
+from tests.system_tables.conftest import TOKEN, connect
+from tests.system_tables.test_commands import cubewire, top
+
+NAMES = ("rome", "oslo")
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer(free_port()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, tuple[RunningServer, Path]]]:
+    """Two servers with states of their own, as on two machines."""
+    with contextlib.ExitStack() as stack:
+        made = {}
+        for name in NAMES:
+            folder = tmp_path_factory.mktemp(name)
+            admin_port = free_ports(1)
+            running = start_shop(
+                folder,
+                system_tables={"groups": ["staff"]},
+                server={"port": 0, "name": name, "admin_port": admin_port, "admin_token": TOKEN},
+                cache={"redis": {"url": redis.url, "secret": "shared"}},
+            )
+            stack.callback(running.stop)
+            made[name] = running, folder
+        yield made
+
+
+@contextlib.contextmanager
+def napping(server: RunningServer) -> Iterator[list[str | None]]:
+    """A statement that takes a minute, and the SQLSTATE that it has ended with."""
+    ended: list[str | None] = []
+    with connect(server, "otto", application_name="napper") as connection:
+
+        def run() -> None:
+            try:
+                connection.execute("SELECT pg_sleep(60)")
+            except psycopg.Error as error:
+                ended.append(error.sqlstate)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield ended
+        finally:
+            connection.cancel_safe()
+            thread.join(20)
+
+
+def test_rows_of_all_hosts(hosts: dict[str, tuple[RunningServer, Path]]) -> None:
+    with napping(hosts["oslo"][0]), connect(hosts["rome"][0], "stan") as operator:
+        warnings: list[str | None] = []
+        operator.add_notice_handler(lambda diag: warnings.append(diag.message_primary))
+        rows = operator.execute(
+            "SELECT host, worker, login, sql, abs(extract(epoch FROM seen_at - now())) < 10 "
+            "FROM cubewire.statements WHERE application = 'napper' AND state <> 'failed'"
+        ).fetchall()
+        assert rows == [("oslo", 0, "otto", "SELECT pg_sleep(60)", True)]
+        sessions = operator.execute("SELECT host, login FROM cubewire.sessions ORDER BY 1")
+        assert sessions.fetchall() == [("oslo", "otto"), ("rome", "stan")]
+        sources = operator.execute("SELECT host FROM cubewire.sources ORDER BY 1").fetchall()
+        assert sources == [("oslo",), ("rome",)]
+        assert warnings == []
+
+
+def test_nothing_can_be_read_in_redis(
+    hosts: dict[str, tuple[RunningServer, Path]], redis: RedisServer
+) -> None:
+    with connect(hosts["rome"][0], "stan") as operator:
+        operator.execute("SELECT 'very secret' AS x FROM cubewire.sessions LIMIT 1")
+        operator.execute("SELECT * FROM cubewire.statements").fetchall()
+        client = redis.client()
+        posted = [key for key in client.keys("*") if b":rows:" in key]
+        assert len(posted) == len(NAMES)
+        assert all(0 < client.pttl(key) <= 10_000 for key in posted)
+        for key in posted:
+            assert b"secret" not in client.get(key)
+
+
+def test_a_statement_of_another_host_is_ended(
+    hosts: dict[str, tuple[RunningServer, Path]],
+) -> None:
+    folder = hosts["rome"][1]
+    with napping(hosts["oslo"][0]) as ended:
+        deadline = time.monotonic() + 10
+        while not (rows := [row for row in top(folder) if row["application"] == "napper"]):
+            assert time.monotonic() < deadline
+        assert rows[0]["host"] == "oslo"
+        name = str(rows[0]["statement_id"])
+        assert cubewire(folder, "kill", name, "--host", "paris").returncode == 1
+        assert ended == []
+        done = cubewire(folder, "kill", name, "--host", "oslo")
+        assert (done.returncode, done.stdout) == (0, f"ended: {name} at oslo\n"), done.stderr
+    assert ended == ["57014"]
+    again = cubewire(folder, "kill", name, "--host", "oslo")
+    assert (again.returncode, again.stderr) == (1, f"no statement {name} is at oslo\n")
+    here = cubewire(folder, "kill", name, "--host", "rome")
+    assert "is here" in here.stderr
+
+
+def test_a_session_of_another_host_is_ended(
+    hosts: dict[str, tuple[RunningServer, Path]],
+) -> None:
+    with connect(hosts["oslo"][0], "otto") as connection:
+        number = str(connection.info.backend_pid)
+        done = cubewire(hosts["rome"][1], "kill", number, "--host", "oslo")
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            connection.execute("SELECT 1")
+
+
+def test_without_redis_each_host_is_alone(
+    hosts: dict[str, tuple[RunningServer, Path]], redis: RedisServer
+) -> None:
+    with connect(hosts["rome"][0], "stan") as operator:
+        warnings: list[str | None] = []
+        operator.add_notice_handler(lambda diag: warnings.append(diag.message_primary))
+        own = b"SELECT DISTINCT host FROM cubewire.sources"
+        redis.kill()
+        try:
+            assert operator.execute(own).fetchall() == [("rome",)]
+            assert warnings == ["Redis does not answer: rows of other hosts are missing"]
+            folder = hosts["rome"][1]
+            shown = cubewire(folder, "top", "--once")
+            assert shown.returncode == 1
+            assert "Redis does not answer" in shown.stderr
+            told = cubewire(folder, "kill", "7-1", "--host", "oslo")
+            assert (told.returncode, told.stderr) == (1, "Redis does not answer\n")
+        finally:
+            redis.start()
+        deadline = time.monotonic() + 20
+        while len(operator.execute(own).fetchall()) < len(NAMES):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_a_host_that_has_gone_is_not_shown(
+    hosts: dict[str, tuple[RunningServer, Path]],
+) -> None:
+    hosts["oslo"][0].stop()
+    with connect(hosts["rome"][0], "stan") as operator:
+        rows = operator.execute("SELECT DISTINCT host FROM cubewire.sources").fetchall()
+    assert rows == [("rome",)]
