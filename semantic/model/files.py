@@ -11,13 +11,13 @@ MACROS = frozenset({".jinja", ".jinja2", ".j2"})
 
 
 def model_files(path: Path) -> list[Path]:
-    """The model's files in a folder and the folders in it, in order; a file is itself one.
+    """The model's files in a folder and the folders in it, in order; or a file itself.
 
     Names that begin with a dot are skipped with all that is below: editors, git and mounted
     Kubernetes volumes have theirs there. Links are followed, but not into a folder around them.
     """
     if not path.is_dir():
-        return [path]
+        return [path] if _is_model_file(path.name) else []
     found: list[Path] = []
     for folder, folders, names in os.walk(path, followlinks=True):
         here = os.path.realpath(folder)
