@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from connectors.errors import WarehouseError
+
 WAREHOUSE_TYPE = b"warehouse_type"
 """Metadata of a field of a batch: ``pg_type.typname``, where its values may come as their texts."""
 
@@ -94,22 +96,8 @@ class RowStream(Protocol):
         """Stop the work in the warehouse and free its resources. Idempotent, never raises."""
 
 
-class Connector(Protocol):
-    """One warehouse. Safe for concurrent use from one event loop."""
-
-    @property
-    def dialect(self) -> str:
-        """The name sqlglot has for the warehouse's dialect."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it can do beyond this Protocol."""
-
-    async def start(self) -> None:
-        """Open pools. Raises WarehouseError where the warehouse cannot be reached."""
-
-    async def close(self) -> None:
-        """Stop running statements and close everything. Idempotent."""
+class Reader(Protocol):
+    """What runs statements."""
 
     async def execute(
         self,
@@ -140,6 +128,40 @@ class Connector(Protocol):
         Only where ``capabilities.encoded_rows``. Text is that of DateStyle ISO, IntervalStyle
         postgres, extra_float_digits 1 and bytea_output hex.
         """
+
+
+class BatchesOnly:
+    """``stream_rows`` of a warehouse whose rows come as Arrow batches."""
+
+    async def stream_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter],
+        result_formats: Sequence[int],
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> RowStream:
+        """Not offered (0A000)."""
+        raise WarehouseError("0A000", "the data source does not encode rows", reached=False)
+
+
+class Connector(Reader, Protocol):
+    """One warehouse. Safe for concurrent use from one event loop."""
+
+    @property
+    def dialect(self) -> str:
+        """The name sqlglot has for the warehouse's dialect."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do beyond this Protocol."""
+
+    async def start(self) -> None:
+        """Open pools. Raises WarehouseError where the warehouse cannot be reached."""
+
+    async def close(self) -> None:
+        """Stop running statements and close everything. Idempotent."""
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT without running it for rows (rule R4)."""
@@ -180,31 +202,6 @@ class Severable(Protocol):
 
     def sever(self) -> None:
         """End every running statement with 08006: the warehouse has not answered for long."""
-
-
-class Reader(Protocol):
-    """What runs statements that may be read a little late."""
-
-    async def execute(
-        self,
-        sql: str,
-        parameters: Sequence[Parameter] = (),
-        *,
-        time_zone: str = "UTC",
-        timeout: float | None = None,
-    ) -> BatchStream:
-        """See ``Connector.execute``."""
-
-    async def stream_rows(
-        self,
-        sql: str,
-        parameters: Sequence[Parameter],
-        result_formats: Sequence[int],
-        *,
-        time_zone: str = "UTC",
-        timeout: float | None = None,
-    ) -> RowStream:
-        """See ``Connector.stream_rows``."""
 
 
 @runtime_checkable

@@ -17,18 +17,15 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
+from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
 from connectors.clickhouse_errors import warehouse_error
 from connectors.clickhouse_link import ClickHouseLink, Request
 from connectors.clickhouse_placeholders import with_placeholders
 from connectors.clickhouse_settings import STATEMENT_SETTINGS, timeout_settings
 from connectors.clickhouse_statement import ClickHouseBatchStream, ClickHouseStatement
 from connectors.clickhouse_types import bound_values, probed_column
-from connectors.errors import WarehouseError, checked_text, stop_error
-from connectors.link_pool import LinkPool
-
-# Places kept for probing and health, so that neither waits behind statements.
-CONTROL_LINKS = 2
+from connectors.errors import WarehouseError, checked_text, opened
+from connectors.links import CONTROL_LINKS, Links
 
 _FIXED_ZONE = re.compile(r"<[+-]\d{2}(?::?\d{2})?>[+-]\d{1,2}(?::\d{2})?")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -91,7 +88,7 @@ class ClickHouseOptions:
         return dict(setting.split("=", 1) for setting in self.settings)
 
 
-class ClickHouseConnector:
+class ClickHouseConnector(BatchesOnly):
     """A ClickHouse server or cluster as a Connector."""
 
     dialect = "clickhouse"
@@ -102,35 +99,28 @@ class ClickHouseConnector:
         self._settings = {**options.own_settings, **STATEMENT_SETTINGS}
         self._client: AsyncClient | None = None
         self._opening = asyncio.Lock()
-        self._data: LinkPool[ClickHouseLink] | None = None
-        self._control: LinkPool[ClickHouseLink] | None = None
-        self._statements: set[ClickHouseStatement] = set()
+        self._links: Links[ClickHouseLink, ClickHouseStatement] | None = None
         self._closed = False
 
     async def start(self) -> None:
         """Open the client and ask the server for its settings."""
-        if self._data is not None:
+        if self._links is not None:
             return
         options = self._options
-        self._data = LinkPool(
-            self._connect, options.pool_size, options.queue_seconds, options.retry_seconds
-        )
-        self._control = LinkPool(
-            self._connect, CONTROL_LINKS, options.queue_seconds, options.retry_seconds
+        self._links = Links(
+            ClickHouseStatement,
+            self._connect,
+            options.pool_size,
+            options.queue_seconds,
+            options.retry_seconds,
         )
         await self.health()
 
     async def close(self) -> None:
         """Stop running statements and close every connection."""
         self._closed = True
-        for pool in (self._data, self._control):
-            if pool is not None:
-                pool.close()
-        statements = list(self._statements)
-        for statement in statements:
-            statement.stop("shutdown")
-        for statement in statements:
-            await statement.closed()
+        if self._links is not None:
+            await self._links.close()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -149,26 +139,14 @@ class ClickHouseConnector:
         settings = {**self._settings, **timeout_settings(timeout)}
         text = with_placeholders(sql, parameters)
         request = Request(text, bound_values(parameters), settings)
-        statement = await self._new_statement(self._data, timeout)
+        statement = await self._open_links().statement(timeout)
         schema = await statement.open(request, time_zone)
         return ClickHouseBatchStream(statement, schema)
-
-    async def stream_rows(
-        self,
-        sql: str,
-        parameters: Sequence[Parameter],
-        result_formats: Sequence[int],
-        *,
-        time_zone: str = "UTC",
-        timeout: float | None = None,
-    ) -> RowStream:
-        """Not offered: ClickHouse's rows are Arrow batches."""
-        raise WarehouseError("0A000", "ClickHouse does not encode rows", reached=False)
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by describing it."""
         checked_text(sql)
-        statement = await self._new_statement(self._control, self._options.connect_seconds)
+        statement = await self._open_links().statement(self._options.connect_seconds, control=True)
         columns = await statement.columns(Request(sql, {}, self._settings))
         return tuple(probed_column(name, kind) for name, kind in columns)
 
@@ -210,22 +188,8 @@ class ClickHouseConnector:
         except (ClickHouseError, OSError) as error:
             raise warehouse_error(error) from error
 
-    async def _new_statement(
-        self, pool: LinkPool[ClickHouseLink] | None, timeout: float | None
-    ) -> ClickHouseStatement:
-        if self._closed:
-            raise stop_error("shutdown")
-        if pool is None:
-            raise WarehouseError("08003", "the data source is not open", reached=False)
-        statement = ClickHouseStatement(pool, self._forget)
-        self._statements.add(statement)
-        statement.arm(timeout)
-        await statement.take_link()
-        return statement
-
-    def _forget(self, statement: object) -> None:
-        if isinstance(statement, ClickHouseStatement):
-            self._statements.discard(statement)
+    def _open_links(self) -> Links[ClickHouseLink, ClickHouseStatement]:
+        return opened(self._links, closed=self._closed)
 
 
 def _check_zone(name: str) -> None:

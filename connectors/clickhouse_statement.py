@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from connectors.clickhouse_errors import connection_error, server_error
 from connectors.clickhouse_link import ClickHouseLink, Request
 from connectors.errors import WarehouseError
 from connectors.link_statement import LinkStatement
+from connectors.streams import Batches
 
 # Decoding a longer message would hold the event loop; a shorter one costs less than a thread.
 INLINE_BYTES = 32 * 1024
@@ -157,35 +157,22 @@ def _complaint(data: bytes) -> WarehouseError | None:
     return server_error(text[start:])
 
 
-class ClickHouseBatchStream:
-    """Arrow batches of a statement."""
+class ClickHouseBatchStream(Batches):
+    """The server's batches, in pieces."""
+
+    _statement: ClickHouseStatement
 
     def __init__(self, statement: ClickHouseStatement, schema: pa.Schema) -> None:
-        self._statement = statement
-        self._schema = schema
+        super().__init__(statement, schema)
         self._pending: pa.RecordBatch | None = None
         self._rows = FIRST_BATCH_ROWS
-        self._closed = False
 
-    def __del__(self) -> None:
-        self._statement.forget()
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of every batch."""
-        return self._schema
-
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        return self
-
-    async def __anext__(self) -> pa.RecordBatch:
-        if self._closed:
-            raise StopAsyncIteration
+    async def _read(self) -> pa.RecordBatch | None:
         batch = self._pending
         if batch is None:
             batch = await self._statement.batch()
         if batch is None:
-            raise StopAsyncIteration
+            return None
         # Small first, so that the first rows leave early.
         rows, self._rows = self._rows, BATCH_ROWS
         self._pending = batch.slice(rows) if batch.num_rows > rows else None
@@ -193,7 +180,5 @@ class ClickHouseBatchStream:
 
     async def close(self) -> None:
         """Stop the work and free its resources."""
-        self._closed = True
         self._pending = None
-        self._statement.stop("user")
-        await self._statement.closed()
+        await super().close()

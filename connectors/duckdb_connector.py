@@ -21,7 +21,7 @@ from typing import TypeVar, cast
 
 import duckdb
 
-from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
+from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_functions import add_functions
 from connectors.duckdb_reader import DuckDBReader
@@ -79,7 +79,7 @@ class DuckDBOptions:
             raise ValueError("threads, queue_seconds and nice (0 to 19) cannot be negative")
 
 
-class DuckDBConnector:
+class DuckDBConnector(BatchesOnly):
     """A DuckDB database as a Connector."""
 
     dialect = "duckdb"
@@ -142,18 +142,6 @@ class DuckDBConnector:
         statement = self._statement(timeout)
         first = await statement.step(lambda reader: reader.open(sql, values, zone))
         return ThreadedBatches(statement, first, self._options.batch_rows)
-
-    async def stream_rows(
-        self,
-        sql: str,
-        parameters: Sequence[Parameter],
-        result_formats: Sequence[int],
-        *,
-        time_zone: str = "UTC",
-        timeout: float | None = None,
-    ) -> RowStream:
-        """Not offered: DuckDB's rows are Arrow batches."""
-        raise WarehouseError("0A000", "DuckDB does not encode rows", reached=False)
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by binding it."""

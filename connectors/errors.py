@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class WarehouseError(Exception):
     """A statement failed in the warehouse, or the warehouse could not be reached.
@@ -42,6 +46,15 @@ def stop_error(reason: str) -> WarehouseError:
     if reason == "shutdown":
         return WarehouseError("57P01", "terminating connection due to administrator command")
     return WarehouseError("57014", "canceling statement due to user request")
+
+
+def opened(parts: T | None, *, closed: bool) -> T:
+    """What a connector has opened. Refuses (57P01) once it is closed, and (08003) before."""
+    if closed:
+        raise stop_error("shutdown")
+    if parts is None:
+        raise WarehouseError("08003", "the data source is not open", reached=False)
+    return parts
 
 
 def checked_text(text: str) -> bytes:

@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 
 from connectors.announcements import announced
-from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
-from connectors.errors import WarehouseError, checked_text, stop_error
+from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
+from connectors.errors import WarehouseError, checked_text, opened
 from connectors.link_pool import LinkPool
-from connectors.link_statement import LinkStatement
 from connectors.link_stream import LinkBatchStream
+from connectors.links import Links
 from connectors.mysql_flavours import DORIS, MARIADB, MYSQL, STARROCKS, Flavour
 from connectors.mysql_link import MySqlLink, open_link
 from connectors.mysql_packets import Received
@@ -31,8 +31,7 @@ from connectors.mysql_types import (
     with_markers,
 )
 
-# Links kept for probing and health, and for killing, so that none of it waits behind statements.
-CONTROL_LINKS = 2
+# Links kept for killing, so that it does not wait behind statements.
 KILLER_LINKS = 2
 
 DISABLED = "disabled"
@@ -91,7 +90,7 @@ class MySqlOptions:
         return f"MySqlOptions(host={self.host!r}, port={self.port}, user={self.user!r})"
 
 
-class MySqlConnector:
+class MySqlConnector(BatchesOnly):
     """A MySQL server as a Connector."""
 
     flavour: Flavour = MYSQL
@@ -100,10 +99,8 @@ class MySqlConnector:
     def __init__(self, options: MySqlOptions) -> None:
         self._options = options
         self._tls: ssl.SSLContext | None = None
-        self._data: LinkPool[MySqlLink] | None = None
-        self._control: LinkPool[MySqlLink] | None = None
+        self._links: Links[MySqlLink, MySqlStatement] | None = None
         self._killers: LinkPool[MySqlLink] | None = None
-        self._statements: set[LinkStatement[MySqlLink]] = set()
         self._closed = False
 
     @property
@@ -113,34 +110,27 @@ class MySqlConnector:
 
     async def start(self) -> None:
         """Open the pools and connect once."""
-        if self._data is not None:
+        if self._links is not None:
             return
         options = self._options
         self._tls = _tls_context(options)
         waits = options.queue_seconds, options.retry_seconds
-        self._data = LinkPool(self._connect, options.pool_size, *waits)
-        self._control = LinkPool(self._connect, CONTROL_LINKS, *waits)
+        self._links = Links(MySqlStatement, self._connect, options.pool_size, *waits)
         self._killers = LinkPool(self._connect, KILLER_LINKS, *waits)
         await self.health()
 
     async def close(self) -> None:
         """Stop running statements and close every connection."""
         self._closed = True
-        for pool in (self._data, self._control):
-            if pool is not None:
-                pool.close()
-        statements = list(self._statements)
-        for statement in statements:
-            statement.stop("shutdown")
-        for statement in statements:
-            await statement.closed()
+        if self._links is not None:
+            await self._links.close()
         if self._killers is not None:
             self._killers.close()
 
     def sever(self) -> None:
         """End every running statement: the server has not answered for long."""
-        for statement in list(self._statements):
-            statement.stop("silence")
+        if self._links is not None:
+            self._links.sever()
 
     async def execute(
         self,
@@ -157,7 +147,7 @@ class MySqlConnector:
         _check_zone(time_zone)
         text, ordered = with_markers(sql, parameters)
         encoded, values = checked_text(text), parameter_values(ordered)
-        statement = await self._new_statement(self._data, timeout)
+        statement = await self._open_links().statement(timeout)
         await statement.prepare(encoded)
         fields = await statement.run(values)
         try:
@@ -175,21 +165,9 @@ class MySqlConnector:
 
         return LinkBatchStream(statement, schema, statement.rows, decode)
 
-    async def stream_rows(
-        self,
-        sql: str,
-        parameters: Sequence[Parameter],
-        result_formats: Sequence[int],
-        *,
-        time_zone: str = "UTC",
-        timeout: float | None = None,
-    ) -> RowStream:
-        """Not offered: rows are Arrow batches."""
-        raise WarehouseError("0A000", "MySQL does not encode rows for PostgreSQL", reached=False)
-
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by preparing it."""
-        statement = await self._new_statement(self._control, self._options.connect_seconds)
+        statement = await self._control_statement()
         fields = await statement.prepare(checked_text(sql))
         statement.done()
         kinds = [column_type(field) for field in fields]
@@ -200,7 +178,7 @@ class MySqlConnector:
 
     async def health(self) -> None:
         """Ping on a connection kept for this."""
-        statement = await self._new_statement(self._control, self._options.connect_seconds)
+        statement = await self._control_statement()
         await statement.ping()
 
     async def _connect(self) -> MySqlLink:
@@ -227,18 +205,11 @@ class MySqlConnector:
         await statement.take_link()
         await statement.kill(thread_id)
 
-    async def _new_statement(
-        self, pool: LinkPool[MySqlLink] | None, timeout: float | None
-    ) -> MySqlStatement:
-        if self._closed:
-            raise stop_error("shutdown")
-        if pool is None:
-            raise WarehouseError("08003", "the data source is not open", reached=False)
-        statement = MySqlStatement(pool, self._statements.discard)
-        self._statements.add(statement)
-        statement.arm(timeout)
-        await statement.take_link()
-        return statement
+    async def _control_statement(self) -> MySqlStatement:
+        return await self._open_links().statement(self._options.connect_seconds, control=True)
+
+    def _open_links(self) -> Links[MySqlLink, MySqlStatement]:
+        return opened(self._links, closed=self._closed)
 
 
 class MariaDbConnector(MySqlConnector):

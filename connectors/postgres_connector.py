@@ -24,9 +24,9 @@ from connectors.base import (
     Reader,
     RowStream,
 )
-from connectors.errors import WarehouseError, checked_text, stop_error
-from connectors.link_pool import LinkPool
+from connectors.errors import WarehouseError, checked_text, opened
 from connectors.link_stream import LinkBatchStream
+from connectors.links import Links
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_hosts import STANDING, Host, Hosts, Standing, standing_of
 from connectors.postgres_kin import check_engine
@@ -44,9 +44,6 @@ from connectors.postgres_types import (
 
 # Of the topmost node, which EXPLAIN names before those that it reads from.
 _TOTAL_COST = re.compile(rb'"Total Cost": ([0-9.]+)')
-
-# Links kept for probing and health, so that neither waits behind statements.
-CONTROL_LINKS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +108,8 @@ class PostgresConnector:
         """Stop running statements and close every connection."""
         self._closed = True
         hosts, self._hosts = self._hosts, None
-        if hosts is None:
-            return
-        await hosts.close()
-        statements = [statement for host in hosts.all for statement in host.statements]
-        for statement in statements:
-            statement.stop("shutdown")
-        for statement in statements:
-            await statement.closed()
+        if hosts is not None:
+            await hosts.close()
 
     async def execute(
         self,
@@ -215,7 +206,7 @@ class PostgresConnector:
     def sever(self) -> None:
         """End every running statement: the server has not answered for long."""
         for host in self._open_hosts().all:
-            host.sever()
+            host.links.sever()
 
     def reader(self) -> Reader:
         """See ``connectors.base.Replicated``."""
@@ -270,13 +261,11 @@ class PostgresConnector:
 
         # Of several servers the next one is tried at once, instead of the same one again.
         retry = 0.0 if options.replicas else options.retry_seconds
-        data = LinkPool(connect, options.pool_size, options.queue_seconds, retry)
-        return Host(number, data, LinkPool(connect, CONTROL_LINKS, options.queue_seconds, retry))
+        limits = options.pool_size, options.queue_seconds, retry
+        return Host(number, Links(PostgresStatement, connect, *limits))
 
     async def _look(self, host: Host) -> Standing:
-        statement = PostgresStatement(host.control, host.statements.discard)
-        host.statements.add(statement)
-        await statement.take_link()
+        statement = await host.links.statement(None, control=True)
         await statement.run(STANDING, (), (), (0, 0), "UTC")
         run = await statement.rows()
         while await statement.rows() is not None:
@@ -286,11 +275,7 @@ class PostgresConnector:
         return standing_of(run[0])
 
     def _open_hosts(self) -> Hosts:
-        if self._closed:
-            raise stop_error("shutdown")
-        if self._hosts is None:
-            raise WarehouseError("08003", "the data source is not open", reached=False)
-        return self._hosts
+        return opened(self._hosts, closed=self._closed)
 
     async def _new_statement(
         self, timeout: float | None, *, anywhere: bool = False, control: bool = False
@@ -302,7 +287,7 @@ class PostgresConnector:
         *others, last = hosts.order(anywhere=anywhere)
         for host in others:
             try:
-                return await self._statement_on(host, timeout, control=control)
+                return await host.links.statement(timeout, control=control)
             except WarehouseError as error:
                 if error.reached or error.sqlstate == "57014":
                     raise
@@ -310,17 +295,7 @@ class PostgresConnector:
             if timeout is not None:
                 timeout -= loop.time() - began
                 began = loop.time()
-        return await self._statement_on(last, timeout, control=control)
-
-    async def _statement_on(
-        self, host: Host, timeout: float | None, *, control: bool
-    ) -> PostgresStatement:
-        pool = host.control if control else host.data
-        statement = PostgresStatement(pool, host.statements.discard)
-        host.statements.add(statement)
-        statement.arm(timeout)
-        await statement.take_link()
-        return statement
+        return await last.links.statement(timeout, control=control)
 
 
 class PostgresReader:

@@ -15,12 +15,12 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from connectors.errors import WarehouseError
-from connectors.link_pool import LinkPool
-from connectors.link_statement import LinkStatement
+from connectors.links import Links
 from connectors.postgres_link import PostgresLink
+from connectors.postgres_statement import PostgresStatement
 
 logger = logging.getLogger("cubewire.warehouse")
 
@@ -63,20 +63,16 @@ class Host:
 
     Attributes:
         number: 0 for the one that is configured as the primary.
-        data: links for statements.
-        control: links for looking at it, and for probing.
+        links: to it, and what runs on them.
         is_up: whether it answered the last look.
         standing: what it said then; None where it has never answered.
-        statements: that run there.
     """
 
     number: int
-    data: LinkPool[PostgresLink]
-    control: LinkPool[PostgresLink]
+    links: Links[PostgresLink, PostgresStatement]
     is_up: bool = True
     standing: Standing | None = None
     silences: int = 0
-    statements: set[LinkStatement[PostgresLink]] = field(default_factory=set)
 
     @property
     def is_primary(self) -> bool:
@@ -87,16 +83,6 @@ class Host:
     def position(self) -> int:
         """How far it has come, as far as is known."""
         return 0 if self.standing is None else self.standing.position
-
-    def sever(self) -> None:
-        """Give up what runs there."""
-        for statement in list(self.statements):
-            statement.stop("silence")
-
-    def close(self) -> None:
-        """Close idle links; those in use are closed when they are given back."""
-        self.data.close()
-        self.control.close()
 
 
 Look = Callable[[Host], Awaitable[Standing]]
@@ -125,12 +111,11 @@ class Hosts:
             self._watch = asyncio.create_task(self._keep_looking(), name="postgres-hosts")
 
     async def close(self) -> None:
-        """Look no more, and close every link that is idle."""
+        """Look no more, stop what runs and close every link."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
-        for host in self.all:
-            host.close()
+        await asyncio.gather(*(host.links.close() for host in self.all))
 
     def written(self) -> None:
         """Data have changed before now: who has not replayed as much is not read from."""
@@ -160,7 +145,9 @@ class Hosts:
         self._turn += 1
         count = len(self.all)
         replicas = [host for host in self.all if self._is_fresh(host)]
-        replicas.sort(key=lambda host: (len(host.statements), (host.number + self._turn) % count))
+        replicas.sort(
+            key=lambda host: (len(host.links.statements), (host.number + self._turn) % count)
+        )
         return [*replicas, *primaries] or [self.all[0]]
 
     def copies(self) -> Mapping[str, int]:
@@ -217,7 +204,7 @@ class Hosts:
             host.is_up = False
             host.silences += 1
             if host.silences == SILENCES:
-                host.sever()
+                host.links.sever()
             if was_up:
                 self._tell("a server of a data source does not answer", host, str(error))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from connectors.errors import WarehouseError
 from connectors.link_statement import LinkStatement
@@ -27,6 +27,7 @@ from connectors.postgres_messages import (
     fields_of_error,
     parse,
 )
+from connectors.streams import Stream
 
 
 def server_error(fields: dict[str, str]) -> WarehouseError:
@@ -141,35 +142,19 @@ class PostgresStatement(LinkStatement[PostgresLink]):
             raise
 
 
-class PostgresRowStream:
+class PostgresRowStream(Stream[tuple[bytes, int]]):
     """Rows of a statement as PostgreSQL sent them."""
 
-    def __init__(self, statement: PostgresStatement, fields: Sequence[Field]) -> None:
-        self._statement = statement
-        self._type_oids = tuple(field.type_oid for field in fields)
-        self._closed = False
+    _statement: PostgresStatement
 
-    def __del__(self) -> None:
-        self._statement.forget()
+    def __init__(self, statement: PostgresStatement, fields: Sequence[Field]) -> None:
+        super().__init__(statement)
+        self._type_oids = tuple(field.type_oid for field in fields)
 
     @property
     def type_oids(self) -> tuple[int, ...]:
         """The ``pg_type.oid`` of each column."""
         return self._type_oids
 
-    def __aiter__(self) -> AsyncIterator[tuple[bytes, int]]:
-        return self
-
-    async def __anext__(self) -> tuple[bytes, int]:
-        if self._closed:
-            raise StopAsyncIteration
-        run = await self._statement.rows()
-        if run is None:
-            raise StopAsyncIteration
-        return run
-
-    async def close(self) -> None:
-        """Stop the work and free its resources."""
-        self._closed = True
-        self._statement.stop("user")
-        await self._statement.closed()
+    async def _read(self) -> tuple[bytes, int] | None:
+        return await self._statement.rows()

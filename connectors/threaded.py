@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
 from connectors.errors import WarehouseError, stop_error
+from connectors.streams import Batches
 from connectors.workers import Call, Workers, WorkersBusyError, WorkersClosedError
 
 # An interrupt may arrive where a driver forgets it (DuckDB does while it plans), so it is sent
@@ -250,48 +251,31 @@ class Readers(Generic[R]):
             self.workers.submit(statement.reader.close, urgent=True)
 
 
-class ThreadedBatches(Generic[R]):
+class ThreadedBatches(Batches, Generic[R]):
     """The batches of a statement, each made in a worker thread when it is asked for."""
 
+    _statement: ThreadedStatement[R]
+
     def __init__(self, statement: ThreadedStatement[R], first: Chunk, batch_rows: int) -> None:
-        self._statement = statement
-        self._schema = first.schema
+        super().__init__(statement, first.schema)
         self._first = first.batch
         self._finished = first.finished
         self._batch_rows = batch_rows
         self._rows = FIRST_ROWS
-        self._closed = False
 
-    def __del__(self) -> None:
-        self._statement.forget()
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of every batch."""
-        return self._schema
-
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        return self
-
-    async def __anext__(self) -> pa.RecordBatch:
-        if self._closed:
-            raise StopAsyncIteration
+    async def _read(self) -> pa.RecordBatch | None:
         if self._first is not None:
             batch, self._first = self._first, None
             return batch
         if self._finished:
-            raise StopAsyncIteration
+            return None
         # Small first, so that the first rows leave early; then larger, so that steps are few.
         rows = self._rows = min(self._rows * 4, self._batch_rows)
         chunk = await self._statement.step(lambda reader: reader.next(rows))
         self._finished = chunk.finished
-        if chunk.batch is None:
-            raise StopAsyncIteration
         return chunk.batch
 
     async def close(self) -> None:
         """Stop the work and free its resources."""
-        self._closed = True
         self._first = None
-        self._statement.stop("user")
-        await self._statement.closed()
+        await super().close()

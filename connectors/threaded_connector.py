@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from connectors.base import BatchStream, Capabilities, Parameter, ProbedColumn, RowStream
-from connectors.errors import WarehouseError, checked_text, stop_error
+from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
+from connectors.errors import WarehouseError, checked_text, opened, stop_error
 from connectors.threaded import Chunk, Readers, ThreadedBatches, ThreadedStatement
 from connectors.workers import Lanes, Workers, WorkersClosedError
 
@@ -70,7 +70,7 @@ class Threads:
             raise ValueError("queue_seconds cannot be negative")
 
 
-class ThreadedConnector:
+class ThreadedConnector(BatchesOnly):
     """A Connector whose every statement has a connection of its own for as long as it runs.
 
     Args:
@@ -141,18 +141,6 @@ class ThreadedConnector:
         )
         return ThreadedBatches(statement, first, self._threads.batch_rows)
 
-    async def stream_rows(
-        self,
-        sql: str,
-        parameters: Sequence[Parameter],
-        result_formats: Sequence[int],
-        *,
-        time_zone: str = "UTC",
-        timeout: float | None = None,
-    ) -> RowStream:
-        """Not offered: rows are Arrow batches."""
-        raise WarehouseError("0A000", "this data source does not encode rows", reached=False)
-
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT."""
         checked_text(sql)
@@ -186,11 +174,7 @@ class ThreadedConnector:
             raise self._translate(error) from error
 
     def _open_readers(self) -> Readers[SessionReader]:
-        if self._closed:
-            raise stop_error("shutdown")
-        if self._readers is None:
-            raise WarehouseError("08003", "the data source is not open", reached=False)
-        return self._readers
+        return opened(self._readers, closed=self._closed)
 
     def _statement(self, timeout: float | None = None) -> ThreadedStatement[SessionReader]:
         return self._open_readers().statement(timeout)

@@ -75,8 +75,8 @@ class Warehouse:
         if readers is not None:
             return set(readers.statements)
         if hosts is not None:
-            return {statement for host in hosts.all for statement in host.statements}
-        return set(self.connector._statements)  # type: ignore[attr-defined]
+            return {statement for host in hosts.all for statement in host.links.statements}
+        return set(self.connector._links.statements)  # type: ignore[attr-defined]
 
     @property
     def endless(self) -> str:
