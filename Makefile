@@ -5,11 +5,15 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-warehouses test-long check soak bench fmt clean
 
+# Hundreds of processes are started: each reads the bytecode that the first one has written.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 SOURCES := proxy semantic connectors tests
-WORKERS ?= 2
+# Tests wait more than they compute.
+WORKERS ?= 4
 WAREHOUSE_TESTS := tests/connectors tests/portable tests/oracle/test_clickhouse.py
 
 help:  ## show the targets
@@ -53,12 +57,12 @@ check: setup  ## style, types and architecture; under a minute
 	$(BIN)/python -m pytest -q tests/architecture
 
 test: check  ## check, then all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-warehouses: setup  ## tests of the warehouses whose engines are big; some 600 MB more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --require-hashes -r tests/warehouses.lock
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(WAREHOUSE_TESTS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(WAREHOUSE_TESTS)
 
 test-long: test  ## test, then random statements by the thousand; hours
 	$(BIN)/python -m tests.oracle.campaign
@@ -82,4 +86,5 @@ fmt: setup  ## rewrite the sources in the project's style
 	$(BIN)/ruff format $(SOURCES)
 
 clean:  ## remove what the targets made
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf $(VENV) .cubewire .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -246,10 +246,10 @@ def test_a_full_queue_stops_service_and_the_gap_is_written(monkeypatch: pytest.M
 def test_appending_costs_the_event_loop_next_to_nothing() -> None:
     gate = Gate()
     trail, _ = trail_over(gate, 50_000, required=True)
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(2_000):
         trail.administration("x", login="demo", target="1")
-    assert (time.perf_counter() - started) / 2_000 < 0.001
+    assert (time.thread_time() - started) / 2_000 < 0.001
     gate.open.set()
     trail.close()
 

@@ -143,10 +143,10 @@ def test_whatever_is_no_yes_is_no(service: Service, status: int, body: bytes, co
 
 
 def test_nobody_there_and_too_slow(service: Service) -> None:
-    service.pause = 1.0
+    service.pause = 2.0
     started = time.monotonic()
     assert not refusal(http_hook(service, seconds=0.2)).counts
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < 1.8
     gone = http_hook(service)
     service.server_close()
     assert not refusal(gone).counts
@@ -214,7 +214,7 @@ def not_awaited(request, password):
     return Grants
 
 def slow(request, password):
-    time.sleep(1)
+    time.sleep(2)
     return {}
 
 async def slow_later(request, password):
@@ -264,7 +264,7 @@ def test_functions(hooks: str) -> None:
 def test_whatever_a_function_does_but_say_yes_is_no(hooks: str, name: str, counts: bool) -> None:
     started = time.monotonic()
     assert refusal(python_hook(f"{hooks}:{name}")).counts is counts
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 1.8
 
 
 @pytest.mark.parametrize("name", ["no_such_module:f", "{}:none", "{}:number"])

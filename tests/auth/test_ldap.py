@@ -189,7 +189,7 @@ async def test_a_silent_directory_keeps_nobody_waiting() -> None:
             await method.check(LoginRequest("anna", encrypted=True), "annas")
         await method.close()
     assert not caught.value.counts
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 3.5
 
 
 def test_escapes() -> None:

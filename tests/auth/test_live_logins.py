@@ -281,7 +281,7 @@ def test_a_hook_gets_no_more_time_than_a_login_has(server: RunningServer) -> Non
     started = time.monotonic()
     told = refusal(server, "hooked", "sleep", sslmode="require")
     assert "canceling authentication due to timeout" in told
-    assert time.monotonic() - started < LOGIN_SECONDS + 3
+    assert time.monotonic() - started < LOGIN_SECONDS + 10
 
 
 async def test_guesses_in_parallel_are_no_more_guesses(server: RunningServer) -> None:
@@ -316,4 +316,4 @@ def test_a_session_that_is_at_work_ends_with_its_identity(server: RunningServer)
     ):
         connection.execute("SELECT pg_sleep(60)")
     assert caught.value.sqlstate == "28000"
-    assert 1.5 < time.monotonic() - started < 6
+    assert 1.5 < time.monotonic() - started < 20

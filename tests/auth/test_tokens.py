@@ -456,5 +456,5 @@ async def test_an_answer_in_drops_is_cut_off(key_server: KeyServer) -> None:
     key_server.pause = 0.0
     keys._tried_at = None
     assert await keys.find("r", "RS256")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     await keys.close()

@@ -81,9 +81,9 @@ def test_a_monstrous_statement_goes_nowhere() -> None:
 )
 def test_measuring_takes_linear_time(piece: str) -> None:
     sql = piece * (500_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     measure(sql)
-    assert time.perf_counter() - started < 6
+    assert time.thread_time() - started < 6
 
 
 OPENINGS = ("array[", "(", "f(", "date(", "bigint[", "(select ", "cast((", "(bigint ", "row(1, (")

@@ -246,15 +246,15 @@ def test_names_are_cut_at_63_bytes_of_whole_characters() -> None:
 def test_a_query_is_told_without_being_read() -> None:
     text = "SELECT " + ", ".join(f"'{i}; it''s'" for i in range(20_000))
     parse_statement(text)
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(100):
         parse_statement(text)
-    assert (time.perf_counter() - started) / 100 < 10e-3
+    assert (time.thread_time() - started) / 100 < 10e-3
 
 
 def test_hostile_texts_are_split_in_linear_time() -> None:
     for piece in ("'';", "/*", "$a$", "(;", "E'\\';", "--;\n", '"";'):
-        started = time.perf_counter()
+        started = time.thread_time()
         with contextlib.suppress(StatementSyntaxError):
             split(piece * 50_000)
-        assert time.perf_counter() - started < 2, piece
+        assert time.thread_time() - started < 2, piece

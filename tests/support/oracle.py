@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import pwd
 import shutil
@@ -11,10 +13,13 @@ import subprocess
 import sysconfig
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 ATTEMPTS = 3
+TEMPLATES = Path(__file__).resolve().parents[2] / ".cubewire" / "oracle"
+"""Clusters as initdb makes them, one for each kind of programs and user: a copy is much quicker."""
 
 
 class OracleError(RuntimeError):
@@ -79,24 +84,46 @@ def start_oracle(
     return _start(port, options, programs)
 
 
-def _start(port: int, options: tuple[str, ...], programs: Path) -> OraclePostgres:
-    """UTC, collation C."""
-    directory = Path(tempfile.mkdtemp(prefix="oracle-"))
-    identity = _unprivileged()
-    if identity:
-        os.chown(directory, int(identity["user"]), int(identity["group"]))  # type: ignore[call-overload]
-    data = directory / "data"
-    environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}
+def _fill(
+    data: Path, programs: Path, environment: Mapping[str, str], identity: Mapping[str, object]
+) -> None:
+    """Make a cluster: UTC, collation C."""
+    key = f"{programs.resolve()} {(programs / 'postgres').stat().st_mtime_ns} {identity}"
+    template = TEMPLATES / hashlib.sha256(key.encode()).hexdigest()[:16]
+    if template.is_dir():
+        _copy(template, data)
+        return
     initdb = f"{programs / 'initdb'} -U oracle -A trust --no-sync -E UTF8 --locale=C"
     subprocess.run(
         [*initdb.split(), "-D", str(data)],
         check=True,
         capture_output=True,
         env=environment,
-        cwd=directory,
+        cwd=data.parent,
         **identity,  # type: ignore[call-overload]
     )
-    settings = ("fsync=off", "timezone=UTC", *options)
+    TEMPLATES.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=TEMPLATES))
+    _copy(data, unfinished / "data")
+    with contextlib.suppress(OSError):  # another process was quicker
+        (unfinished / "data").rename(template)
+    shutil.rmtree(unfinished)
+
+
+def _copy(source: Path, target: Path) -> None:
+    # Keeps owners and modes, and is several times as fast as copying from Python.
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def _start(port: int, options: tuple[str, ...], programs: Path) -> OraclePostgres:
+    directory = Path(tempfile.mkdtemp(prefix="oracle-"))
+    identity = _unprivileged()
+    if identity:
+        os.chown(directory, int(identity["user"]), int(identity["group"]))  # type: ignore[call-overload]
+    data = directory / "data"
+    environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}
+    _fill(data, programs, environment, identity)
+    settings = ("fsync=off", "full_page_writes=off", "timezone=UTC", *options)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             [
