@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,7 @@ from proxy.audit.verify import verify
 from proxy.audit.writer import AuditWriter
 from proxy.config.audit import AuditConfig
 from proxy.errors import SessionError
-
-
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+from tests.support.waiting import until
 
 
 def rows(path: Path) -> list[dict[str, object]]:

@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,6 +17,7 @@ import pytest
 from tests.architecture.sources import ROOT
 from tests.conftest import free_port
 from tests.support.server import RunningServer, start_server
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +28,6 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(state: Path, *arguments: str, **environment: str) -> RunningServer:
     values = {"CUBEWIRE_STATE_DIRECTORY": str(state), **environment}
     return start_server(["--demo", "--port", "0", *arguments], values)
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def get(port: int, path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import psycopg
 from tests.support.addresses import Address, server_address
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer, start_server
+from tests.support.waiting import until
 
 MB = 1_000_000
 HUGE = 10_000_000
@@ -162,24 +163,15 @@ def processor_seconds(server: RunningServer) -> float:
     return float(times.user + times.system)
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
-    """Wait for something; returns how long it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s"
-        time.sleep(0.01)
-    return time.monotonic() - started
-
-
 def at_rest(server: RunningServer, seconds: float = 10.0) -> float:
     """Wait until nothing computes in the server's process; returns how long it took.
 
     DuckDB's threads are in it: what was cancelled is then gone.
     """
-    started = time.monotonic()
-    while True:
+
+    def is_idle() -> bool:
         before = processor_seconds(server)
         time.sleep(0.25)
-        if processor_seconds(server) - before < 0.1:
-            return time.monotonic() - started
-        assert time.monotonic() - started < seconds, "something still computes"
+        return processor_seconds(server) - before < 0.1
+
+    return until(is_idle, seconds)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,11 @@ import psycopg
 
 from tests.conftest import free_port
 from tests.support.server import RunningServer, start_server
+from tests.support.waiting import until
 
 TABLE = "CREATE TABLE things AS SELECT i AS id, i % 3 AS kind, i AS amount FROM range(1, 101) t(i)"
 TOTAL = 5050
 TOKEN = "let me"
-SECONDS = 30.0
 
 
 def member(name: str, sql: str, kind: str, **more: object) -> dict[str, Any]:
@@ -159,10 +157,3 @@ def start(folder: Path, first: dict[str, Any], **settings: Any) -> World:
 def value(connection: psycopg.Connection[Any], text: str) -> Any:
     row = connection.execute(text.encode()).fetchone()
     return None if row is None else row[0]
-
-
-def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.02)
