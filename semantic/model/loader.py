@@ -74,7 +74,9 @@ def load_model(
             problems.append(Problem(place, "file", f"not UTF-8: byte {error.start} of the file"))
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
-            problems.append(Problem(Location(name, 0, 0), "file", message))
+            # What is configured is named whole: it may be looked for in another place than meant.
+            where = str(path) if item == path else name
+            problems.append(Problem(Location(where, 0, 0), "file", message))
     if not files and not problems:
         message = "no model files (*.yml, *.yaml) here"
         problems.append(Problem(Location(str(path), 0, 0), "file", message))
