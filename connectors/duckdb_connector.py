@@ -15,7 +15,9 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -25,6 +27,7 @@ from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, P
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_functions import add_functions
 from connectors.duckdb_reader import DuckDBReader
+from connectors.duckdb_resident import ResidentFiles
 from connectors.duckdb_small import SmallStatements
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
 from connectors.errors import WarehouseError, checked_text, stop_error
@@ -56,6 +59,8 @@ class DuckDBOptions:
         queue_seconds: how long a statement may wait for a thread before 53300.
         batch_rows: rows of a batch, after the first one.
         nice: nice value (0 to 19) of the threads of statements that take longer, and of the engine.
+        resident_folder: where Parquet files are whose often read ones are held in memory.
+        resident_bytes: how much of them, at a guess; 0 is none.
     """
 
     path: str = MEMORY
@@ -71,6 +76,8 @@ class DuckDBOptions:
     queue_seconds: float = 30.0
     batch_rows: int = 8192
     nice: int = 10
+    resident_folder: str = ""
+    resident_bytes: int = 0
 
     def __post_init__(self) -> None:
         if min(self.quick_threads, self.slow_threads, self.batch_rows) < 1:
@@ -92,6 +99,11 @@ class DuckDBConnector(BatchesOnly):
         self._readers: Readers[DuckDBReader] | None = None
         self._spill: Path | None = None
         self._small = SmallStatements()
+        self._resident = (
+            ResidentFiles(options.resident_folder, options.resident_bytes)
+            if options.resident_folder and options.resident_bytes
+            else None
+        )
         self._closed = False
 
     async def start(self) -> None:
@@ -141,6 +153,7 @@ class DuckDBConnector(BatchesOnly):
         values = bound_values(parameters)
         statement = self._statement(timeout)
         first = await statement.step(lambda reader: reader.open(sql, values, zone))
+        self._keep_resident(sql)
         return ThreadedBatches(statement, first, self._options.batch_rows)
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
@@ -190,6 +203,8 @@ class DuckDBConnector(BatchesOnly):
             add_functions(database)
             for statement in options.setup:
                 database.execute(statement)
+            if self._resident is not None:
+                self._resident.attach(database)
             self._harden(database)
         except BaseException:
             database.close()
@@ -212,7 +227,7 @@ class DuckDBConnector(BatchesOnly):
             "allow_extension_repositories = 'forbidden'",
             "enable_external_access = false",
             # What the connector sets on each of its connections.
-            "allowed_configs = ['TimeZone', 'streaming_buffer_size']",
+            "allowed_configs = ['TimeZone', 'streaming_buffer_size', 'search_path']",
             "lock_configuration = true",
         ):
             database.execute(f"SET {setting}")
@@ -227,12 +242,25 @@ class DuckDBConnector(BatchesOnly):
     def _statement(self, timeout: float | None = None) -> ThreadedStatement[DuckDBReader]:
         return self._open_parts()[1].statement(timeout)
 
+    def _keep_resident(self, sql: str) -> None:
+        """Copy the files that a statement has read, if it is time, behind its back."""
+        resident = self._resident
+        if resident is None:
+            return
+        for name in resident.due(sql):
+            database, readers = self._open_parts()
+            load = partial(resident.load, database.cursor(), name)
+            # In a context of its own: the wait for a thread is not the statement's.
+            call = Context().run(readers.workers.submit, load)
+            call.future.add_done_callback(asyncio.Future.exception)
+
     def _new_reader(self) -> DuckDBReader:
         options = self._options
         return DuckDBReader(
             self._open_parts()[0].cursor(),
             read_only_file=options.path != MEMORY and options.read_only,
             small=self._small,
+            search_path=self._resident.search_path if self._resident else "",
         )
 
     def _remove_spill(self) -> None:

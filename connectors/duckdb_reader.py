@@ -44,6 +44,7 @@ class DuckDBReader:
         *,
         read_only_file: bool,
         small: SmallStatements | None = None,
+        search_path: str = "",
     ) -> None:
         self.connection = connection
         self._small = SmallStatements() if small is None else small
@@ -51,6 +52,7 @@ class DuckDBReader:
         self._in_transaction = False
         self._needs_transaction = not read_only_file
         self._time_zone = ""
+        self._search_path = search_path
         self._reader: pa.RecordBatchReader | None = None
         self._schema: pa.Schema | None = None
 
@@ -64,8 +66,10 @@ class DuckDBReader:
     def _set_up(self, time_zone: str) -> None:
         if not self._time_zone:
             self.connection.execute(f"SET streaming_buffer_size = '{STREAM_BUFFER}'")
+            if self._search_path:
+                self.connection.execute(f"SET search_path = {_literal(self._search_path)}")
         if time_zone != self._time_zone:
-            self.connection.execute(f"SET TimeZone = '{time_zone.replace(chr(39), chr(39) * 2)}'")
+            self.connection.execute(f"SET TimeZone = {_literal(time_zone)}")
             self._time_zone = time_zone
 
     def _parse(self, sql: str) -> duckdb.Statement:
@@ -180,6 +184,10 @@ class DuckDBReader:
     def _check(self) -> None:
         if self.stopping:
             raise StoppedError
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _joined(parts: Sequence[pa.RecordBatch | None]) -> pa.RecordBatch | None:

@@ -104,6 +104,8 @@ async def start_connectors(
         if isinstance(source, DuckdbSource):
             folder = str(rollup_folder(config, name))
             options["allowed_directories"] = [*source.allowed_directories, folder]
+            options["resident_folder"] = folder
+            options["resident_bytes"] = config.rollups.memory_bytes
         connector = open_source(source, options)
         check_limits(name, config.limits.get(name), connector)
         await connector.start()
@@ -118,9 +120,12 @@ async def _start_store(config: Config, stack: AsyncExitStack) -> Connector:
     """What reads the pre-aggregations that are kept apart from their warehouses."""
     if ROLLUP_STORE in config.data_sources:
         raise StartupError(f"data source {ROLLUP_STORE!r} has the name of the pre-aggregations'")
+    folder = str(rollup_folder(config, ROLLUP_STORE))
     options = {
         "memory_limit": f"{max(1, MEMORY_PERCENT // config.server.workers)}%",
-        "allowed_directories": [str(rollup_folder(config, ROLLUP_STORE))],
+        "allowed_directories": [folder],
+        "resident_folder": folder,
+        "resident_bytes": config.rollups.memory_bytes,
     }
     connector = open_connector("duckdb", options)
     await connector.start()

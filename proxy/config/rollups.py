@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from connectors.bucket import check_url
 from proxy.config.section import Section
-from proxy.config.units import Seconds
+from proxy.config.units import Bytes, Seconds
 
 
 class RollupsConfig(Section):
@@ -51,6 +51,11 @@ class RollupsConfig(Section):
     grace: Seconds = Field(
         default=900.0,
         description="How long replaced data stays: longer than any statement runs.",
+    )
+    memory_bytes: Bytes = Field(
+        default=128 * 2**20,
+        description="Of the Parquet files that are read often, what each DuckDB database of a "
+        "process holds in memory; 0 is nothing.",
     )
     build_timeout: Seconds = Field(
         default=0.0, description="A partition that takes longer is given up; 0 is never."
