@@ -18,8 +18,8 @@ from semantic.errors import UnsupportedError
 
 logger = logging.getLogger("cubewire.rollups")
 
-_VANISHED = frozenset(("42P01", "3F000", "58030", "XX001"))
-"""What a warehouse says of a table or file that is not there, or is not what it was."""
+_VANISHED = frozenset(("42P01", "42703", "3F000", "58030", "XX001"))
+"""What a warehouse says of a table, column or file that is not there, or is not what it was."""
 
 _CLASSES = (
     ("it is not built", "not_built"),

@@ -203,19 +203,22 @@ class Builder:
             key,
             compiled.sql,
             _bounds(compiled, key),
-            await self._columns(compiled),
+            await self._columns(definition, compiled),
             tuple(_indexes(definition)),
             refresh_key,
         )
 
-    async def _columns(self, compiled: CompiledStatement) -> tuple[BuildColumn, ...]:
+    async def _columns(
+        self, definition: RollupDefinition, compiled: CompiledStatement
+    ) -> tuple[BuildColumn, ...]:
         """The columns of a build; those of a cube's own SQL only the warehouse knows."""
         if compiled.columns:
             return tuple(
                 BuildColumn(each.name, each.type.name, each.type.modifier)
                 for each in compiled.columns
             )
-        probed = await self._connectors[compiled.data_source].probe(compiled.sql)
+        rows = self._compiler.build_rollup(definition.name, None, None, self._settings)
+        probed = await self._connectors[rows.data_source].probe(rows.sql)
         return tuple(BuildColumn(each.name, each.type_name, each.modifier) for each in probed)
 
     async def _refresh_key(self, definition: RollupDefinition) -> str | None:

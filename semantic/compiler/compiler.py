@@ -253,12 +253,14 @@ class Compiler:
         Raises:
             SemanticError: 42704, there is no such rollup to be built; 22023, it has no time.
         """
-        rows = self._rollups.rows_sql(name)
+        bounds = {"start": start is not None, "end": end is not None}
+        rows = self._rollups.rows_sql(name, **bounds)
         if rows is not None:
+            sql, uses = rows
             definition = self._rollups.definition(name)
-            step = PlanStep("Query", "rows")
-            return CompiledStatement(rows, (), definition.data_source, (), step, (definition.cube,))
-        query, kind = self._rollups.build_query(name, start=start is not None, end=end is not None)
+            source, step = definition.data_source, PlanStep("Query", "rows")
+            return CompiledStatement(sql, uses, source, (), step, (definition.cube,))
+        query, kind = self._rollups.build_query(name, **bounds)
         return self._own_statement(name, query, (kind, kind), settings)
 
     def rollup_range(self, name: str, settings: SessionSettings) -> CompiledStatement | None:

@@ -26,10 +26,9 @@ from semantic.compiler.rollups.api import (
     ROLLUP_STORE,
     RollupDefinition,
     StoredPart,
-    StoredRollup,
 )
 from semantic.model.model import Model
-from tests.rollups.warehouses import SETTINGS, WHOLE, Bounds, Row, Warehouse
+from tests.rollups.warehouses import SETTINGS, Bounds, Row, Warehouse
 
 T = TypeVar("T")
 
@@ -83,13 +82,9 @@ class ApartWarehouse(Warehouse):
         ]
         super().use(replace(model, cubes=tuple(cubes)))
 
-    def build(
-        self, name: str, partitions: Sequence[Bounds] = (WHOLE,), built_at: float = 1.0
-    ) -> StoredRollup:
-        stored = super().build(name, partitions, built_at)
-        return replace(stored, data_source=ROLLUP_STORE)
-
     def _part(self, definition: RollupDefinition, bounds: Bounds, built_at: float) -> StoredPart:
+        if definition.site != ROLLUP_STORE:
+            return super()._part(definition, bounds, built_at)
         start, end = bounds
         compiled = self.compiler.build_rollup(definition.name, start, end, SETTINGS)
         self._tables += 1

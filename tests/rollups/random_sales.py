@@ -87,6 +87,17 @@ def rollup(random: Random, name: str) -> Built:
         if random.random() < 0.4:
             partition = random.choice(["day", "month", "year"])
             ranges = _ranges(random)
+    union = random.random() < 0.7
+    if times and random.random() < 0.15:
+        # The rows themselves, which answer everything.
+        item = PreAggregation(
+            name,
+            type="original_sql",
+            time_dimensions=times,
+            partition_granularity=partition,
+            union_with_source_data=union,
+        )
+        return Built(item, ranges)
     item = PreAggregation(
         name,
         measures=_references(measures),
@@ -95,7 +106,7 @@ def rollup(random: Random, name: str) -> Built:
         segments=_references(["cheap"] if random.random() < 0.4 else []),
         time_dimensions=times,
         partition_granularity=partition,
-        union_with_source_data=random.random() < 0.7,
+        union_with_source_data=union,
     )
     return Built(item, ranges)
 
@@ -129,7 +140,7 @@ class Statements:
         self._dimensions = [
             reference.path[0] for reference in item.dimensions if len(reference.path) == 1
         ]
-        self._measures = [reference.path[-1] for reference in item.measures]
+        self._measures = [reference.path[-1] for reference in item.measures] or list(MEASURES)
         self._segments = [reference.path[-1] for reference in item.segments]
         self._times = [(time.dimension.path[-1], time.granularity) for time in item.time_dimensions]
 

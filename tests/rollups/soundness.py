@@ -24,6 +24,7 @@ class Tally:
     matched: int = 0
     with_source: int = 0
     governed: int = 0
+    kept: int = 0
     refused: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -34,7 +35,7 @@ class Tally:
         return (
             f"{self.statements} statements, {self.matched} ({self.fraction:.0%}) answered from a "
             f"rollup, {self.with_source} of them with rows of the source, {self.governed} under "
-            f"row policies"
+            f"row policies, {self.kept} from kept rows"
         )
 
 
@@ -60,8 +61,14 @@ def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
     statement = found.statement
     tally.statements += 1
     tally.matched += bool(statement.rollups)
+    kinds = {
+        item.item.type for item in case.built if f"sales.{item.item.name}" in statement.rollups
+    }
+    tally.kept += "original_sql" in kinds
     texts = (statement.sql, *(fetch.sql for fetch in statement.fetches))
-    tally.with_source += bool(statement.rollups) and any(":source" in text for text in texts)
+    tally.with_source += bool(statement.rollups) and any(
+        ":source" in text or '"rest"' in text for text in texts
+    )
     tally.governed += bool(statement.rollups) and statement.governed
     plan = "\n".join(statement.steps.lines())
     shown = f"{warehouse.dialect} {case.zone} {case.group}\n{case.sql}\n{plan}\n{statement.sql}"

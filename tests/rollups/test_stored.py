@@ -245,3 +245,12 @@ def test_every_definition_is_told(in_duckdb: Warehouse) -> None:
     assert {column.part for column in by_day.columns} == {
         "", "sum", "count", "min", "max", "distinct", "hll", "ddsketch",
     }  # fmt: skip
+
+
+def test_what_is_kept_elsewhere_is_not_joined_to_the_warehouses_tables(in_apart: Warehouse) -> None:
+    stored = in_apart.build("sales.by_day")
+    sql = "SELECT city, amount FROM sales GROUP BY 1"
+    statement, rows, expected = in_apart.answers(sql, candidates_of([stored]))
+    assert statement.rollups == ()
+    assert "rows of the source would have to be joined, too (store city)" in unused(statement)
+    assert rows == expected

@@ -134,7 +134,7 @@ class Warehouse:
         """Tables of one rollup, built as the store does, one for each range."""
         definition = self.compiler.rollups()[name]
         parts = tuple(self._part(definition, bounds, built_at) for bounds in partitions)
-        return StoredRollup(name, definition.version, definition.data_source, parts)
+        return StoredRollup(name, definition.version, definition.site, parts)
 
     def _part(self, definition: RollupDefinition, bounds: Bounds, built_at: float) -> StoredPart:
         start, end = bounds

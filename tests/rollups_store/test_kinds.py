@@ -28,7 +28,11 @@ MODEL = """
     measures:
       - {name: total, type: sum, sql: "{CUBE}.n"}
     pre_aggregations:
-      - {name: rows, type: original_sql, refresh_key: {immutable: true}}
+      - name: rows
+        type: original_sql
+        time_dimension: moment
+        partition_granularity: week
+        refresh_key: {every: 1 hour, incremental: true, update_window: 1 day}
   - name: given
     # Other rows than those of the other cubes, whose rollups would answer, too.
     sql: SELECT id, kind FROM served_events
@@ -73,6 +77,7 @@ MODEL = """
 """
 GIVEN = "CREATE TABLE given_by_kind AS SELECT kind, COUNT(*) AS count FROM served_events GROUP BY 1"
 BY_KIND = "SELECT kind, MEASURE(count) FROM given GROUP BY 1 ORDER BY 1"
+WEEKS = 5
 TOTAL = "SELECT MEASURE(total) FROM mornings"
 
 
@@ -95,14 +100,24 @@ def setup(
 @pytest.fixture(scope="module")
 def server(setup: Setup) -> Iterator[RunningServer]:
     """Over rows that have been stored beforehand by the command."""
+    parts = _build(setup)
+    assert {part["status"] for part in parts} == {"built"}
+    assert len(parts) == WEEKS
+    assert sum(part["rows"] for part in parts) == HOURS // 2
+    # Whose week is over is not built again; the last one has no end.
+    again = [part["status"] for part in _build(setup, "--from", "2013-01-07", "--to", "2013-01-21")]
+    assert again == ["kept", "kept"]
+    with served(setup) as running:
+        yield running
+
+
+def _build(setup: Setup, *arguments: str) -> list[dict[str, Any]]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         config = ["--config", str(setup.config), "--format", "json"]
-        assert main(["rollups", "build", "mornings.rows", *config]) == 0
-    (built,) = json.loads(out.getvalue())
-    assert (built["status"], built["rows"]) == ("built", HOURS // 2)
-    with served(setup) as running:
-        yield running
+        assert main(["rollups", "build", "mornings.rows", *arguments, *config]) == 0
+    parts: list[dict[str, Any]] = json.loads(out.getvalue())
+    return parts
 
 
 ESTIMATED = "SELECT kind, MEASURE(ids), MEASURE(middle) FROM estimated GROUP BY 1 ORDER BY 1"
@@ -129,6 +144,11 @@ def test_rows_of_a_cubes_sql_and_tables_of_others(setup: Setup, server: RunningS
     with connect(server) as client:
         wait_for(lambda: explain(client, TOTAL)["Rollups"] == ["mornings.rows"])
         assert client.execute(TOTAL).fetchall() == [(HOURS,)]
+        week = f"{TOTAL} WHERE moment >= '2013-01-07 00:00Z' AND moment < '2013-01-14 00:00Z'"
+        assert "UNION" in str(explain(client, TOTAL)["SQL"])
+        assert explain(client, week)["Rollups"] == ["mornings.rows"]
+        assert "UNION" not in str(explain(client, week)["SQL"])
+        assert client.execute(week).fetchall() == [(7 * 24,)]
         expected: list[Any] = [("am", HOURS // 2), ("pm", HOURS // 2)]
         assert explain(client, BY_KIND)["Rollups"] == ["given.by_kind"]
         assert client.execute(BY_KIND).fetchall() == expected

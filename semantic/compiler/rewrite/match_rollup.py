@@ -14,7 +14,7 @@ from semantic.compiler.rollups.folding import fold
 from semantic.compiler.rollups.freshness import not_fresh
 from semantic.compiler.rollups.matching import Matched, match
 from semantic.compiler.rollups.regrouping import NoMatchError
-from semantic.compiler.rollups.stored_rows import from_stored_rows
+from semantic.compiler.rollups.stored_rows import RowReader
 from semantic.compiler.rollups.trees import frame_of
 
 
@@ -29,14 +29,22 @@ def match_rollup(plan: Query, context: RewriteContext) -> Query:
     plan = bottom_up(plan, lambda node: _matched(node, context))
     if not rollups.rows:
         return plan
+    reader = RowReader(rollups.rows, rollups.silent, context.time_zone)
+    return bottom_up(plan, lambda node: _over_stored_rows(node, reader, context))
 
-    def stored(node: PlanNode) -> PlanNode:
-        if not isinstance(node, Scan):
-            return node
-        dialect = context.dialect_of(node.data_source)
-        return from_stored_rows(node, rollups.rows, dialect, rollups.silent)
 
-    return bottom_up(plan, stored)
+def _over_stored_rows(node: PlanNode, reader: RowReader, context: RewriteContext) -> PlanNode:
+    if not isinstance(node, Select) or node.source is None:
+        return node
+    where, own = node.where, list(_scans(node.source))
+
+    def stored(relation: PlanNode) -> PlanNode:
+        if not isinstance(relation, Scan) or not any(relation is each for each in own):
+            return relation
+        return reader.read(relation, where, context.dialect_of(relation.data_source))
+
+    source = bottom_up(node.source, stored)
+    return node if source is node.source else replace(node, source=source)
 
 
 def _matched(node: PlanNode, context: RewriteContext) -> PlanNode:

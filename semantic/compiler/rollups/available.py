@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sqlglot import exp
-
 from semantic.compiler.rollups.api import (
     RollupCandidates,
     RollupDefinition,
@@ -18,6 +16,7 @@ from semantic.compiler.rollups.api import (
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.coverage import Span
 from semantic.compiler.rollups.freshness import Freshness
+from semantic.compiler.rollups.kept_rows import KeptRows
 from semantic.compiler.rollups.stored_rows import StoredRows
 from semantic.model.model import Model
 
@@ -88,7 +87,7 @@ def _not_built(name: str) -> UnusedRollup:
 def choose_from(
     definitions: Mapping[str, RollupDefinition],
     blueprints: Mapping[str, Blueprint],
-    sources: Mapping[str, exp.Expr],
+    kept: Mapping[str, KeptRows],
     candidates: RollupCandidates,
     silent: frozenset[str],
 ) -> Rollups:
@@ -97,7 +96,7 @@ def choose_from(
     Args:
         definitions: all of them.
         blueprints: those of type rollup.
-        sources: the queries whose rows those of type original_sql keep.
+        kept: those of type original_sql.
         candidates: what is built, and how old it may be.
         silent: see ``Rollups``.
     """
@@ -119,9 +118,7 @@ def choose_from(
             continue
         freshness = Freshness(definition.cube, found.serves)
         if definition.kind == "original_sql":
-            if len(found.parts) == 1 and Span(found.parts[0].start, found.parts[0].end) == Span():
-                source = definition.data_source
-                rows.append(StoredRows(name, sources[name], source, found.parts[0], freshness))
+            rows.append(StoredRows(kept[name], found.parts, found.complete, freshness))
             continue
         union = definition.union_with_source
         blueprint = blueprints[name]

@@ -8,14 +8,15 @@ from types import MappingProxyType
 
 from sqlglot import exp
 
+from semantic.compiler.api import ParameterUse
 from semantic.compiler.members import Members
-from semantic.compiler.plan import Projection, Query, Select
+from semantic.compiler.plan import Projection, Query, Scan, Select
 from semantic.compiler.rollups.api import RollupCandidates, RollupDefinition
 from semantic.compiler.rollups.available import Rollups, choose_from, nothing_built
-from semantic.compiler.rollups.blueprint import Blueprint
+from semantic.compiler.rollups.blueprint import Blueprint, Key
 from semantic.compiler.rollups.blueprints import blueprints
 from semantic.compiler.rollups.definitions import definition_of
-from semantic.compiler.rollups.stored_rows import rows_query
+from semantic.compiler.rollups.kept_rows import KeptRows, build_sql, kept_rows
 from semantic.compiler.trees import all_of, column
 from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.preaggregation import PreAggregation
@@ -35,7 +36,7 @@ class RollupCatalog:
         self._has_tables = any(item.table for cube in model.cubes for item in cube.pre_aggregations)
         self._blueprints: Mapping[str, Blueprint] | None = None
         self._definitions: Mapping[str, RollupDefinition] = {}
-        self._sources: dict[str, exp.Expr] = {}
+        self._kept: dict[str, KeptRows] = {}
 
     def definitions(self) -> Mapping[str, RollupDefinition]:
         """All of them by name, in order of the model."""
@@ -73,31 +74,30 @@ class RollupCatalog:
         return found
 
     def _original(self, cube: Cube, item: PreAggregation) -> RollupDefinition:
-        """Rows of a cube's own SQL, which nothing of a caller may be part of."""
-        try:
-            source = self._members.tables.table(cube, {})
-        except SemanticError as error:
-            return definition_of(cube, item, problem=error.message)
-        if source.find(exp.Parameter) is not None:
-            return definition_of(cube, item, problem="its rows depend on the caller")
-        self._sources[f"{cube.name}.{item.name}"] = source
-        return definition_of(cube, item, rows=repr(source))
+        """Rows of a cube's own SQL."""
+        found = kept_rows(self._members, cube, item)
+        if isinstance(found, RollupDefinition):
+            return found
+        self._kept[found.definition.name] = found
+        return found.definition
 
-    def rows_sql(self, name: str) -> str | None:
-        """The SQL of the rows that an original_sql keeps; None for other types."""
-        source = self._sources.get(name) if self._known() is not None else None
-        if source is None:
+    def rows_sql(
+        self, name: str, *, start: bool, end: bool
+    ) -> tuple[str, tuple[ParameterUse, ...]] | None:
+        """See ``kept_rows.build_sql``; None for other types than original_sql."""
+        self._known()
+        kept = self._kept.get(name)
+        if kept is None:
             return None
-        definition = self.definition(name)
-        dialect = self._members.sql.dialect(definition.data_source)
-        return rows_query(source, definition.cube, dialect)
+        dialect = self._members.sql.dialect(kept.definition.data_source)
+        return build_sql(kept, dialect, start=start, end=end)
 
     def choose(self, candidates: RollupCandidates) -> Rollups:
         """What a statement may be answered from."""
         if not candidates.stored and not (candidates.others and self._has_tables):
             return self._nothing
         made = self._known()
-        return choose_from(self._definitions, made, self._sources, candidates, self._silent)
+        return choose_from(self._definitions, made, self._kept, candidates, self._silent)
 
     def definition(self, name: str) -> RollupDefinition:
         """One of them.
@@ -128,29 +128,27 @@ class RollupCatalog:
 
     def extreme_query(self, name: str, *, last: bool) -> Query | None:
         """The first or last time of a partitioned rollup's rows; None without partitions."""
-        definition = self.definition(name)
-        blueprint = self._known().get(name)
-        time = None if blueprint is None else blueprint.time
-        if blueprint is None or time is None or definition.partition is None:
+        scan, time = self._timed(name)
+        if scan is None or time is None or self.definition(name).partition is None:
             return None
-        value = column(blueprint.scan.alias, time.column.name)
+        value = column(scan.alias, time.column.name)
         call = exp.Max(this=value) if last else exp.Min(this=value)
-        return self._over_all(blueprint, call)
+        return _over_all(scan, call)
 
     def timeless_query(self, name: str) -> Query | None:
         """The number of rows without a time, which no partition holds."""
-        blueprint = self._known().get(name)
-        time = None if blueprint is None else blueprint.time
-        if blueprint is None or time is None:
+        scan, time = self._timed(name)
+        if scan is None or time is None:
             return None
-        value = column(blueprint.scan.alias, time.column.name)
+        value = column(scan.alias, time.column.name)
         timeless = exp.Is(this=value, expression=exp.Null())
-        query = self._over_all(blueprint, exp.Count(this=exp.Star(), big_int=True))
+        query = _over_all(scan, exp.Count(this=exp.Star(), big_int=True))
         return replace(query, where=timeless)
 
-    def _over_all(self, blueprint: Blueprint, call: exp.Expr) -> Select:
-        """An aggregate over all rows, as a SELECT of one row."""
-        return Select((Projection("value", call),), blueprint.scan, group=())
+    def _timed(self, name: str) -> tuple[Scan | None, Key | None]:
+        """The rows that a pre-aggregation is made of, and the time that it is cut by."""
+        found = self._known().get(name) or self._kept.get(name)
+        return (None, None) if found is None else (found.scan, found.time)
 
     def _declared(self, definition: RollupDefinition) -> PreAggregation:
         cube = self._members.sql.model.cubes_by_name[definition.cube]
@@ -183,6 +181,11 @@ class RollupCatalog:
             return blueprint.query, TIMESTAMPTZ
         value = column(blueprint.scan.alias, time.column.name)
         return replace(blueprint.query, where=_range(value, start=start, end=end)), time.type
+
+
+def _over_all(scan: Scan, call: exp.Expr) -> Select:
+    """An aggregate over all rows, as a SELECT of one row."""
+    return Select((Projection("value", call),), scan, group=())
 
 
 def _range(value: exp.Expr, *, start: bool, end: bool) -> exp.Expr | None:

@@ -57,14 +57,14 @@ def definition_of(
     )
 
 
-_WAREHOUSES = frozenset({"duckdb", "postgres"})
+WAREHOUSES = frozenset({"duckdb", "postgres"})
 """Dialects of warehouses in which tables can be kept."""
 
 
 def _kept_in(item: PreAggregation, dialect: str) -> str:
     if not dialect or item.type != "rollup" or item.table is not None:
         return ""
-    return ROLLUP_STORE if item.store == "duckdb" or dialect not in _WAREHOUSES else ""
+    return ROLLUP_STORE if item.store == "duckdb" or dialect not in WAREHOUSES else ""
 
 
 def content_of(scan: Scan, query: Select) -> str:

@@ -24,7 +24,7 @@ from semantic.compiler.rewrite.tools import everywhere, expressions_of, is_volat
 from semantic.compiler.rollups.api import StoredColumn
 from semantic.compiler.rollups.available import Available
 from semantic.compiler.rollups.blueprint import Key
-from semantic.compiler.rollups.coverage import EVERYTHING, Span, coverage
+from semantic.compiler.rollups.coverage import EVERYTHING, coverage
 from semantic.compiler.rollups.edges import Edges
 from semantic.compiler.rollups.elsewhere import (
     is_elsewhere,
@@ -34,11 +34,10 @@ from semantic.compiler.rollups.elsewhere import (
 )
 from semantic.compiler.rollups.moments import (
     Bound,
-    as_utc,
     can_tell,
     is_utc,
     read_bounds,
-    stepped,
+    span_of,
     written,
 )
 from semantic.compiler.rollups.regrouping import NoMatchError, Regrouping
@@ -160,15 +159,7 @@ class _Match:
         time = self._blueprint.time
         if time is None or time.value != key.value:
             return
-        bound = stepped(bound, key.type)
-        found = written(bound.value, key.type)
-        if found is None:
-            return
-        earliest, latest = as_utc(found, self._regrouping.zone, key.type)
-        if bound.operator in (">=", ">"):
-            self._range = self._range.meet(Span(earliest, None))
-        elif bound.operator == "<":
-            self._range = self._range.meet(Span(None, latest))
+        self._range = self._range.meet(span_of(bound, key.type, self._regrouping.zone))
 
     def _edges(self) -> Edges | None:
         if not self._cuts:
@@ -319,13 +310,12 @@ class _Match:
             scan = stored_scan(self._scan, own, blueprint, tables, columns, rules, dialect)
             return replace(scan, rollup=self._candidate.name)
 
+        joined = regrouping.join_back.columns
+        if joined and (reads_source or blueprint.definition.site != self._scan.data_source):
+            reason = "rows of the source would have to be joined, too"
+            raise NoMatchError(reason, f"store {', '.join(joined)}")
         if not reads_source:
             return regrouping.join_back.joined(stored(columns)), False
-        if regrouping.join_back.columns:
-            raise NoMatchError(
-                "rows of the source would have to be joined, too",
-                f"store {', '.join(regrouping.join_back.columns)}",
-            )
         if len(self._scan.filters) > len(blueprint.frame.filters):
             raise NoMatchError("the rules of a view would have to hold for the source, too")
         time = edges.key if edges is not None else blueprint.time

@@ -13,6 +13,7 @@ from sqlglot import exp
 from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.expressions.moments import IntervalParts, parse_interval
 from semantic.compiler.expressions.periods import MICROSECOND, Period, read_period
+from semantic.compiler.rollups.coverage import EVERYTHING, Span
 from semantic.compiler.rollups.grain import (
     GRAINS,
     grain_of_field,
@@ -324,3 +325,21 @@ def as_utc(found: datetime, zone: str, kind: PostgresType) -> tuple[datetime, da
         return found - WIDEST_OFFSET, found + WIDEST_OFFSET
     except OverflowError:
         return found, found
+
+
+def span_of(bound: Bound, kind: PostgresType, zone: str) -> Span:
+    """The moments that a bound leaves, or more: all where it is not written out.
+
+    Args:
+        bound: of a time.
+        kind: of the time.
+        zone: the session's.
+    """
+    bound = stepped(bound, kind)
+    found = written(bound.value, kind)
+    if found is None:
+        return EVERYTHING
+    earliest, latest = as_utc(found, zone, kind)
+    if bound.operator in (">=", ">"):
+        return Span(earliest, None)
+    return Span(None, latest) if bound.operator == "<" else EVERYTHING
