@@ -19,7 +19,6 @@ MAY_ASK = {
 
 ASKS_FOR_TABLES = {
     "semantic.compiler.governed_rows": 1,  # SQL of a cube within that of another
-    "semantic.compiler.rollups.catalog": 1,  # what is kept of a cube's own SQL, for no caller
     "semantic.compiler.restriction": 2,  # joined cubes, and partners of inner joins
     "semantic.compiler.scan": 1,  # the root of every scan
 }

@@ -233,7 +233,12 @@ def test_the_range_of_a_rollup(warehouse: Warehouse) -> None:
 def test_every_definition_is_told(in_duckdb: Warehouse) -> None:
     found = in_duckdb.compiler.rollups()
     names = "by_day by_city by_shop by_quarter_hour by_month latest last_days moments both given"
-    assert list(found) == ["busy.kept", *(f"sales.{name}" for name in names.split())]
+    rows = "by_moment and_rest by_sale by_day by_local_day"
+    assert list(found) == [
+        "busy.kept",
+        *(f"kept_sales.{name}" for name in rows.split()),
+        *(f"sales.{name}" for name in names.split()),
+    ]
     assert [name for name, item in found.items() if not item.is_built] == [
         "sales.both", "sales.given",
     ]  # fmt: skip

@@ -6,7 +6,7 @@ may be cut into partitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -36,32 +36,18 @@ class KeptRows:
 
     Attributes:
         definition: as others see it.
-        source: the table or query whose rows they are, without alias.
+        scan: of all of them, with the time as its only column.
         time: that partitions are cut by, its value apart from aliases.
     """
 
     definition: RollupDefinition
-    source: exp.Expr
+    scan: Scan
     time: Key | None = None
 
     @property
-    def scan(self) -> Scan:
-        """The rows at their source, with the time as their only column."""
-        cube = self.definition.cube
-        columns: tuple[ScanColumn, ...] = ()
-        if self.time is not None:
-            value = named(self.time.value, {"": cube})
-            columns = (ScanColumn(self.time.column.name, value, self.time.type),)
-        return Scan(
-            alias=cube,
-            relation=cube,
-            cube=cube,
-            data_source=self.definition.data_source,
-            base=cube,
-            table=self.source,
-            joins=(),
-            columns=columns,
-        )
+    def source(self) -> exp.Expr:
+        """The table or query whose rows they are, without alias."""
+        return self.scan.table
 
 
 class _NotKeptError(Exception):
@@ -71,26 +57,29 @@ class _NotKeptError(Exception):
 def kept_rows(members: Members, cube: Cube, item: PreAggregation) -> KeptRows | RollupDefinition:
     """What a pre-aggregation of type original_sql keeps; a definition that says why it cannot."""
     try:
-        source = _source(members, cube)
-        time = None
+        scan, time = _all_rows(members, cube), None
         if item.partition_granularity is not None:
             time = _time(members, cube, item.time_dimensions[0].dimension)
+            value = named(time.value, {"": scan.base})
+            columns = (ScanColumn(time.column.name, value, time.type),)
+            scan = replace(scan, columns=columns)
     except SemanticError as error:
         return definition_of(cube, item, problem=error.message)
     except _NotKeptError as error:
         return definition_of(cube, item, problem=str(error))
-    content = repr(source) if time is None else repr((source, time.value, time.type))
+    content = repr(scan.table) if time is None else repr((scan.table, time.value, time.type))
     name = None if time is None else time.column.name
-    return KeptRows(definition_of(cube, item, rows=content, time=name), source, time)
+    return KeptRows(definition_of(cube, item, rows=content, time=name), scan, time)
 
 
-def _source(members: Members, cube: Cube) -> exp.Expr:
+def _all_rows(members: Members, cube: Cube) -> Scan:
+    """The rows of the cube's own SQL, whatever it joins."""
     if members.sql.dialect(cube.data_source) not in WAREHOUSES:
         raise _NotKeptError("the rows of its warehouse can be kept in no tables of its own")
-    source = members.tables.table(cube, {})
-    if source.find(exp.Parameter) is not None:
+    scan = replace(ScanBuilder(members, cube, cube.name, Names()).make(), joins=(), filters=())
+    if scan.table.find(exp.Parameter) is not None:
         raise _NotKeptError("its rows depend on the caller")
-    return source
+    return scan
 
 
 def _time(members: Members, cube: Cube, reference: Reference) -> Key:
