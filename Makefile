@@ -72,6 +72,7 @@ test-long: test  ## test, then random statements by the thousand; hours
 	$(BIN)/python -m tests.rollups.campaign
 	NONINTERFERENCE_EXAMPLES=5000 $(BIN)/python -m pytest -q --timeout 0 \
 	  tests/security/test_noninterference.py
+	RELOADS=300 $(BIN)/python -m pytest -q --timeout 0 tests/reload/test_load.py
 	SCALE_SECONDS=120 $(BIN)/python -m pytest -q --timeout 0 tests/scale
 	WAREHOUSE_FAULTS_LONG=1 $(BIN)/python -m pytest -q --timeout 0 tests/warehouse
 

@@ -58,11 +58,8 @@ class Report:
 
     @property
     def trend(self) -> float:
-        """Bytes that the straight line through the second half's memory rises by in it."""
-        half = self.samples[len(self.samples) // 2 :]
-        times = [sample.seconds for sample in half]
-        line = statistics.linear_regression(times, [sample.memory for sample in half])
-        return line.slope * (times[-1] - times[0])
+        """See ``trend``, of memory."""
+        return trend([(sample.seconds, sample.memory) for sample in self.samples])
 
     def problems(self) -> list[str]:
         """What is not as it should be; the first quarter is for warming up."""
@@ -90,6 +87,18 @@ class Report:
             f"{' '.join(f'{count:.0f}' for count in files)} files; "
             f"trend of the second half: {self.trend / 1e6:+.1f} MB"
         )
+
+
+def trend(sizes: Sequence[tuple[float, int]]) -> float:
+    """What the straight line through the second half of sizes rises by in it.
+
+    Args:
+        sizes: with the time of each.
+    """
+    half = sizes[len(sizes) // 2 :]
+    times = [moment for moment, _ in half]
+    line = statistics.linear_regression(times, [size for _, size in half])
+    return line.slope * (times[-1] - times[0])
 
 
 def soak(folder: Path, seconds: float, told: Callable[[Sample], None] | None = None) -> Report:
