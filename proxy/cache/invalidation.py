@@ -143,7 +143,10 @@ class SharedInvalidation(Invalidation):
             return
         if was_open:
             logger.info("Redis answers again")
-        changed = self.generations.adopt({k.decode(): v.decode() for k, v in marks.items()})
+        changed = self.generations.adopt(
+            # What another version has put there may be anything.
+            {_text(name): _text(mark) for name, mark in marks.items()}
+        )
         if changed:
             self.forget(None if ALL in changed else changed)
 
@@ -173,3 +176,7 @@ class SharedInvalidation(Invalidation):
                         self._soon.set()
             except (RedisError, OSError, TimeoutError):
                 await asyncio.sleep(LOOK_SECONDS)
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
