@@ -92,6 +92,7 @@ class Server:
         self.tls_required = parts.config.tls.mode == "require"
         self.database = parts.config.database
         self.stopping = False
+        self._leaving = False
         self.write_timeout = config.write_timeout
         self._limits = WireLimits(message_bytes=config.max_message_bytes)
         temporary = parts.config.temporary_tables
@@ -153,7 +154,7 @@ class Server:
 
     def readiness(self) -> Readiness:
         """Whether new sessions are taken."""
-        problems = ("stopping",) if self.stopping else ()
+        problems = ("stopping",) if self._leaving else ()
         unaudited = self._parts.trail.stops_service
         if unaudited is not None:
             problems = (*problems, unaudited)
@@ -216,11 +217,17 @@ class Server:
     async def stop(self, grace: float) -> None:
         """Take no more clients, end idle ones, let running statements finish, then end all.
 
+        With a grace, clients are taken for ``server.shutdown_delay`` more: a balancer that has not
+        looked yet would send them to where nobody listens.
+
         Args:
             grace: seconds that running statements get; each client is then sent 57P01.
         """
-        self.stopping = True
+        self._leaving = True
         self._parts.metrics.ready = False
+        if grace:
+            await asyncio.sleep(self._config.server.shutdown_delay)
+        self.stopping = True
         if self._listener is not None:
             self._listener.close()
         deadline = time.monotonic() + grace

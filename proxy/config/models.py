@@ -71,6 +71,11 @@ class ServerConfig(Section):
     statement_timeout: Seconds = Field(
         default=0.0, description="A statement that runs longer is cancelled (57014); 0 is never."
     )
+    shutdown_delay: Seconds = Field(
+        default=0.0,
+        description="How long after SIGTERM clients are still taken, while `/readyz` says that "
+        "none should come: until every balancer has looked.",
+    )
     shutdown_grace: Seconds = Field(
         default=30.0, description="How long SIGTERM lets running statements finish."
     )

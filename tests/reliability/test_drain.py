@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,7 @@ import psycopg
 import pytest
 
 from proxy.wire import backend, frontend
+from tests.conftest import free_port
 from tests.reliability.support import address, configuration, dsn, start, until
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import RunningServer
@@ -107,6 +110,31 @@ def test_long_statement_is_finished_and_idle_sessions_end(tmp_path: Path) -> Non
     assert server.stop(signal.SIGCONT, 10) == 0
     assert time.monotonic() - asked < GRACE
     assert [row[0] for row in rows] == list(range(120_000))
+
+
+def test_clients_are_taken_until_balancers_have_looked(tmp_path: Path) -> None:
+    admin = free_port()
+    server = start(
+        tmp_path, server__shutdown_grace=GRACE, server__shutdown_delay=3, server__admin_port=admin
+    )
+    asked = time.monotonic()
+    begin_stop(server)
+    until(lambda: not is_ready(admin))
+    with psycopg.connect(dsn(server), autocommit=True) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM tiny").fetchone() == (10,)
+        assert server.stop(signal.SIGCONT, 10) == 0
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    assert 3 <= time.monotonic() - asked < GRACE
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return int(answer.status) == 200
+    except urllib.error.HTTPError as error:
+        assert error.code == 503
+        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import socket
@@ -168,7 +169,7 @@ def balancer(hosts: list[Host], port: int, statistics: int) -> str:
     text = (DEPLOY / "compose/haproxy.cfg").read_text()
     text = text.replace("bind :15432", f"bind 127.0.0.1:{port}")
     text = text.replace("bind :8404", f"bind 127.0.0.1:{statistics}")
-    text = text.replace("maxconn 20000", "maxconn 200")
+    text = re.sub(r"maxconn \d+", "maxconn 200", text)
     text = text.replace(" resolvers docker", "").partition("\nresolvers docker")[0] + "\n"
     for number, host in enumerate(hosts, start=1):
         name = f"cubewire-{number}"
