@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sqlglot import exp
@@ -19,7 +19,7 @@ from semantic.compiler.cube_tables import CubeTable, CubeTables
 from semantic.compiler.emit_parts import add_scan_joins, aliased, aliased_table
 from semantic.compiler.fences import RULED, fenced
 from semantic.compiler.grants import rows_of, unmasked_rows
-from semantic.compiler.masks import flag_name
+from semantic.compiler.masks import flag_name, flagged_member
 from semantic.compiler.model_sql import ModelSql
 from semantic.compiler.names import Names
 from semantic.compiler.plan import BOUND, ScanJoin
@@ -289,21 +289,38 @@ def _no_row_measure(path: Path) -> ScanJoin:
     )
 
 
-def read_governed(table: exp.Expr) -> tuple[exp.Expr, exp.Expr] | None:
-    """The table of a cube and the rule that a caller's rows of it meet, over ``RULED``.
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """What makes the governed query of a cube's rows.
 
-    None where they are all permitted, and where it takes more than one condition on a row to say
-    which are: other tables, or columns of what is masked.
+    Attributes:
+        source: the table of the cube.
+        rule: that a caller's rows of it meet, over ``RULED``; None: all do.
+        flags: by their names, the columns that say in which rows masked members show their values.
+    """
+
+    source: exp.Expr
+    rule: exp.Expr | None
+    flags: Mapping[str, exp.Expr]
+
+
+def read_governed(table: exp.Expr) -> Governed | None:
+    """The parts of a governed query.
+
+    None where it takes more than conditions on a row to say which are permitted: other tables.
     """
     select = table.this if isinstance(table, exp.Subquery) else None
     if not isinstance(select, exp.Select) or select.args.get("joins"):
         return None
     source, where = select.args.get("from_"), select.args.get("where")
-    star = exp.Column(this=exp.Star(), table=identifier(RULED))
-    if source is None or where is None or select.expressions != [star]:
+    star, *columns = select.expressions
+    if source is None or star != exp.Column(this=exp.Star(), table=identifier(RULED)):
+        return None
+    flags = {item.alias: item.this for item in columns if isinstance(item, exp.Alias)}
+    if len(flags) < len(columns) or any(flagged_member(name) is None for name in flags):
         return None
     base = source.this.copy()
-    if base.alias != RULED:
+    if base.alias != RULED or not (where or flags):
         return None
     base.set("alias", None)
-    return base, where.this
+    return Governed(base, None if where is None else where.this, flags)

@@ -10,6 +10,7 @@ from random import Random
 from semantic.model.model import Model
 from semantic.model.preaggregation import PreAggregation, RollupTime
 from semantic.model.template import Reference
+from tests.rollups.random_policies import GROUP, Rights, rights
 from tests.rollups.warehouses import WHOLE, Bounds
 
 DIMENSIONS = ("kind", "shop_id", "city", "is_large", "units")
@@ -26,7 +27,7 @@ GRANULARITIES = {
 }
 UNITS = ("hour", "day", "week", "month", "quarter", "year")
 ZONES = ("UTC", "UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
-GROUPS = (None, None, None, "everything", "kinds", "shops", "units", "masked")
+GROUPS = (None, None, None, "everything", "kinds", "shops", "units", "masked", *[GROUP] * 4)
 # Changes of clocks in 2024, starts of periods, and what is beside them.
 _MOMENTS = (
     "2023-12-31 23:59:59.999999", "2024-01-01 00:00:00", "2024-01-01 00:07:00",
@@ -310,13 +311,18 @@ class Statements:
 
 @dataclass(frozen=True)
 class Case:
-    """Rows, what is built, a statement, the session's time zone, and whose policies apply."""
+    """Rows, what is built, a statement, the session's time zone, and whose policies apply.
+
+    Attributes:
+        rights: policies in place of the model's own.
+    """
 
     rows: list[str]
     built: list[Built]
     sql: str
     zone: str
     group: str | None
+    rights: Rights | None = None
 
 
 def case(seed: int) -> Case:
@@ -324,4 +330,6 @@ def case(seed: int) -> Case:
     random = Random(seed)
     built = [rollup(random, f"r{number}") for number in range(random.randint(1, 2))]
     sql = Statements(random, built[0]).statement()
-    return Case(rows(random), built, sql, random.choice(ZONES), random.choice(GROUPS))
+    group = random.choice(GROUPS)
+    found = Case(rows(random), built, sql, random.choice(ZONES), group)
+    return replace(found, rights=rights(random)) if group == GROUP else found

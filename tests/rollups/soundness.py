@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import duckdb
@@ -25,17 +26,24 @@ class Tally:
     with_source: int = 0
     governed: int = 0
     kept: int = 0
+    masked: int = 0
+    masked_matched: int = 0
     refused: dict[str, int] = field(default_factory=dict)
 
     @property
     def fraction(self) -> float:
         return self.matched / max(self.statements, 1)
 
+    @property
+    def masked_fraction(self) -> float:
+        return self.masked_matched / max(self.masked, 1)
+
     def __str__(self) -> str:
         return (
             f"{self.statements} statements, {self.matched} ({self.fraction:.0%}) answered from a "
             f"rollup, {self.with_source} of them with rows of the source, {self.governed} under "
-            f"row policies, {self.kept} from kept rows"
+            f"policies, {self.kept} from kept rows; of {self.masked} that read what is masked "
+            f"{self.masked_matched} ({self.masked_fraction:.0%}) with masks over stored groups"
         )
 
 
@@ -47,7 +55,9 @@ def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
     warehouse.execute("DELETE FROM sales")
     if case.rows:
         warehouse.execute(f"INSERT INTO sales ({COLUMNS}) VALUES {', '.join(case.rows)}")
-    warehouse.use(with_rollups(MODELS["governed" if case.group else "open"], case.built))
+    model = MODELS["governed" if case.group else "open"]
+    model = model if case.rights is None else case.rights.of(model)
+    warehouse.use(with_rollups(model, case.built))
     access = OPEN if case.group is None else warehouse.access(case.group, kinds=["a", "B"])
     try:
         expected = warehouse.over_source(case.sql, case.zone, access=access)
@@ -71,5 +81,17 @@ def check(warehouse: Warehouse, case: Case, tally: Tally) -> None:
     )
     tally.governed += bool(statement.rollups) and statement.governed
     plan = "\n".join(statement.steps.lines())
+    reads_masked = _reads_masked(case, "\n".join(expected.statement.steps.lines()))
+    tally.masked += reads_masked
+    tally.masked_matched += reads_masked and ":derived" in plan
     shown = f"{warehouse.dialect} {case.zone} {case.group}\n{case.sql}\n{plan}\n{statement.sql}"
     assert found.rows == expected.rows, shown
+
+
+def _reads_masked(case: Case, plan: str) -> bool:
+    """Whether a plan over the source has a column of a member that some policy masks."""
+    if case.group == "masked":
+        return bool(re.search(r"[\[ ]kind=", plan))
+    policies = () if case.rights is None else case.rights.policies
+    hidden = [item.member_masking.includes or () for item in policies if item.member_masking]
+    return any(re.search(rf"[\[ ]{name}(:row)?=", plan) for names in hidden for name in names)

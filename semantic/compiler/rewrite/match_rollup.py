@@ -65,7 +65,12 @@ def _answered(select: Select, scan: Scan, context: RewriteContext) -> Select:
     table = frame_of(scan).table
     for candidate in context.rollups.available:
         blueprint = candidate.blueprint
-        if (table, scan.data_source) != (blueprint.frame.table, blueprint.definition.data_source):
+        if scan.data_source != blueprint.definition.data_source:
+            continue
+        if table != blueprint.frame.table:
+            if scan.cube == candidate.freshness.cube:
+                reason = "which of its rows the caller may see is told by other tables"
+                unused.append(UnusedRollup(candidate.name, reason))
             continue
         try:
             found.append((_tried(select, scan, candidate, context), candidate))

@@ -43,6 +43,7 @@ from semantic.compiler.rollups.moments import (
 from semantic.compiler.rollups.regrouping import NoMatchError, Regrouping
 from semantic.compiler.rollups.same_grain import is_same_grain
 from semantic.compiler.rollups.stored_source import (
+    Rules,
     outside,
     source_alias,
     stored_scan,
@@ -297,7 +298,9 @@ class _Match:
         """What stands in FROM for the scan, and whether it reads the source."""
         alias, regrouping, covered = self._scan.alias, self._regrouping, self._covered
         edges = self._edges()
-        keys = {**regrouping.keys, **({edges.key.column.name: edges.key} if edges else {})}
+        derived = regrouping.derived
+        keys = {**regrouping.keys, **derived.keys}
+        keys |= {edges.key.column.name: edges.key} if edges else {}
         kept = tuple(key for key in self._blueprint.keys if key.column.name in keys)
         parts = tuple(p for p in self._blueprint.parts if p.column.name in regrouping.parts)
         columns = (*(item.column for item in kept), *(item.column for item in parts))
@@ -308,7 +311,8 @@ class _Match:
         def stored(columns: tuple[StoredColumn, ...]) -> Scan:
             tables, dialect = covered.parts, regrouping.dialect
             scan = stored_scan(self._scan, own, blueprint, tables, columns, rules, dialect)
-            return replace(scan, rollup=self._candidate.name)
+            columns_made = (*scan.columns, *derived.columns_over(own))
+            return replace(scan, rollup=self._candidate.name, columns=columns_made)
 
         joined = regrouping.join_back.columns
         if joined and (reads_source or blueprint.definition.site != self._scan.data_source):
@@ -316,6 +320,8 @@ class _Match:
             raise NoMatchError(reason, f"store {', '.join(joined)}")
         if not reads_source:
             return regrouping.join_back.joined(stored(columns)), False
+        if derived.values and self._is_elsewhere:
+            raise NoMatchError("rows of the source would have to be masked, too")
         if len(self._scan.filters) > len(blueprint.frame.filters):
             raise NoMatchError("the rules of a view would have to hold for the source, too")
         time = edges.key if edges is not None else blueprint.time
@@ -327,10 +333,12 @@ class _Match:
         interior = None
         if edges is not None:
             interior = edges.interior(column(own, time.column.name))
-        found = with_source(self._scan, stored(columns), blueprint, kept, parts, rest, interior)
+        made = tuple(derived.values.values())
+        rows = self._scan
+        found = with_source(rows, stored(columns), blueprint, kept, parts, made, rest, interior)
         return found, True
 
-    def _rules(self) -> exp.Expr | None:
+    def _rules(self) -> Rules:
         """The conditions on the rows that a caller may see, or that a view has."""
         extra = frame_of(self._scan).filters - self._blueprint.frame.filters
         rules = [self._regrouping.rule(item, RULED) for item in sorted(extra, key=repr)]
@@ -340,7 +348,11 @@ class _Match:
             rules = [rule for rule in moved if rule is not None]
             if len(rules) < len(moved):
                 raise NoMatchError("a rule of a policy or view cannot be applied where it is kept")
-        return all_of(rules)
+        # Where another engine reads the tables, no value is derived by a flag.
+        flags = self._regrouping.derived.flags.items()
+        return Rules(
+            all_of(rules), {name: self._regrouping.rule(item, RULED) for name, item in flags}
+        )
 
     def _rest(self, edges: Edges | None, time: exp.Expr, key: Key) -> exp.Expr:
         """Which rows are read from the source."""

@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from semantic.compiler.rollups.blueprint import Part
 from semantic.compiler.rollups.stored_query import cast
+from semantic.compiler.rollups.trees import bare
 from semantic.compiler.sketches import merged_distinct, merged_percentile
 from semantic.compiler.trees import copied
 from semantic.model.types import FLOAT8, INT8, PostgresType
@@ -76,3 +77,31 @@ def _average(
         divisor = cast(divisor, FLOAT8)
     # As in the client's text: the division of NULL by NULL is NULL.
     return exp.Paren(this=exp.Div(this=total, expression=divisor, typed=True))
+
+
+def is_small_number(node: exp.Expr) -> bool:
+    """Whether a value is an integer that is written out, or a choice among such (or NULL)."""
+    node = bare(node)
+    if isinstance(node, exp.Case):
+        values = [item.args["true"] for item in node.args["ifs"]]
+        values += [node.args["default"]] if node.args.get("default") is not None else []
+        return all(isinstance(bare(v), exp.Null) or is_small_number(v) for v in values)
+    is_number = isinstance(node, exp.Literal) and not node.is_string
+    return is_number and node.name.isdigit() and len(node.name) < len("2147483647")
+
+
+_IDEMPOTENT = (exp.Min, exp.Max, exp.LogicalAnd, exp.LogicalOr, exp.BitwiseAndAgg, exp.BitwiseOrAgg)
+
+
+def ignores_duplicates(call: exp.Expr) -> bool:
+    """Whether an aggregate is the same however often a value occurs."""
+    if isinstance(call, exp.Anonymous):
+        return call.name.lower() == "every" or any(
+            isinstance(item, exp.Distinct) for item in call.expressions
+        )
+    if isinstance(call, _IDEMPOTENT) and not call.expressions:
+        return True
+    argument = call.this
+    if isinstance(argument, exp.Order):
+        argument = argument.this
+    return isinstance(argument, exp.Distinct)

@@ -9,6 +9,8 @@ from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate as is_native_aggregate
 from semantic.compiler.aggregates import aggregate_name, is_aggregate
+from semantic.compiler.fences import RULED
+from semantic.compiler.governed_rows import read_governed
 from semantic.compiler.plan import MeasureUse, Scan, ScanColumn
 from semantic.compiler.rollups.aggregates import (
     Aggregate,
@@ -19,6 +21,8 @@ from semantic.compiler.rollups.aggregates import (
     with_values,
 )
 from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
+from semantic.compiler.rollups.derived import DerivedValues
+from semantic.compiler.rollups.elsewhere import is_elsewhere
 from semantic.compiler.rollups.join_back import JoinBack
 from semantic.compiler.rollups.moments import (
     Bound,
@@ -30,7 +34,12 @@ from semantic.compiler.rollups.moments import (
     read_time_function,
     stepped,
 )
-from semantic.compiler.rollups.reaggregate import combined, count_of
+from semantic.compiler.rollups.reaggregate import (
+    combined,
+    count_of,
+    ignores_duplicates,
+    is_small_number,
+)
 from semantic.compiler.rollups.stored_query import cast
 from semantic.compiler.rollups.trees import bare, columns_of, is_zone_free, named, scan_names
 from semantic.compiler.sketches import is_counted
@@ -76,6 +85,11 @@ class Regrouping:
         self._names = scan_names(self.scan)
         self._values = {item.name: item.expression for item in self.scan.columns}
         self.join_back = JoinBack(self.scan, self._stored_value)
+        governed = read_governed(self.scan.table)
+        flags = {} if governed is None else governed.flags
+        rules = {name: named(tree, {RULED: ""}) for name, tree in flags.items()}
+        apart = is_elsewhere(self.blueprint, self.dialect)
+        self.derived = DerivedValues(self.scan, self._stored_value, rules, apart)
 
     # Values of rows.
 
@@ -149,7 +163,11 @@ class Regrouping:
         for key in self.time_keys(node):
             if key.grain is None and self._may_read(key.value, key.type):
                 return self._stored(key)
-        if not self.join_back.add(self._columns[node.name]):
+        own = self._columns[node.name]
+        derived = self.derived.column(own)
+        if derived is not None:
+            return derived
+        if not self.join_back.add(own):
             self._miss(node)
         return node
 
@@ -172,6 +190,8 @@ class Regrouping:
             self.missing[f"{name} finer or otherwise cut than by {stored}"] = (
                 f"store {name} by a finer granularity"
             )
+        elif self.scan.policies and any(key.column.member == name for key in self.blueprint.keys):
+            self.missing[f"{name} as the caller sees it"] = "store all that its mask is over"
         else:
             self.missing[name] = ""
 
@@ -262,13 +282,13 @@ class Regrouping:
         """An aggregate call of the client's text."""
         where = None if condition is None else self.value(condition)
         made = self._of_parts(call, where)
-        if made is None and _ignores_duplicates(call):
+        if made is None and ignores_duplicates(call):
             made = self.value(call)
             if where is not None:
                 made = exp.Filter(this=made, expression=exp.Where(this=where))
         if made is None and isinstance(call, exp.Count):
             made = self._count_of_value(call, where)
-        if made is None and isinstance(call, exp.Sum) and _is_small_number(call.this):
+        if made is None and isinstance(call, exp.Sum) and is_small_number(call.this):
             weighed = exp.Mul(this=enclose(self.value(call.this)), expression=self._rows())
             made = cast(self._filtered(exp.Sum(this=weighed), where), INT8)
         if made is None:
@@ -277,9 +297,8 @@ class Regrouping:
 
     def _unanswered(self, call: exp.Expr) -> exp.Expr:
         """An aggregate that no part gives: of what is not stored, or of each row."""
-        known = len(self.missing)
         self.value(call)
-        if len(self.missing) == known:
+        if not self.missing:
             raise NoMatchError(f"{aggregate_name(call).upper()} has to see each row")
         return call
 
@@ -404,6 +423,9 @@ class Regrouping:
         where = None if use.filter is None else self.value(use.filter)
         if use.portable:
             made = self._aggregate(use.formula, use.type, where)
+            derived = self._of_derived(use.formula) if made is None else None
+            if derived is not None:
+                return replace(use, formula=derived, filter=where)
             if made is None:
                 self.missing[use.name.rpartition(".")[2]] = ""
                 return use
@@ -419,10 +441,19 @@ class Regrouping:
         if columns_of_other(node, self.scan.alias) is None:
             exact = self.dialect == "postgres"
             made = self._aggregate(node, self._native_type(node), None, exact=exact)
+        made = made or self._of_derived(node)
         if made is None:
             self.missing[use.name.rpartition(".")[2]] = ""
             return node
         return made
+
+    def _of_derived(self, node: exp.Expr) -> exp.Expr | None:
+        """What stands for a masked measure: an extreme of values that are one for all rows."""
+        argument = bare(node.this) if isinstance(node, exp.Max | exp.LogicalAnd) else None
+        if argument is None or not self._is_own(argument):
+            return None
+        derived = self.derived.column(self._columns[argument.name])
+        return None if derived is None else node.__class__(this=derived)
 
     def _native_type(self, node: exp.Expr) -> PostgresType | None:
         """The type of an average of the model's own SQL: that of the sum that is stored of it."""
@@ -441,7 +472,7 @@ class Regrouping:
 
     def _other_measure(self, use: MeasureUse) -> MeasureUse:
         calls = [node for node in use.formula.walk() if is_aggregate(node)]
-        if not all(_ignores_duplicates(call) for call in calls):
+        if not all(ignores_duplicates(call) for call in calls):
             raise NoMatchError(f"{use.name} has to see each row that is joined")
         if use.filter is None:
             return use
@@ -452,31 +483,3 @@ def columns_of_other(node: exp.Expr, table: str) -> exp.Column | None:
     """A column of a tree that is not of the relation."""
     own = {id(item) for item in columns_of(node, table)}
     return next((item for item in node.find_all(exp.Column) if id(item) not in own), None)
-
-
-def _is_small_number(node: exp.Expr) -> bool:
-    """Whether a value is an integer that is written out, or a choice among such (or NULL)."""
-    node = bare(node)
-    if isinstance(node, exp.Case):
-        values = [item.args["true"] for item in node.args["ifs"]]
-        values += [node.args["default"]] if node.args.get("default") is not None else []
-        return all(isinstance(bare(v), exp.Null) or _is_small_number(v) for v in values)
-    is_number = isinstance(node, exp.Literal) and not node.is_string
-    return is_number and node.name.isdigit() and len(node.name) < len("2147483647")
-
-
-_IDEMPOTENT = (exp.Min, exp.Max, exp.LogicalAnd, exp.LogicalOr, exp.BitwiseAndAgg, exp.BitwiseOrAgg)
-
-
-def _ignores_duplicates(call: exp.Expr) -> bool:
-    """Whether an aggregate is the same however often a value occurs."""
-    if isinstance(call, exp.Anonymous):
-        return call.name.lower() == "every" or any(
-            isinstance(item, exp.Distinct) for item in call.expressions
-        )
-    if isinstance(call, _IDEMPOTENT) and not call.expressions:
-        return True
-    argument = call.this
-    if isinstance(argument, exp.Order):
-        argument = argument.this
-    return isinstance(argument, exp.Distinct)

@@ -10,6 +10,7 @@ from sqlglot import exp
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.fences import RULED
 from semantic.compiler.governed_rows import read_governed
+from semantic.compiler.masks import flagged_member
 from semantic.compiler.plan import Scan
 from semantic.compiler.rollups.api import StoredPart, UnusedRollup
 from semantic.compiler.rollups.blueprint import Key
@@ -164,7 +165,8 @@ class _Tables:
                 if not table_of(node) or isinstance(node.this, exp.Star):
                     reason = "which columns of its rows are asked for is not written out"
                     raise _UnreadableError(reason, "")
-                if table_of(node) == table:
+                # A flag is made of the rows that are read, beside their columns.
+                if table_of(node) == table and flagged_member(node.name) is None:
                     is_exact = self.dialect == "postgres" and node.this.args.get("quoted")
                     name = node.name if is_exact else node.name.lower()
                     found.setdefault(name, exp.Column(this=copied(node.this)))
@@ -181,7 +183,9 @@ def _trees(scan: Scan) -> Iterator[tuple[str, exp.Expr]]:
         yield scan.base, condition
     governed = read_governed(scan.table)
     if governed is not None:
-        yield RULED, governed[1]
+        for tree in (governed.rule, *governed.flags.values()):
+            if tree is not None:
+                yield RULED, tree
 
 
 def _source_of(scan: Scan, kept: KeptRows) -> exp.Expr | None:
@@ -189,7 +193,7 @@ def _source_of(scan: Scan, kept: KeptRows) -> exp.Expr | None:
     if kept.definition.data_source != scan.data_source:
         return None
     governed = read_governed(scan.table)
-    source = scan.table if governed is None else governed[0]
+    source = scan.table if governed is None else governed.source
     return source if source == kept.source else None
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to, dialect_of
-from semantic.compiler.emit_parts import aliased_table
+from semantic.compiler.emit_parts import aliased, aliased_table
 from semantic.compiler.fences import RULED, fenced
 from semantic.compiler.kept_types import stored_type
 from semantic.compiler.plan import (
@@ -26,8 +26,22 @@ from semantic.compiler.rollups.blueprint import Blueprint, Key, Part
 from semantic.compiler.rollups.coverage import Span
 from semantic.compiler.rollups.elsewhere import dialect_of_tables, is_elsewhere
 from semantic.compiler.rollups.stored_query import cast, stored_query
+from semantic.compiler.rollups.trees import named, scan_names
 from semantic.compiler.trees import column, identifier, table_of
 from semantic.model.types import PostgresType
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What policies say of stored groups, over ``RULED``.
+
+    Attributes:
+        condition: that a caller's groups meet; None: all do.
+        flags: by the names of their columns, which groups show the value of a masked member.
+    """
+
+    condition: exp.Expr | None
+    flags: Mapping[str, exp.Expr]
 
 
 def stored_scan(
@@ -36,7 +50,7 @@ def stored_scan(
     blueprint: Blueprint,
     parts: tuple[StoredPart, ...],
     columns: tuple[StoredColumn, ...],
-    rules: exp.Expr | None,
+    rules: Rules,
     dialect: str,
 ) -> Scan:
     """A scan of a rollup's tables, with the columns that are needed.
@@ -47,17 +61,19 @@ def stored_scan(
         blueprint: of the rollup.
         parts: the tables.
         columns: those that are needed.
-        rules: conditions that a caller's rows meet, over ``RULED``.
+        rules: of a caller's policies.
         dialect: of the rows' warehouse.
     """
     is_apart, dialect = is_elsewhere(blueprint, dialect), dialect_of_tables(blueprint, dialect)
     table = _tables(parts, tuple(item.name for item in blueprint.definition.columns), dialect)
     is_ours = blueprint.definition.table is None
-    if rules is not None:
+    if rules.condition is not None or rules.flags:
         # As the rows of a governed cube: nothing else is evaluated before the rules.
-        star = exp.Column(this=exp.Star(), table=identifier(RULED))
-        ruled = exp.Select(expressions=[star], from_=exp.From(this=aliased_table(table, RULED)))
-        ruled.set("where", exp.Where(this=rules))
+        shown: list[exp.Expr] = [exp.Column(this=exp.Star(), table=identifier(RULED))]
+        shown += [aliased(tree, name) for name, tree in rules.flags.items()]
+        ruled = exp.Select(expressions=shown, from_=exp.From(this=aliased_table(table, RULED)))
+        if rules.condition is not None:
+            ruled.set("where", exp.Where(this=rules.condition))
         table = exp.Subquery(this=fenced(ruled))
     return Scan(
         alias=alias,
@@ -112,6 +128,7 @@ def with_source(
     blueprint: Blueprint,
     keys: tuple[Key, ...],
     parts: tuple[Part, ...],
+    derived: tuple[Key, ...],
     rest: exp.Expr,
     interior: exp.Expr | None,
 ) -> Relation:
@@ -123,17 +140,22 @@ def with_source(
         blueprint: of the rollup.
         keys: the keys that are needed.
         parts: the parts that are needed.
+        derived: values that follow from the keys.
         rest: the condition that tells the source's rows, over ``source_alias``.
         interior: the condition that the stored groups have to meet, over the scan.
     """
+    keys = (*keys, *derived)
     names = (*(item.column.name for item in keys), *(item.column.name for item in parts))
     own = Select(
         tuple(Projection(name, column(stored.alias, name)) for name in names),
         stored,
         where=interior,
     )
+    aliases = {name: alias for alias, name in scan_names(blueprint.scan).items()}
+    added = (ScanColumn(key.column.name, named(key.value, aliases), key.type) for key in derived)
+    scan = replace(blueprint.scan, columns=(*blueprint.scan.columns, *added))
     scan = replace(
-        _needed(blueprint.scan, names),
+        _needed(scan, names),
         alias=source_alias(rows.alias),
         table=rows.table,
         policies=rows.policies,

@@ -164,8 +164,8 @@ def frame_of(scan: Scan) -> Frame:
     filters = [named(item, names) for item in scan.filters]
     table, governed = scan.table, read_governed(scan.table)
     if governed is not None:
-        table = governed[0]
-        filters.append(named(governed[1], {RULED: ""}))
+        table = governed.source
+        filters += [] if governed.rule is None else [named(governed.rule, {RULED: ""})]
     return Frame(table, joins, frozenset(filters))
 
 
