@@ -122,15 +122,21 @@ NO_CUBE: dict[str, Callable[[], str]] = {
 }
 
 
-def run(client: RawClient, server: RunningServer, sql: str) -> str:
+@pytest.fixture(scope="module")
+def canary(server: RunningServer) -> Iterator[Canary]:
+    with Canary(address(server)) as singing:
+        yield singing
+
+
+def run(client: RawClient, server: RunningServer, canary: Canary, sql: str) -> str:
     """Send it; returns the SQLSTATE, after checking that nobody was held up."""
     before = resident(server)
-    with Canary(address(server)) as canary:
-        time.sleep(0.3)
-        started = time.monotonic()
-        answers = client.query(sql)
-        took = time.monotonic() - started
-        time.sleep(0.3)
+    canary.listen()
+    time.sleep(0.1)
+    started = time.monotonic()
+    answers = client.query(sql)
+    took = time.monotonic() - started
+    time.sleep(0.1)
     assert answers, "closed"
     assert isinstance(answers[-1], backend.ReadyForQuery)
     errors = [each.fields["C"] for each in answers if isinstance(each, backend.ErrorResponse)]
@@ -144,8 +150,8 @@ def run(client: RawClient, server: RunningServer, sql: str) -> str:
 
 
 @pytest.mark.parametrize("name", OVER_CUBES)
-def test_over_a_cube(client: RawClient, server: RunningServer, name: str) -> None:
-    code = run(client, server, OVER_CUBES[name]())
+def test_over_a_cube(client: RawClient, server: RunningServer, canary: Canary, name: str) -> None:
+    code = run(client, server, canary, OVER_CUBES[name]())
     if name == "20k in":
         assert code in ("", "54000")  # refused by a busy machine, which takes too long to read it
     if name in ("5000 parentheses", "deep case", "deep functions"):
@@ -153,8 +159,10 @@ def test_over_a_cube(client: RawClient, server: RunningServer, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", NO_CUBE)
-def test_without_a_cube(client: RawClient, server: RunningServer, name: str) -> None:
-    code = run(client, server, NO_CUBE[name]())
+def test_without_a_cube(
+    client: RawClient, server: RunningServer, canary: Canary, name: str
+) -> None:
+    code = run(client, server, canary, NO_CUBE[name]())
     if name in ("1 MB string", "set name", "set names"):
         assert code == ""
 
@@ -169,7 +177,7 @@ def test_hints_name_the_setting(client: RawClient) -> None:
     assert "parser.max_sql_bytes" in seen["54000"]
 
 
-def test_several_attackers(server: RunningServer) -> None:
+def test_several_attackers(server: RunningServer, canary: Canary) -> None:
     """Four send large statements without end; those that are small are served as ever."""
     texts = [OVER_CUBES[name]() for name in ("100k ors", "20k in", "many ctes", "many unions")]
     stop = threading.Event()
@@ -181,25 +189,27 @@ def test_several_attackers(server: RunningServer) -> None:
                 attacker.query(sql)
 
     threads = [threading.Thread(target=attack, args=(sql,)) for sql in texts]
-    with Canary(address(server)) as canary:
-        for thread in threads:
-            thread.start()
-        time.sleep(6)
-    stop.set()
+    canary.listen()
     for thread in threads:
-        thread.join()
-    canary.check()
+        thread.start()
+    time.sleep(4)
+    stop.set()
+    try:
+        canary.check()
+    finally:
+        for thread in threads:
+            thread.join()
 
 
-def test_thousands_of_parameters(client: RawClient, server: RunningServer) -> None:
+def test_thousands_of_parameters(client: RawClient, server: RunningServer, canary: Canary) -> None:
     places = ", ".join(f"${n}" for n in range(1, 10_001))
     values = tuple(str(n).encode() for n in range(10_000))
-    with Canary(address(server)) as canary:
-        for sql in (
-            f"SELECT id FROM tiny WHERE id IN ({places})",
-            f"SELECT 1 WHERE 1 IN ({places})",
-        ):
-            client.send(frontend.Parse("", sql), frontend.Bind("", "", (), values))
-            client.send(frontend.Execute("", 0), frontend.Sync())
-            client.ready()
+    canary.listen()
+    for sql in (
+        f"SELECT id FROM tiny WHERE id IN ({places})",
+        f"SELECT 1 WHERE 1 IN ({places})",
+    ):
+        client.send(frontend.Parse("", sql), frontend.Bind("", "", (), values))
+        client.send(frontend.Execute("", 0), frontend.Sync())
+        client.ready()
     canary.check()

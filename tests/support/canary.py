@@ -6,6 +6,7 @@ It runs in a process of its own, so that what a test does does not slow it down:
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import json
 import math
@@ -13,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +47,9 @@ def slowness() -> float:
 @dataclass
 class Canary:
     """Use as a context manager around what is done to the server; then `check`.
+
+    For many things that are done one after the other it may sing all the time: then `listen`
+    before each, and `check` after it.
 
     Attributes:
         latencies: seconds per statement.
@@ -89,6 +94,21 @@ class Canary:
             self._process.kill()
             text, _ = self._process.communicate()
             self.errors.append("hangs")
+        self._process = None
+        self._take(text)
+
+    def listen(self) -> None:
+        """Take what it has sung since the last time."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.errors = []
+        self._take(self._process.stdout.readline())
+
+    def _take(self, text: str) -> None:
+        self.latencies, self.stalls = [], []
         if text:
             told = json.loads(text)
             self.latencies, self.stalls = told["latencies"], told["stalls"]
@@ -100,7 +120,9 @@ class Canary:
         return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
     def check(self, seconds: float = ALIVE_SECONDS) -> None:
-        """It was alive all the time."""
+        """It was alive all the time; where it still sings, since it was listened to."""
+        if self._process is not None:
+            self.listen()
         assert self.errors == []
         assert self.latencies, "the canary never sang"
         told = (
@@ -111,10 +133,20 @@ class Canary:
         assert self.percentile(0.99) < STALL_SECONDS * slowness(), told
 
 
-def sing(client: RawClient, statements: tuple[str, ...], told: dict[str, list[object]]) -> None:
+def sing(
+    client: RawClient,
+    statements: tuple[str, ...],
+    told: dict[str, list[object]],
+    asked: threading.Event,
+) -> None:
     """Ask in turn until standard input ends, which a thread turns into a signal."""
     turn = 0
     while True:
+        if asked.is_set():
+            asked.clear()
+            print(json.dumps(told), flush=True)
+            for each in told.values():
+                each.clear()
         started = time.monotonic()
         answers = client.query(statements[turn % len(statements)])
         told["latencies"].append(time.monotonic() - started)
@@ -138,6 +170,7 @@ def main() -> None:
         parser.add_argument(name)
     given = parser.parse_args()
     told: dict[str, list[object]] = {"latencies": [], "errors": [], "stalls": []}
+    asked = threading.Event()
     try:
         with RawClient.connect(given.host, int(given.port), 30) as client:
             client.startup(given.user, given.database, given.password)
@@ -145,8 +178,8 @@ def main() -> None:
             for statement in statements * 3:
                 client.query(statement)
             print("singing", flush=True)
-            _interrupt_at_end_of_input()
-            sing(client, statements, told)
+            threading.Thread(target=_read_input, args=[asked], daemon=True).start()
+            sing(client, statements, told, asked)
     except KeyboardInterrupt:
         pass
     except Exception as error:  # noqa: BLE001 - told to the test, whatever it is
@@ -155,15 +188,11 @@ def main() -> None:
     print(json.dumps(told))
 
 
-def _interrupt_at_end_of_input() -> None:
-    import _thread
-    import threading
-
-    def wait() -> None:
-        sys.stdin.read()
-        _thread.interrupt_main()
-
-    threading.Thread(target=wait, daemon=True).start()
+def _read_input(asked: threading.Event) -> None:
+    """A line asks for what was sung, the end of input for the end."""
+    for _ in sys.stdin:
+        asked.set()
+    _thread.interrupt_main()
 
 
 if __name__ == "__main__":
