@@ -30,7 +30,7 @@ from connectors.duckdb_reader import DuckDBReader
 from connectors.duckdb_resident import ResidentFiles
 from connectors.duckdb_small import SmallStatements
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
-from connectors.errors import WarehouseError, checked_text, stop_error
+from connectors.errors import WarehouseError, checked_text, opened, stop_error
 from connectors.threaded import IDLE_READERS, Chunk, Readers, ThreadedBatches, ThreadedStatement
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
@@ -173,10 +173,10 @@ class DuckDBConnector(BatchesOnly):
 
     async def health(self) -> None:
         """Run a constant query, past any queue."""
-        database, readers = self._open_parts()
+        workers = opened(self._readers, closed=self._closed).workers
         try:
-            await readers.workers.submit(
-                lambda: database.cursor().execute("SELECT 1").fetchall(), urgent=True
+            await workers.submit(
+                lambda: self._cursor().execute("SELECT 1").fetchall(), urgent=True
             ).future
         except WorkersClosedError:
             raise stop_error("shutdown") from None
@@ -232,15 +232,12 @@ class DuckDBConnector(BatchesOnly):
         ):
             database.execute(f"SET {setting}")
 
-    def _open_parts(self) -> tuple[duckdb.DuckDBPyConnection, Readers[DuckDBReader]]:
-        if self._closed:
-            raise stop_error("shutdown")
-        if self._database is None or self._readers is None:
-            raise WarehouseError("08003", "the data source is not open", reached=False)
-        return self._database, self._readers
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """A new connection to the database."""
+        return opened(self._database, closed=self._closed).cursor()
 
     def _statement(self, timeout: float | None = None) -> ThreadedStatement[DuckDBReader]:
-        return self._open_parts()[1].statement(timeout)
+        return opened(self._readers, closed=self._closed).statement(timeout)
 
     def _keep_resident(self, sql: str) -> None:
         """Copy the files that a statement has read, if it is time, behind its back."""
@@ -257,7 +254,7 @@ class DuckDBConnector(BatchesOnly):
     def _new_reader(self) -> DuckDBReader:
         options = self._options
         return DuckDBReader(
-            self._open_parts()[0].cursor(),
+            self._cursor(),
             read_only_file=options.path != MEMORY and options.read_only,
             small=self._small,
             search_path=self._resident.search_path if self._resident else "",

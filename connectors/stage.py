@@ -148,7 +148,7 @@ class _Database(DuckDBConnector):
 
     def _new_reader(self) -> DuckDBReader:
         # Tables of one name are not the same from one statement to the next.
-        return DuckDBReader(self._open_parts()[0].cursor(), read_only_file=False)
+        return DuckDBReader(self._cursor(), read_only_file=False)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from proxy.cli.rollup_arguments import add_refresh, add_rollups
+from proxy.cli.shared_arguments import Commands
 from proxy.cli.shared_arguments import add_command as _add
 from proxy.cli.shared_arguments import add_configuration as _add_configuration
 from proxy.cli.shared_arguments import add_format as _add_format
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         "cubewire functions to_char percentile_cont --format json",
     )
     functions.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
-    functions.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_config(functions)
     _add_format(functions)
     add_rollups(commands)
     add_refresh(commands)
@@ -58,16 +59,14 @@ def make_parser() -> argparse.ArgumentParser:
         "make the verifier of a password for auth.users",
         "cubewire verifier < password.txt",
     )
-    verifier.add_argument(
-        "--iterations", type=int, default=4096, metavar="N", help="rounds (default: 4096)"
-    )
+    _add_iterations(verifier)
     _add_users(commands)
     version = _add(commands, "version", "print the version", "cubewire version --format json")
     _add_format(version)
     return parser
 
 
-def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_serve(commands: Commands) -> None:
     serve = _add(
         commands,
         "serve",
@@ -86,7 +85,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve.add_argument("--run-directory", type=Path, help=argparse.SUPPRESS)
 
 
-def _add_users(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_users(commands: Commands) -> None:
     users = _add(
         commands,
         "users",
@@ -96,36 +95,27 @@ def _add_users(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     actions = users.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = _add(actions, "add", "add a login", "cubewire users add anna --group analysts")
     add.add_argument("name", metavar="NAME")
-    for option, key, purpose in (
-        ("--group", "groups", "a group of the user; may be repeated"),
-        ("--role", "roles", "a role of the user; may be repeated"),
-        ("--act-as", "act_as", "a user to impersonate, or * for all; may be repeated"),
-        ("--attribute", "attribute", "a value for policies, as YAML; may be repeated"),
-    ):
-        metavar = "NAME=VALUE" if key == "attribute" else "NAME"
-        add.add_argument(
-            option, dest=key, action="append", default=[], metavar=metavar, help=purpose
-        )
-    add.add_argument("--tenant", metavar="NAME", help="the user's tenant")
+    _add_many(add, "--group", "a group of the user", "groups")
+    _add_many(add, "--role", "a role of the user", "roles")
+    _add_many(add, "--act-as", "a user to impersonate, or * for all", "act_as")
+    _add_values(add)
     add.add_argument(
         "--no-password", action="store_true", help="for one who logs in by token or certificate"
     )
     passwd = _add(actions, "passwd", "set a password", "cubewire users passwd anna")
     passwd.add_argument("name", metavar="NAME")
     for parser in (add, passwd):
-        parser.add_argument(
-            "--iterations", type=int, default=4096, metavar="N", help="rounds (default: 4096)"
-        )
+        _add_iterations(parser)
     listing = _add(actions, "list", "show all logins", "cubewire users list --format json")
     remove = _add(actions, "remove", "remove a login", "cubewire users remove anna")
     remove.add_argument("name", metavar="NAME")
     for parser in (add, passwd, listing, remove):
         parser.add_argument("--file", type=Path, metavar="F", help="instead of auth.users_file")
-        parser.add_argument("--config", type=Path, metavar="F", help="configuration file")
+        _add_config(parser)
         _add_format(parser)
 
 
-def _add_access(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_access(commands: Commands) -> None:
     access = _add(
         commands,
         "access",
@@ -139,14 +129,9 @@ def _add_access(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "print the cubes, members, masks and row rules of a user",
         "cubewire access show --user anna --group analysts --attribute region=north",
     )
-    for option, purpose in (
-        ("--group", "a group besides those configured; may be repeated"),
-        ("--role", "a role besides those configured; may be repeated"),
-        ("--attribute", "a value for policies, as YAML; may be repeated"),
-    ):
-        metavar = "NAME=VALUE" if option == "--attribute" else "NAME"
-        show.add_argument(option, action="append", default=[], metavar=metavar, help=purpose)
-    show.add_argument("--tenant", metavar="NAME", help="the user's tenant")
+    _add_many(show, "--group", "a group besides those configured", "group")
+    _add_many(show, "--role", "a role besides those configured", "role")
+    _add_values(show)
     diff = _add(
         actions,
         "diff",
@@ -168,7 +153,7 @@ def _add_access(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         _add_format(parser)
 
 
-def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_cache(commands: Commands) -> None:
     cache = _add(
         commands,
         "cache",
@@ -179,11 +164,11 @@ def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     cache.add_argument(
         "--cube", action="append", default=[], metavar="C", help="of this cube, repeatable"
     )
-    cache.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_config(cache)
     _add_format(cache)
 
 
-def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_kill(commands: Commands) -> None:
     kill = _add(
         commands,
         "kill",
@@ -209,11 +194,11 @@ def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--lift", dest="then", action="store_const", const="lift", help="end nothing; lift that"
     )
     kill.set_defaults(then="")
-    kill.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_config(kill)
     _add_format(kill)
 
 
-def _add_top(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_top(commands: Commands) -> None:
     top = _add(
         commands,
         "top",
@@ -224,11 +209,11 @@ def _add_top(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     top.add_argument(
         "--interval", type=float, default=1.0, metavar="S", help="seconds (default: 1)"
     )
-    top.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_config(top)
     _add_format(top)
 
 
-def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_check(commands: Commands) -> None:
     check = _add(
         commands,
         "check",
@@ -238,11 +223,11 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="the model's folder or one file of it"
     )
-    check.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_config(check)
     _add_format(check)
 
 
-def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_audit(commands: Commands) -> None:
     audit = _add(
         commands,
         "audit",
@@ -253,7 +238,7 @@ def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     audit.add_argument(
         "files", nargs="+", type=Path, metavar="FILE", help="all files of the trail, in any order"
     )
-    audit.add_argument("--config", type=Path, metavar="F", help="configuration file")
+    _add_config(audit)
     audit.add_argument(
         "--partial", action="store_true", help="the newest files are not among these"
     )
@@ -261,7 +246,7 @@ def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_statement(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Commands,
     name: str,
     purpose: str,
     example: str,
@@ -271,3 +256,33 @@ def _add_statement(
     command.add_argument("--user", default="cubewire", metavar="U", help="as whom (login name)")
     _add_configuration(command)
     _add_format(command)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    """For commands that need the configuration only where its defaults will not do."""
+    parser.add_argument("--config", type=Path, metavar="F", help="configuration file")
+
+
+def _add_iterations(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--iterations", type=int, default=4096, metavar="N", help="rounds (default: 4096)"
+    )
+
+
+def _add_many(
+    parser: argparse.ArgumentParser, option: str, purpose: str, key: str, metavar: str = "NAME"
+) -> None:
+    parser.add_argument(
+        option,
+        dest=key,
+        action="append",
+        default=[],
+        metavar=metavar,
+        help=f"{purpose}; may be repeated",
+    )
+
+
+def _add_values(parser: argparse.ArgumentParser) -> None:
+    """What policies may ask of a user besides groups and roles."""
+    _add_many(parser, "--attribute", "a value for policies, as YAML", "attribute", "NAME=VALUE")
+    parser.add_argument("--tenant", metavar="NAME", help="the user's tenant")
