@@ -245,10 +245,10 @@ class DuckDBConnector(BatchesOnly):
         if resident is None:
             return
         for name in resident.due(sql):
-            database, readers = self._open_parts()
-            load = partial(resident.load, database.cursor(), name)
+            workers = opened(self._readers, closed=self._closed).workers
+            load = partial(resident.load, self._cursor(), name)
             # In a context of its own: the wait for a thread is not the statement's.
-            call = Context().run(readers.workers.submit, load)
+            call = Context().run(workers.submit, load)
             call.future.add_done_callback(asyncio.Future.exception)
 
     def _new_reader(self) -> DuckDBReader:

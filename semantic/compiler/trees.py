@@ -60,6 +60,19 @@ def is_column_of(node: exp.Expr, table: str) -> bool:
     return isinstance(node, exp.Column) and table_of(node) == table
 
 
+def chained(node: exp.Expr) -> list[exp.Expr]:
+    """What a chain of one operator connects, in order. A long one is no deep recursion."""
+    operands: list[exp.Expr] = []
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if type(item) is type(node):
+            pending.extend((item.expression, item.this))
+        else:
+            operands.append(item)
+    return operands
+
+
 def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
     """The conditions that AND connects."""
     if node is None:

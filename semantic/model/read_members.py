@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from semantic.model.members import (
     CalendarShift,
@@ -11,11 +11,13 @@ from semantic.model.members import (
     CaseBranch,
     Conversion,
     Dimension,
+    DimensionType,
     Fill,
     Granularity,
     Hierarchy,
     Mask,
     Measure,
+    MeasureType,
     NonAdditive,
     OrderBy,
     RollingWindow,
@@ -49,24 +51,8 @@ from semantic.model.typenames import TYPE_NAMES, parse_type
 from semantic.model.types import PostgresType
 from semantic.model.values import Location
 
-DIMENSION_TYPES = ("string", "number", "boolean", "time", "geo", "switch")
-MEASURE_TYPES = (
-    "count",
-    "count_distinct",
-    "count_distinct_approx",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "median",
-    "percentile",
-    "number",
-    "string",
-    "time",
-    "boolean",
-    "rank",
-    "number_agg",
-)
+DIMENSION_TYPES = get_args(DimensionType)
+MEASURE_TYPES = get_args(MeasureType)
 _references = listing(reference, "references")
 
 

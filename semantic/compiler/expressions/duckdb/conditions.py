@@ -29,23 +29,17 @@ from semantic.compiler.expressions.duckdb.row_conditions import (
 from semantic.compiler.expressions.duckdb.translator import NodeRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.types import common_type
+from semantic.compiler.trees import chained
 from semantic.errors import UnsupportedError
 from semantic.model.types import BOOL, TEXT, UNKNOWN, PostgresType
 
 
 def connective(translator: Translator, node: exp.Expr) -> Value:
-    """AND and OR. A long chain is taken apart without recursion."""
+    """AND and OR."""
     kind = type(node)
-    operands: list[exp.Expr] = []
-    pending = [node]
-    while pending:
-        item = pending.pop()
-        if type(item) is kind:
-            pending.extend((item.expression, item.this))
-        else:
-            operands.append(item)
-    result = _operand(translator, operands[0])
-    for operand in operands[1:]:
+    first, *others = chained(node)
+    result = _operand(translator, first)
+    for operand in others:
         result = kind(this=result, expression=_operand(translator, operand))
     return Value(result, BOOL)
 

@@ -12,6 +12,7 @@ from semantic.compiler.expressions.portable.build import atom, binary, case, sql
 from semantic.compiler.expressions.portable.translator import NodeRule, Translator
 from semantic.compiler.expressions.portable.value import Value, common_size
 from semantic.compiler.expressions.types import common_type, is_quotient
+from semantic.compiler.trees import chained
 from semantic.errors import SemanticError
 from semantic.model.types import BOOL, TEXT, PostgresType
 
@@ -26,18 +27,11 @@ _SIGNS: dict[type[exp.Expr], str] = {
 
 
 def connective(translator: Translator, node: exp.Expr) -> Value:
-    """AND and OR. A long chain is taken apart without recursion."""
+    """AND and OR."""
     kind = type(node)
-    operands: list[exp.Expr] = []
-    pending = [node]
-    while pending:
-        item = pending.pop()
-        if type(item) is kind:
-            pending.extend((item.expression, item.this))
-        else:
-            operands.append(item)
-    result = _condition(translator, operands[0])
-    for operand in operands[1:]:
+    first, *others = chained(node)
+    result = _condition(translator, first)
+    for operand in others:
         result = kind(this=result, expression=_condition(translator, operand))
     return Value(exp.Paren(this=result), BOOL)
 
