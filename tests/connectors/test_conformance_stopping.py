@@ -23,6 +23,7 @@ from tests.connectors.support import (
     resident_bytes,
     server_of,
 )
+from tests.support.canary import slowness
 
 MB = 1024 * 1024
 
@@ -103,9 +104,10 @@ async def test_timeout_spans_the_whole_stream(warehouse: Warehouse) -> None:
 
 
 async def test_timeout_does_not_touch_a_statement_that_ends(warehouse: Warehouse) -> None:
-    assert await warehouse.values("SELECT 1 AS a", timeout=0.2) == [1]
-    await asyncio.sleep(0.3)
-    assert await warehouse.values("SELECT 2 AS a", timeout=0.2) == [2]
+    timeout = 0.2 * slowness()
+    assert await warehouse.values("SELECT 1 AS a", timeout=timeout) == [1]
+    await asyncio.sleep(timeout + 0.1)
+    assert await warehouse.values("SELECT 2 AS a", timeout=timeout) == [2]
 
 
 async def test_early_close_stops_the_work(warehouse: Warehouse) -> None:
