@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from pathlib import Path
 
 from connectors.base import Connector
@@ -32,7 +31,7 @@ from connectors.parquet_files import (
     rows_written,
     translated,
 )
-from connectors.rollup_manifest import Entry, Manifest, decode, encode, table_name
+from connectors.rollup_manifest import Entry, Manifest, decode, encode
 from connectors.rollup_store import BuildTakenError, StoredTable, TableBuild
 from connectors.threads import finished_in_thread
 
@@ -90,23 +89,12 @@ class BucketRollups:
 
     async def confirm(self, tables: Sequence[StoredTable], at: float) -> None:
         """Note that refresh keys were unchanged."""
-        names = {table.table for table in tables}
-
-        def confirmed(entry: Entry) -> Entry:
-            if entry.stored.table not in names:
-                return entry
-            return replace(entry, stored=replace(entry.stored, checked_at=at))
-
-        await asyncio.to_thread(self._change_entries, confirmed)
+        await asyncio.to_thread(self._change, lambda manifest: manifest.confirmed(tables, at))
 
     async def retire(self, tables: Sequence[StoredTable]) -> None:
         """Take tables out of the state."""
-        names, at = {table.table for table in tables}, time.time()
-
-        def retired(entry: Entry) -> Entry:
-            return replace(entry, retired_at=at) if entry.stored.table in names else entry
-
-        await asyncio.to_thread(self._change_entries, retired)
+        at = time.time()
+        await asyncio.to_thread(self._change, lambda manifest: manifest.retired(tables, at))
 
     async def collect(self, grace: float) -> int:
         """Remove what was retired, and what killed builds left."""
@@ -123,16 +111,7 @@ class BucketRollups:
     ) -> StoredTable:
         written.finish()
         final = written.final
-        stored = StoredTable(
-            build.key,
-            table_name(final),
-            written.rows,
-            written.bytes,
-            started,
-            started,
-            time.monotonic() - clock,
-            build.refresh_key,
-        )
+        stored = written.stored(build, started, time.monotonic() - clock)
         self.bucket.upload(written.path, _data_name(final.name))
         written.path.rename(final)
         entry = Entry(final.name, stored)
@@ -186,9 +165,6 @@ class BucketRollups:
             "55P03", "the state of pre-aggregations is changed by too many at once", reached=False
         )
 
-    def _change_entries(self, changed: Callable[[Entry], Entry]) -> None:
-        self._change(lambda found: Manifest(tuple(changed(entry) for entry in found.entries)))
-
     # ------------------------------------------------------------------------- files of this host
 
     def _read(self) -> tuple[StoredTable, ...]:
@@ -234,15 +210,12 @@ class BucketRollups:
     # ------------------------------------------------------------------------- garbage
 
     def _collect(self, before: float) -> int:
-        gone: list[Entry] = []
+        gone: tuple[Entry, ...] = ()
 
         def without(manifest: Manifest) -> Manifest:
-            gone[:] = [
-                entry
-                for entry in manifest.entries
-                if entry.retired_at is not None and entry.retired_at <= before
-            ]
-            return Manifest(tuple(entry for entry in manifest.entries if entry not in gone))
+            nonlocal gone
+            kept, gone = manifest.without_retired(before)
+            return kept
 
         try:
             number, _ = self._newest()

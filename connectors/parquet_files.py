@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from connectors.base import Connector
 from connectors.errors import WarehouseError
+from connectors.rollup_manifest import table_name
 from connectors.rollup_parquet_types import StoredField, convert, stored_fields
-from connectors.rollup_store import TableBuild, new_table_name, quoted
+from connectors.rollup_store import StoredTable, TableBuild, new_table_name, quoted
 from connectors.threads import finished_in_thread
 
 ROW_GROUP_ROWS = 122_880
@@ -53,6 +54,25 @@ class Written:
         self.writer.close()
         self.file.flush()
         os.fsync(self.file.fileno())
+
+    def stored(self, build: TableBuild, started: float, seconds: float) -> StoredTable:
+        """The table that it is once it is named.
+
+        Args:
+            build: what it was written for.
+            started: when that began.
+            seconds: how long it took.
+        """
+        return StoredTable(
+            build.key,
+            table_name(self.final),
+            self.rows,
+            self.bytes,
+            started,
+            started,
+            seconds,
+            build.refresh_key,
+        )
 
 
 @asynccontextmanager

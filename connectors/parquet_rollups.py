@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from connectors.base import Connector
@@ -37,7 +36,6 @@ from connectors.rollup_manifest import (
     locked,
     save,
     sync_folder,
-    table_name,
 )
 from connectors.rollup_store import (
     BuildTakenError,
@@ -86,24 +84,12 @@ class ParquetRollups:
 
     async def confirm(self, tables: Sequence[StoredTable], at: float) -> None:
         """Note that refresh keys were unchanged."""
-        names = {table.table for table in tables}
-
-        def confirmed(entry: Entry) -> Entry:
-            if entry.stored.table not in names:
-                return entry
-            return replace(entry, stored=replace(entry.stored, checked_at=at))
-
-        await asyncio.to_thread(self._change, confirmed)
+        await asyncio.to_thread(self._change, lambda manifest: manifest.confirmed(tables, at))
 
     async def retire(self, tables: Sequence[StoredTable]) -> None:
         """Take tables out of the state."""
-        names, at = {table.table for table in tables}, time.time()
-
-        def retired(entry: Entry) -> Entry:
-            return replace(entry, retired_at=at) if entry.stored.table in names else entry
-
-        if names:
-            await asyncio.to_thread(self._change, retired)
+        at = time.time()
+        await asyncio.to_thread(self._change, lambda manifest: manifest.retired(tables, at))
 
     async def collect(self, grace: float) -> int:
         """Unlink what was retired. A file that is open stays readable until it is closed."""
@@ -127,16 +113,7 @@ class ParquetRollups:
     ) -> StoredTable:
         written.finish()
         final = written.final
-        stored = StoredTable(
-            build.key,
-            table_name(final),
-            written.rows,
-            written.bytes,
-            started,
-            started,
-            time.monotonic() - clock,
-            build.refresh_key,
-        )
+        stored = written.stored(build, started, time.monotonic() - clock)
         with changing(self.folder) as manifest:
             written.path.rename(final)
             sync_folder(self.folder)
@@ -185,23 +162,20 @@ class ParquetRollups:
         except FileNotFoundError:
             return {}
 
-    def _change(self, changed: Callable[[Entry], Entry]) -> None:
+    def _change(self, changed: Callable[[Manifest], Manifest]) -> None:
         with translated(), changing(self.folder) as manifest:
-            save(self.folder, Manifest(tuple(changed(entry) for entry in manifest.entries)))
+            made = changed(manifest)
+            if made != manifest:
+                save(self.folder, made)
 
     def _collect(self, before: float) -> int:
         with translated(), changing(self.folder) as manifest:
-            gone = [
-                entry
-                for entry in manifest.entries
-                if entry.retired_at is not None and entry.retired_at <= before
-            ]
+            kept, gone = manifest.without_retired(before)
             for entry in gone:
                 (self.folder / entry.file).unlink(missing_ok=True)
-            kept = tuple(entry for entry in manifest.entries if entry not in gone)
             if gone:
-                save(self.folder, Manifest(kept))
-            return len(gone) + self._collect_strays({entry.file for entry in kept}, before)
+                save(self.folder, kept)
+            return len(gone) + self._collect_strays({entry.file for entry in kept.entries}, before)
 
     def _collect_strays(self, known: set[str], before: float) -> int:
         """Remove files of builds that were killed before their table was named."""

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +52,37 @@ class Manifest:
             for each in self.entries
         )
         return Manifest((*kept, entry))
+
+    def confirmed(self, tables: Iterable[StoredTable], at: float) -> Manifest:
+        """With the moment at which refresh keys of tables were found unchanged."""
+        names = {table.table for table in tables}
+        return Manifest(
+            tuple(
+                replace(each, stored=replace(each.stored, checked_at=at))
+                if each.stored.table in names
+                else each
+                for each in self.entries
+            )
+        )
+
+    def retired(self, tables: Iterable[StoredTable], at: float) -> Manifest:
+        """With tables that wait for their removal."""
+        names = {table.table for table in tables}
+        return Manifest(
+            tuple(
+                replace(each, retired_at=at) if each.stored.table in names else each
+                for each in self.entries
+            )
+        )
+
+    def without_retired(self, before: float) -> tuple[Manifest, tuple[Entry, ...]]:
+        """Without the tables that have waited since then, and these."""
+        gone = tuple(
+            each
+            for each in self.entries
+            if each.retired_at is not None and each.retired_at <= before
+        )
+        return Manifest(tuple(each for each in self.entries if each not in gone)), gone
 
 
 def encode(manifest: Manifest) -> bytes:
