@@ -29,6 +29,9 @@ _KINDS = {
     "clickhouse": _Kind(
         "connectors.clickhouse_connector", "ClickHouseConnector", "ClickHouseOptions", "clickhouse"
     ),
+    "databricks": _Kind(
+        "connectors.databricks_connector", "DatabricksConnector", "DatabricksOptions", "databricks"
+    ),
     "duckdb": _Kind("connectors.duckdb_connector", "DuckDBConnector", "DuckDBOptions", "duckdb"),
     "postgres": _Kind(
         "connectors.postgres_connector", "PostgresConnector", "PostgresOptions", "postgres"

@@ -14,7 +14,16 @@ from tests.architecture.sources import PACKAGES, Import, Module, imports, module
 
 DRIVERS = frozenset(
     {
-        *("aiohttp", "aiomysql", "asyncpg", "clickhouse_connect", "duckdb", "pg8000", "psycopg"),
+        *(
+            "aiohttp",
+            "aiomysql",
+            "asyncpg",
+            "clickhouse_connect",
+            "databricks",
+            "duckdb",
+            "pg8000",
+            "psycopg",
+        ),
         *("google", "psycopg2", "pymysql", "pyspark", "pytds", "OpenSSL", "requests"),
         *("snowflake", "trino"),
     }

@@ -20,7 +20,7 @@ from tests.portable.expressions import aggregates, scalars, windows
 
 FOLDER = Path(__file__).parent / "generated"
 TYPES = ("bool", "int2", "int4", "int8", "numeric", "float8", "text", "date", "timestamp")
-DIALECTS = ("bigquery", "snowflake", "trino", "tsql")
+DIALECTS = ("bigquery", "databricks", "snowflake", "trino", "tsql")
 
 
 def statements(dialect: str) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from proxy.config.sources.base import Source
 from proxy.config.sources.bigquery import BigquerySource
 from proxy.config.sources.clickhouse import ClickhouseSource
+from proxy.config.sources.databricks import DatabricksSource
 from proxy.config.sources.duckdb import DuckdbSource
 from proxy.config.sources.mysql import MysqlSource
 from proxy.config.sources.plugin import PluginSource
@@ -33,6 +34,7 @@ SOURCES: tuple[type[Source], ...] = (
     SqliteSource,
     ClickhouseSource,
     BigquerySource,
+    DatabricksSource,
     SnowflakeSource,
     SqlserverSource,
     TrinoSource,
@@ -48,6 +50,7 @@ __all__ = [
     "BigquerySource",
     "ClickhouseSource",
     "DataSource",
+    "DatabricksSource",
     "DuckdbSource",
     "MysqlSource",
     "PluginSource",

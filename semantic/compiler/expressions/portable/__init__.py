@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from semantic.compiler.expressions.portable.bigquery import BIGQUERY
 from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
+from semantic.compiler.expressions.portable.databricks import DATABRICKS
 from semantic.compiler.expressions.portable.dialect import PortableDialect
 from semantic.compiler.expressions.portable.mysql import MARIADB, MYSQL
 from semantic.compiler.expressions.portable.snowflake import SNOWFLAKE
@@ -27,6 +28,7 @@ DIALECTS: dict[str, PortableDialect] = {
         CLICKHOUSE,
         STARROCKS,
         BIGQUERY,
+        DATABRICKS,
         SNOWFLAKE,
         TRINO,
         TSQL,
