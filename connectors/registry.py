@@ -23,6 +23,7 @@ class _Kind:
 
 
 _KINDS = {
+    "athena": _Kind("connectors.athena_connector", "AthenaConnector", "AthenaOptions", "athena"),
     "bigquery": _Kind(
         "connectors.bigquery_connector", "BigQueryConnector", "BigQueryOptions", "bigquery"
     ),

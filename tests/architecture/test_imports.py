@@ -14,18 +14,9 @@ from tests.architecture.sources import PACKAGES, Import, Module, imports, module
 
 DRIVERS = frozenset(
     {
-        *(
-            "aiohttp",
-            "aiomysql",
-            "asyncpg",
-            "clickhouse_connect",
-            "databricks",
-            "duckdb",
-            "pg8000",
-            "psycopg",
-        ),
-        *("google", "psycopg2", "pymysql", "pyspark", "pytds", "OpenSSL", "requests"),
-        *("snowflake", "trino"),
+        *("OpenSSL", "aiohttp", "aiomysql", "asyncpg", "boto3", "botocore", "clickhouse_connect"),
+        *("databricks", "duckdb", "google", "pg8000", "psycopg", "psycopg2", "pymysql", "pyspark"),
+        *("pytds", "requests", "snowflake", "trino"),
     }
 )
 CLOCK = frozenset({"time", "random", "secrets"})

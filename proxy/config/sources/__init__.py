@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from proxy.config.sources.athena import AthenaSource
 from proxy.config.sources.base import Source
 from proxy.config.sources.bigquery import BigquerySource
 from proxy.config.sources.clickhouse import ClickhouseSource
@@ -33,6 +34,7 @@ SOURCES: tuple[type[Source], ...] = (
     SparkSource,
     SqliteSource,
     ClickhouseSource,
+    AthenaSource,
     BigquerySource,
     DatabricksSource,
     SnowflakeSource,
@@ -47,6 +49,7 @@ else:
 
 __all__ = [
     "SOURCES",
+    "AthenaSource",
     "BigquerySource",
     "ClickhouseSource",
     "DataSource",

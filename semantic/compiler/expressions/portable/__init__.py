@@ -5,6 +5,7 @@ A dialect is a module of tables here and an entry in ``DIALECTS``.
 
 from __future__ import annotations
 
+from semantic.compiler.expressions.portable.athena import ATHENA
 from semantic.compiler.expressions.portable.bigquery import BIGQUERY
 from semantic.compiler.expressions.portable.clickhouse import CLICKHOUSE
 from semantic.compiler.expressions.portable.databricks import DATABRICKS
@@ -27,6 +28,7 @@ DIALECTS: dict[str, PortableDialect] = {
         SQLITE,
         CLICKHOUSE,
         STARROCKS,
+        ATHENA,
         BIGQUERY,
         DATABRICKS,
         SNOWFLAKE,
