@@ -10,6 +10,9 @@ import pytest
 from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.server import RunningServer, start_server
 
+LONG = frozenset(("oracle", "reliability", "rollups", "rollups_store", "scale", "security"))
+"""Folders whose files take longer than others'."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -18,9 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests go first, so that in the end no worker is left alone with one."""
+    """What takes long goes first, so that in the end no worker is left alone with it."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: item.path not in slow and item.path.parent.name not in LONG)
 
 
 def free_port() -> int:
