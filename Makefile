@@ -14,6 +14,8 @@ STAMP := $(VENV)/.setup-done
 SOURCES := proxy semantic connectors tests
 # Tests wait more than they compute.
 WORKERS ?= 4
+# What one file's tests share is made once; the files stay in the order that tests/conftest.py gives.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 WAREHOUSE_TESTS := tests/connectors tests/portable tests/oracle/test_clickhouse.py
 
 help:  ## show the targets
@@ -57,12 +59,12 @@ check: setup  ## style, types and architecture; under a minute
 	$(BIN)/python -m pytest -q tests/architecture
 
 test: check  ## check, then all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q $(PARALLEL) --ignore tests/architecture
 
 test-warehouses: setup  ## tests of the warehouses whose engines are big; some 600 MB more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --require-hashes -r tests/warehouses.lock
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(WAREHOUSE_TESTS)
+	$(BIN)/python -m pytest -q $(PARALLEL) $(WAREHOUSE_TESTS)
 
 test-long: test  ## test, then random statements by the thousand; hours
 	$(BIN)/python -m tests.oracle.campaign

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 from collections.abc import Iterator
 
@@ -12,6 +14,8 @@ from tests.support.server import RunningServer, start_server
 
 LONG = frozenset(("oracle", "reliability", "rollups", "rollups_store", "scale", "security"))
 """Folders whose files take longer than others'."""
+PORTS = range(20_000, 32_000)
+"""Below what Linux takes for outgoing connections, which would take them before we do."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,9 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, and that the system gives to no outgoing connection."""
+    while True:
+        # Not of ``random``: tests that seed it would all find the same one.
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="session")
