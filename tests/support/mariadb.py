@@ -19,6 +19,7 @@ import pytest
 
 from proxy.auth.certificate import self_signed
 from tests.conftest import free_port
+from tests.support.templates import from_template
 
 # Small, quick to make and never synced: the data lasts as long as the tests.
 _SETTINGS = """
@@ -142,11 +143,16 @@ def start_mariadb(options: Sequence[str] = ()) -> MariaDb:
         os.chown(path, owner.pw_uid, owner.pw_gid)
     data = directory / "data"
     common = [f"--defaults-file={settings}", f"--datadir={data}", f"--user={owner.pw_name}"]
-    subprocess.run(
-        [installer, *common, "--auth-root-authentication-method=normal", "--skip-test-db",
-         "--skip-name-resolve"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+
+    def install() -> None:
+        subprocess.run(
+            [installer, *common, "--auth-root-authentication-method=normal", "--skip-test-db",
+             "--skip-name-resolve"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    recipe = (server, Path(server).stat().st_mtime_ns, owner, _SETTINGS, tuple(options))
+    from_template(data, recipe, install)
     port = free_port()
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import pwd
 import shutil
@@ -17,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.templates import from_template
+
 ATTEMPTS = 3
-TEMPLATES = Path(__file__).resolve().parents[2] / ".cubewire" / "oracle"
-"""Clusters as initdb makes them, one for each kind of programs and user: a copy is much quicker."""
 
 
 class OracleError(RuntimeError):
@@ -88,31 +86,20 @@ def _fill(
     data: Path, programs: Path, environment: Mapping[str, str], identity: Mapping[str, object]
 ) -> None:
     """Make a cluster: UTC, collation C."""
-    key = f"{programs.resolve()} {(programs / 'postgres').stat().st_mtime_ns} {identity}"
-    template = TEMPLATES / hashlib.sha256(key.encode()).hexdigest()[:16]
-    if template.is_dir():
-        _copy(template, data)
-        return
     initdb = f"{programs / 'initdb'} -U oracle -A trust --no-sync -E UTF8 --locale=C"
-    subprocess.run(
-        [*initdb.split(), "-D", str(data)],
-        check=True,
-        capture_output=True,
-        env=environment,
-        cwd=data.parent,
-        **identity,  # type: ignore[call-overload]
-    )
-    TEMPLATES.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=TEMPLATES))
-    _copy(data, unfinished / "data")
-    with contextlib.suppress(OSError):  # another process was quicker
-        (unfinished / "data").rename(template)
-    shutil.rmtree(unfinished)
 
+    def make() -> None:
+        subprocess.run(
+            [*initdb.split(), "-D", str(data)],
+            check=True,
+            capture_output=True,
+            env=environment,
+            cwd=data.parent,
+            **identity,  # type: ignore[call-overload]
+        )
 
-def _copy(source: Path, target: Path) -> None:
-    # Keeps owners and modes, and is several times as fast as copying from Python.
-    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+    changed = (programs / "postgres").stat().st_mtime_ns
+    from_template(data, (initdb, changed, identity), make)
 
 
 def _start(port: int, options: tuple[str, ...], programs: Path) -> OraclePostgres:
