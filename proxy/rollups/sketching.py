@@ -13,7 +13,7 @@ from semantic.model.model import Model
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _QUESTIONS = {
     "duckdb": "SELECT version() AS place",
-    # What hashes values of any type is there since 14.
+    # What hashes values of any type is there since 14. Percentiles need no extension.
     "postgres": "SELECT n.nspname::text AS place FROM pg_extension AS e JOIN pg_namespace AS n"
     " ON n.oid = e.extnamespace WHERE e.extname = 'hll' AND has_schema_privilege(n.oid, 'USAGE')"
     " AND current_setting('server_version_num')::integer >= 140000",
@@ -36,9 +36,11 @@ async def sketches_of(
     for name in sorted(named):
         connector = connectors[name]
         question = _QUESTIONS.get(connector.dialect)
-        place = "" if question is None else await _first(connector, question)
-        if place and (connector.dialect == "duckdb" or _PLAIN_NAME.fullmatch(place)):
-            found.append((name, place))
+        if question is None:
+            continue
+        place = await _first(connector, question)
+        is_usable = connector.dialect == "duckdb" or _PLAIN_NAME.fullmatch(place)
+        found.append((name, place if is_usable else ""))
     return tuple(found)
 
 

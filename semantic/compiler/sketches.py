@@ -6,8 +6,9 @@ computed, and a rollup answers with the very number that the source would give.
 
 - Distinct counts are HyperLogLog: DuckDB's own (1,024 registers, standard error 3.25 %), or that of
   PostgreSQL's extension ``hll`` (4,096 registers, 1.63 %, exact for small groups).
-- Percentiles are DDSketch (DuckDB only): values are counted in buckets that grow by a factor, so
-  that the middle of a bucket is within 1 % of every value in it.
+- Percentiles are DDSketch: values are counted in buckets that grow by a factor, so that the middle
+  of a bucket is within 1 % of every value in it. ``sketches_postgres`` does in PostgreSQL what is
+  done here in DuckDB.
 
 A measure is estimated only if it is declared approximate and some rollup of its cube stores it.
 """
@@ -19,6 +20,7 @@ import math
 from sqlglot import exp
 
 from semantic.compiler.expressions.duckdb.build import call, sql
+from semantic.compiler.sketches_postgres import PercentileSketch
 from semantic.model.members import Measure
 from semantic.model.relations import Cube
 
@@ -40,6 +42,8 @@ _BUCKET = f"""CAST(CASE WHEN isnan(_1) THEN {_ZERO + _INFINITE + 1}
   WHEN _1 > 0 THEN {_ZERO + _FIRST} + ceil(ln(_1) / {_LOG_GAMMA!r})
   WHEN _1 < 0 THEN {_ZERO - _FIRST} - ceil(ln(-_1) / {_LOG_GAMMA!r})
   WHEN _1 = 0 THEN {_ZERO} END AS INT)"""
+IN_POSTGRES = PercentileSketch(_LOG_GAMMA, _LOG_MIDDLE, _ZERO, _FIRST, _INFINITE)
+"""Percentiles there."""
 # A bucket and how many values are in it, as one number.
 _COUNT_BITS = 44
 _COUNT_MASK = (1 << _COUNT_BITS) - 1
@@ -89,15 +93,19 @@ def estimate(measure: Measure, value: exp.Expr, dialect: str, schema: str) -> ex
         measure: declared approximate.
         value: of a row.
         dialect: of the warehouse.
-        schema: where a PostgreSQL warehouse has the extension hll.
+        schema: where a PostgreSQL warehouse has the extension hll; empty for nowhere.
     """
     if measure.type == "count_distinct_approx":
         if dialect == "duckdb":
             return exp.ApproxDistinct(this=value)
+        if not schema:
+            return None
         return _cardinality(_hll_add(_hashed(value, schema), schema), schema)
     fraction = 0.5 if measure.type == "median" else measure.percentile
-    if dialect != "duckdb" or fraction is None:
+    if fraction is None:
         return None
+    if dialect != "duckdb":
+        return IN_POSTGRES.estimate(value, fraction)
     counts = _counted(call("histogram", sql(_BUCKET, value)))
     return sql(_QUANTILE.replace("FRACTION", f"CAST('{fraction!r}' AS DOUBLE)"), counts)
 
@@ -105,7 +113,10 @@ def estimate(measure: Measure, value: exp.Expr, dialect: str, schema: str) -> ex
 def is_estimate(formula: exp.Expr) -> bool:
     """Whether a measure's formula is one that ``estimate`` made."""
     return any(
-        isinstance(node, exp.ApproxDistinct) or is_counted(node) or hll_schema(node)
+        isinstance(node, exp.ApproxDistinct)
+        or is_counted(node)
+        or hll_schema(node)
+        or IN_POSTGRES.estimated(node)
         for node in formula.walk()
     )
 
@@ -130,13 +141,15 @@ def merged_distinct(sketch: exp.Expr, schema: str) -> exp.Expr:
     return sql(_MERGED_DISTINCT, sketch)
 
 
-def percentile_sketch(bucket: exp.Expr) -> exp.Expr:
-    """The sketch of a group's values, whose buckets are given."""
-    return _counted(call("histogram", bucket))
+def percentile_sketch(value: exp.Expr, schema: str) -> exp.Expr:
+    """The sketch of a group's values; in DuckDB their buckets are given."""
+    if schema:
+        return IN_POSTGRES.stored(value)
+    return _counted(call("histogram", value))
 
 
 def merged_percentile(sketch: exp.Expr) -> exp.Expr:
-    """What stands for ``counted``, over the sketches of groups."""
+    """What stands for ``counted``, over the sketches of groups in DuckDB."""
     return call("flatten", call("list", sketch))
 
 

@@ -64,8 +64,8 @@ class PublishedModel:
             and of what measures aggregate, by ``input_name`` of theirs.
         functions: that the configuration adds.
         system_tables: whether the tables of the server itself are shown too.
-        sketches: of each data source that can merge sketches, the schema of the extension hll, or
-            the version of DuckDB, whose sketches are its own.
+        sketches: of each data source that can merge sketches, the schema of the extension hll
+            (empty where it is not there), or the version of DuckDB, whose sketches are its own.
     """
 
     version: str

@@ -64,8 +64,8 @@ class Warehouse:
     compiler: Compiler = field(init=False)
     plain: Compiler = field(init=False)
     analyst: Analyst = field(init=False)
-    # As ``PublishedModel`` has them of a PostgreSQL warehouse with the extension.
-    sketches: tuple[tuple[str, str], ...] = ()
+    # As ``PublishedModel`` has them of a PostgreSQL warehouse, without the extension.
+    sketches: tuple[tuple[str, str], ...] = (("default", ""),)
     _tables: int = 0
 
     def __post_init__(self) -> None:

@@ -10,7 +10,8 @@ from sqlglot import exp
 
 from semantic.compiler.aggregate_trees import is_aggregate
 from semantic.compiler.rollups.trees import bare
-from semantic.compiler.sketches import counts_of, hll_schema, is_counted
+from semantic.compiler.sketches import IN_POSTGRES, counts_of, hll_schema, is_counted
+from semantic.compiler.sketches_postgres import SCHEMA
 from semantic.compiler.trees import copied, enclose, rebuild
 from semantic.model.types import FLOAT8, PostgresType
 
@@ -35,11 +36,13 @@ class Aggregate:
         function: what is computed; ``distinct`` counts the different values, a sketch estimates it.
         value: of a row; of a sketch its hash or bucket, where the warehouse does not see to that.
         schema: where a PostgreSQL warehouse has the functions of a sketch.
+        fraction: of a percentile that is read of a sketch there.
     """
 
     function: Function
     value: exp.Expr
     schema: str = ""
+    fraction: float | None = None
 
 
 class NotStorableError(ValueError):
@@ -71,10 +74,14 @@ def read_aggregate(call: exp.Expr) -> Aggregate:
     schema = hll_schema(call)
     if schema:
         return Aggregate("hll", bare(call.expressions[0]), schema)
+    estimated = IN_POSTGRES.estimated(call)
+    if estimated is not None:
+        value, fraction = estimated
+        return Aggregate("ddsketch", bare(value), SCHEMA, fraction)
     function = next((name for kind, name in _FUNCTIONS if type(call) is kind), None)
     if function is None or len(call.expressions):
         raise NotStorableError(f"{_name(call)} cannot be computed from parts")
-    value: exp.Expr = call.this
+    value = call.this
     if isinstance(value, exp.Distinct):
         if len(value.expressions) != 1 or function in {"sum", "avg"}:
             raise NotStorableError(f"{_name(call)}(DISTINCT ...) cannot be computed from parts")
@@ -133,7 +140,7 @@ def needed_parts(aggregate: Aggregate, kind: PostgresType) -> tuple[Aggregate, .
         kind: the type of its value, as far as it is known.
     """
     if aggregate.function != "avg":
-        return (aggregate,)
+        return (replace(aggregate, fraction=None),)
     value = aggregate.value
     if kind.name == FLOAT8.name:
         # The average of single precision numbers is one of double precision.

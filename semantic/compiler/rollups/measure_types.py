@@ -55,7 +55,7 @@ class PartTypes:
         if aggregate.function in {"count", "distinct"}:
             return INT8
         if aggregate.function == "ddsketch":
-            return PostgresType("_int8")
+            return PostgresType("text" if aggregate.schema else "_int8")
         if aggregate.function == "hll":
             return PostgresType("hll" if aggregate.schema else "_int2")
         return self._aggregates.get(aggregate) or self._parts.get(aggregate)

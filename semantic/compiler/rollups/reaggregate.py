@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from semantic.compiler.rollups.aggregates import Aggregate
 from semantic.compiler.rollups.blueprint import Part
 from semantic.compiler.rollups.stored_query import cast
 from semantic.compiler.rollups.trees import bare
-from semantic.compiler.sketches import merged_distinct, merged_percentile
+from semantic.compiler.sketches import IN_POSTGRES, merged_distinct, merged_percentile
+from semantic.compiler.sketches_postgres import joined
 from semantic.compiler.trees import copied
 from semantic.model.types import FLOAT8, INT8, PostgresType
 
 
 def combined(
-    function: str,
+    wanted: Aggregate,
     parts: tuple[tuple[Part, exp.Column], ...],
     kind: PostgresType | None,
     condition: exp.Expr | None,
@@ -23,7 +25,7 @@ def combined(
     """An aggregate of rows as an expression over the parts of groups of them.
 
     Args:
-        function: of ``Aggregate``.
+        wanted: the aggregate.
         parts: as ``needed_parts`` names them, with the columns that hold them.
         kind: the type of the aggregate's value, as far as it is known.
         condition: of FILTER.
@@ -39,7 +41,7 @@ def combined(
         return exp.Filter(this=call, expression=exp.Where(this=copied(condition)))
 
     part, value = parts[0]
-    match function:
+    match wanted.function:
         case "sum":
             total = over(exp.Sum(this=value))
             return cast(total, INT8) if exact and part.column.type == INT8 else total
@@ -54,6 +56,8 @@ def combined(
         case "hll":
             return merged_distinct(value, part.aggregate.schema)
         case "ddsketch":
+            if wanted.fraction is not None:
+                return IN_POSTGRES.merged(over(joined(value)), wanted.fraction)
             return merged_percentile(value)
     return None
 

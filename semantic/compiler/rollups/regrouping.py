@@ -374,7 +374,7 @@ class Regrouping:
             if part is None or not self._may_read(part.aggregate.value):
                 return None
             found.append((part, column(self.scan.alias, part.column.name)))
-        made = combined(wanted.function, tuple(found), kind, where, exact=exact)
+        made = combined(wanted, tuple(found), kind, where, exact=exact)
         if made is not None:
             self.parts.update({part.column.name: part for part, _ in found})
         return made

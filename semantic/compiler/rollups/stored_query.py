@@ -58,7 +58,7 @@ def _call(aggregate: Aggregate, value: exp.Expr) -> exp.Expr:
         case "hll":
             return distinct_sketch(value, aggregate.schema)
         case "ddsketch":
-            return percentile_sketch(value)
+            return percentile_sketch(value, aggregate.schema)
         case "avg":
             raise TypeError(aggregate.function)
 
