@@ -10,7 +10,6 @@ instance role) or among its options; what the options say never stands in an err
 
 from __future__ import annotations
 
-import importlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -22,21 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.errors import WarehouseError
-from connectors.options import ConnectorOptionsError
-
-# By scheme, what installs its driver. fsspec itself has the last two; a file is one of a folder
-# that hosts share.
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "abfs": "azure",
-    "file": "s3",
-    "memory": "s3",
-}
-_SHORTEST_SECRET = 4
+from connectors.filesystems import EXTRAS, discreet, open_filesystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +43,8 @@ def check_url(url: str) -> None:
     parts = urlsplit(url)
     if not parts.scheme or "://" not in url:
         raise ValueError("a URL such as s3://bucket/prefix is expected")
-    if parts.scheme not in _EXTRAS:
-        known = ", ".join(f"{each}://" for each in _EXTRAS if each != "memory")
+    if parts.scheme not in EXTRAS:
+        known = ", ".join(f"{each}://" for each in EXTRAS if each != "memory")
         raise ValueError(f"writers cannot share {parts.scheme}://, but {known}")
     has_user = parts.username is not None and parts.scheme != "abfs"
     if has_user or parts.password is not None or parts.query:
@@ -80,22 +65,13 @@ class Bucket:
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         check_url(url)
         self.url = url.rstrip("/")
-        self._secrets = tuple(_texts(options))
+        self._options = options
         scheme = urlsplit(url).scheme
         self._is_folder = scheme == "file"
-        try:
-            fsspec = importlib.import_module("fsspec")
-            if self._is_folder:
-                options = {"auto_mkdir": True, **options}
-            self._files = fsspec.filesystem(scheme, use_listings_cache=False, **options)
-            self._root = str(self._files._strip_protocol(self.url)).rstrip("/")
-        except ImportError as error:
-            raise ConnectorOptionsError(
-                f"{scheme}:// needs another Python package: "
-                f"pip install 'cubewire[{_EXTRAS[scheme]}]'"
-            ) from error
-        except (TypeError, ValueError) as error:
-            raise ConnectorOptionsError(self._discreet(f"{scheme}://: {error}")) from None
+        if self._is_folder:
+            options = {"auto_mkdir": True, **options}
+        self._files = open_filesystem(scheme, options)
+        self._root = str(self._files._strip_protocol(self.url)).rstrip("/")
 
     def check(self) -> None:
         """Try that an object is created once. Raises WarehouseError 0A000, 08006."""
@@ -186,13 +162,8 @@ class Bucket:
             raise WarehouseError(
                 "08006",
                 "the bucket of pre-aggregations cannot be used",
-                detail=self._discreet(f"{self.url}: {type(error).__name__}: {error}"),
+                detail=discreet(f"{self.url}: {type(error).__name__}: {error}", self._options),
             ) from None
-
-    def _discreet(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 def _create_file(path: Path, data: bytes) -> None:
@@ -216,12 +187,3 @@ def _object(folder: str, found: Mapping[str, Any]) -> StoredObject:
     return StoredObject(
         f"{folder}/{name}", int(found["size"]), None if seconds is None else float(seconds)
     )
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All texts in options that are long enough to be secrets."""
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, str) and len(value) >= _SHORTEST_SECRET:
-        yield value

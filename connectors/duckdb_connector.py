@@ -14,15 +14,16 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import duckdb
 
+from connectors import duckdb_resident, lake
 from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_functions import add_functions
@@ -31,7 +32,10 @@ from connectors.duckdb_resident import ResidentFiles
 from connectors.duckdb_small import SmallStatements
 from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_type
 from connectors.errors import WarehouseError, checked_text, opened, stop_error
+from connectors.options import ConnectorOptionsError
+from connectors.rollup_store import quoted
 from connectors.threaded import IDLE_READERS, Chunk, Readers, ThreadedBatches, ThreadedStatement
+from connectors.threads import finished_in_thread
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
 T = TypeVar("T")
@@ -59,6 +63,10 @@ class DuckDBOptions:
         queue_seconds: how long a statement may wait for a thread before 53300.
         batch_rows: rows of a batch, after the first one.
         nice: nice value (0 to 19) of the threads of statements that take longer, and of the engine.
+        tables: tables of a data lake, by name: ``format``, ``url``, and what the format needs.
+        storage: options of the fsspec drivers that read them.
+        metadata: options of the libraries that read the metadata of Delta and Iceberg tables.
+        table_seconds: how often is looked whether they have changed.
         resident_folder: where Parquet files are whose often read ones are held in memory.
         resident_bytes: how much of them, at a guess; 0 is none.
     """
@@ -76,10 +84,16 @@ class DuckDBOptions:
     queue_seconds: float = 30.0
     batch_rows: int = 8192
     nice: int = 10
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    table_seconds: float = 30.0
     resident_folder: str = ""
     resident_bytes: int = 0
 
     def __post_init__(self) -> None:
+        if self.table_seconds <= 0:
+            raise ValueError("table_seconds must be more than 0")
         if min(self.quick_threads, self.slow_threads, self.batch_rows) < 1:
             raise ValueError("quick_threads, slow_threads and batch_rows must be at least 1")
         if self.threads < 0 or self.queue_seconds < 0 or not 0 <= self.nice <= 19:
@@ -104,6 +118,11 @@ class DuckDBConnector(BatchesOnly):
             if options.resident_folder and options.resident_bytes
             else None
         )
+        self._lake = (
+            lake.Lake(options.tables, options.storage, options.metadata) if options.tables else None
+        )
+        self._following: asyncio.Task[None] | None = None
+        self._search_path = ""
         self._closed = False
 
     async def start(self) -> None:
@@ -119,6 +138,9 @@ class DuckDBConnector(BatchesOnly):
         )
         try:
             self._database = await _in_own_thread(self._open)
+        except ConnectorOptionsError as error:
+            self._remove_spill()
+            raise WarehouseError("08001", str(error), reached=False) from error
         except (duckdb.Error, OSError) as error:
             self._remove_spill()
             fault = warehouse_error(error, reached=False)
@@ -128,10 +150,15 @@ class DuckDBConnector(BatchesOnly):
                 detail=fault.detail,
                 reached=False,
             ) from error
+        if self._lake is not None:
+            self._following = asyncio.create_task(self._follow(self._lake), name="data lake")
 
     async def close(self) -> None:
         """Stop running statements and close the database."""
         self._closed = True
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
         if self._readers is not None:
             await self._readers.close()
         database, self._database = self._database, None
@@ -203,16 +230,38 @@ class DuckDBConnector(BatchesOnly):
             add_functions(database)
             for statement in options.setup:
                 database.execute(statement)
-            if self._resident is not None:
-                self._resident.attach(database)
+            self._attach(database)
             self._harden(database)
         except BaseException:
             database.close()
             raise
         return database
 
+    def _attach(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Put what stands behind the database's own tables into the search path of statements."""
+        behind = []
+        if self._lake is not None:
+            self._lake.attach(database)
+            behind.append(f"{lake.CATALOG}.main")
+        if self._resident is not None:
+            self._resident.attach(database)
+            behind.append(f"{duckdb_resident.CATALOG}.main")
+        if behind:
+            found = database.cursor().execute("SELECT current_database(), current_schema()")
+            own = ".".join(quoted(str(name)) for name in found.fetchall()[0])
+            self._search_path = ",".join((own, *behind))
+
+    async def _follow(self, tables: lake.Lake) -> None:
+        """Look for new versions of the lake's tables, again and again."""
+        while True:
+            await asyncio.sleep(self._options.table_seconds)
+            database, _ = self._open_parts()
+            with database.cursor() as connection:
+                await finished_in_thread(tables.follow, connection)
+
     def _harden(self, database: duckdb.DuckDBPyConnection) -> None:
         options = self._options
+        folders = [*options.allowed_directories, *(self._lake.folders if self._lake else ())]
         database.execute("SET memory_limit = ?", [options.memory_limit or HALF])
         if options.temp_directory != "none":
             parent = options.temp_directory or None
@@ -220,8 +269,8 @@ class DuckDBConnector(BatchesOnly):
         database.execute("SET temp_directory = ?", [str(self._spill or "")])
         if self._spill is not None:
             database.execute("SET max_temp_directory_size = ?", [options.max_temp_size])
-        if options.allowed_directories:
-            database.execute("SET allowed_directories = ?", [list(options.allowed_directories)])
+        if folders:
+            database.execute("SET allowed_directories = ?", [folders])
         for setting in (
             "allow_persistent_secrets = false",
             "allow_extension_repositories = 'forbidden'",
@@ -257,7 +306,7 @@ class DuckDBConnector(BatchesOnly):
             self._cursor(),
             read_only_file=options.path != MEMORY and options.read_only,
             small=self._small,
-            search_path=self._resident.search_path if self._resident else "",
+            search_path=self._search_path,
         )
 
     def _remove_spill(self) -> None:

@@ -54,14 +54,10 @@ class ResidentFiles:
         self._lock = threading.Lock()
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._uses: dict[str, int] = {}
-        self.search_path = ""
 
     def attach(self, database: duckdb.DuckDBPyConnection) -> None:
         """Give a database the place for copies, before its configuration is locked."""
         database.execute(f"ATTACH ':memory:' AS {CATALOG} (READ_WRITE)")
-        found = database.cursor().execute("SELECT current_database(), current_schema()").fetchone()
-        catalog, schema = map(str, found or ("memory", "main"))
-        self.search_path = f"{quoted(catalog)}.{quoted(schema)},{CATALOG}.main"
 
     def due(self, sql: str) -> list[str]:
         """The files that a statement names and that should be copied now."""

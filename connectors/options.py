@@ -33,8 +33,8 @@ def nearest(name: str, valid: typing.Iterable[str]) -> str:
 def read_options(kind: str, options: Mapping[str, object], into: type[T]) -> T:
     """Build ``into`` (a dataclass) from ``options``.
 
-    Fields are of type str, int, float, bool or tuple of str. A list is taken for a tuple, an int
-    for a float, and a text for a bool or a number: values from the environment are texts.
+    Fields are of type str, int, float, bool, tuple of str or Mapping. A list is taken for a tuple,
+    an int for a float, and a text for a bool or a number: values from the environment are texts.
     """
     hints = typing.get_type_hints(into)
     fields = {field.name: field for field in dataclasses.fields(into)}  # type: ignore[arg-type]
@@ -58,6 +58,12 @@ def read_options(kind: str, options: Mapping[str, object], into: type[T]) -> T:
 
 
 def _convert(kind: str, name: str, value: object, hint: object) -> object:
+    if typing.get_origin(hint) is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConnectorOptionsError(
+                f"option {name!r} of a {kind} data source must be a mapping, not {value!r}"
+            )
+        return value
     try:
         if isinstance(hint, types.GenericAlias):
             return _texts(value)
