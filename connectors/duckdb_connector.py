@@ -238,7 +238,7 @@ class DuckDBConnector(BatchesOnly):
         return database
 
     def _attach(self, database: duckdb.DuckDBPyConnection) -> None:
-        """Put what stands behind the database's own tables into the search path of statements."""
+        """Make the search path of statements: the database's schema, and what stands behind it."""
         behind = []
         if self._lake is not None:
             self._lake.attach(database)
@@ -246,9 +246,9 @@ class DuckDBConnector(BatchesOnly):
         if self._resident is not None:
             self._resident.attach(database)
             behind.append(f"{duckdb_resident.CATALOG}.main")
-        if behind:
-            found = database.cursor().execute("SELECT current_database(), current_schema()")
-            own = ".".join(quoted(str(name)) for name in found.fetchall()[0])
+        # What ``setup`` chose by USE holds for its own connection only.
+        own = _current_schema(database)
+        if behind or own != _current_schema(database.cursor()):
             self._search_path = ",".join((own, *behind))
 
     async def _follow(self, tables: lake.Lake) -> None:
@@ -313,6 +313,11 @@ class DuckDBConnector(BatchesOnly):
         spill, self._spill = self._spill, None
         if spill is not None:
             shutil.rmtree(spill, ignore_errors=True)
+
+
+def _current_schema(connection: duckdb.DuckDBPyConnection) -> str:
+    found = connection.execute("SELECT current_database(), current_schema()").fetchall()
+    return ".".join(quoted(str(name)) for name in found[0])
 
 
 async def _in_own_thread(function: Callable[[], T]) -> T:

@@ -320,3 +320,10 @@ async def test_tables_of_the_database_come_first(tmp_path: Path) -> None:
     described = delta(tmp_path / "t")
     async with opened({"t": described}, setup=("CREATE TABLE t AS SELECT 7 AS id",)) as connector:
         assert await rows(connector, "SELECT id FROM t") == [(7,)]
+
+
+async def test_the_schema_that_setup_uses(tmp_path: Path) -> None:
+    setup = ("ATTACH ':memory:' AS o", "CREATE TABLE o.n AS SELECT 7 AS id", "USE o")
+    for tables in ({}, {"t": delta(tmp_path / "t")}):
+        async with opened(tables, setup=setup) as connector:
+            assert await rows(connector, "SELECT id FROM n") == [(7,)]
