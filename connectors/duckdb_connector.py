@@ -41,6 +41,8 @@ from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+SERVER_SETS = {"set_by": "server"}
+"""Metadata of options that follow from other keys of the configuration."""
 HALF = "50%"
 
 
@@ -88,8 +90,8 @@ class DuckDBOptions:
     storage: Mapping[str, Any] = field(default_factory=dict, repr=False)
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     table_seconds: float = 30.0
-    resident_folder: str = ""
-    resident_bytes: int = 0
+    resident_folder: str = field(default="", metadata=SERVER_SETS)
+    resident_bytes: int = field(default=0, metadata=SERVER_SETS)
 
     def __post_init__(self) -> None:
         if self.table_seconds <= 0:

@@ -15,8 +15,8 @@ from tests.architecture.sources import PACKAGES, Import, Module, imports, module
 DRIVERS = frozenset(
     {
         *("OpenSSL", "aiohttp", "aiomysql", "asyncpg", "boto3", "botocore", "clickhouse_connect"),
-        *("databricks", "duckdb", "google", "pg8000", "psycopg", "psycopg2", "pymysql", "pyspark"),
-        *("pytds", "requests", "snowflake", "trino"),
+        *("databricks", "deltalake", "duckdb", "google", "pg8000", "psycopg", "psycopg2"),
+        *("pyiceberg", "pymysql", "pyspark", "pytds", "requests", "snowflake", "trino"),
     }
 )
 CLOCK = frozenset({"time", "random", "secrets"})

@@ -54,14 +54,21 @@ def test_every_connector_can_be_configured() -> None:
     assert sorted(configured) == sorted((*KINDS, "plugin"))
 
 
+def default_of(field: dataclasses.Field[Any]) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
 @pytest.mark.parametrize("source", [s for s in SOURCES if s is not PluginSource], ids=kind_of)
 def test_data_sources_take_their_connectors_options(source: type[Source]) -> None:
     theirs = {
-        field.name: None if field.default is dataclasses.MISSING else field.default
+        field.name: default_of(field)
         for field in dataclasses.fields(_options(kind_of(source)))
+        if field.metadata.get("set_by") != "server"
     }
     ours = {
-        name: None if field.is_required() else field.default
+        name: None if field.is_required() else field.get_default(call_default_factory=True)
         for name, field in source.model_fields.items()
         if name not in source.server_keys
     }
