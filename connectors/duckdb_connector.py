@@ -257,8 +257,7 @@ class DuckDBConnector(BatchesOnly):
         """Look for new versions of the lake's tables, again and again."""
         while True:
             await asyncio.sleep(self._options.table_seconds)
-            database, _ = self._open_parts()
-            with database.cursor() as connection:
+            with self._cursor() as connection:
                 await finished_in_thread(tables.follow, connection)
 
     def _harden(self, database: duckdb.DuckDBPyConnection) -> None:
