@@ -90,7 +90,7 @@ def emit(
         arrays: types of the parameters behind the client's.
         values: of policies, by the names of their placeholders.
     """
-    plan = prepared(plan, dialect)
+    plan = prepared(plan, analysis, dialect)
     types = PlanTypes(plan, analysis)
     check_keys(plan, types, dialect)
     emitter = _Emitter(types, dialect, settings, len(analysis.parameters))

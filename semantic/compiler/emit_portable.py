@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
-from semantic.compiler.api import ResultColumn
+from semantic.compiler.api import Analysis, ResultColumn
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.emit_parts import is_constant
 from semantic.compiler.exact_columns import exact_column
@@ -41,6 +41,7 @@ from semantic.compiler.plan import (
     walk,
 )
 from semantic.compiler.plan_types import PlanTypes
+from semantic.compiler.portable_forms import reformed
 from semantic.compiler.rewrite.tools import bottom_up, expressions_of
 from semantic.compiler.trees import grouping_keys, table_of
 from semantic.errors import UnsupportedError
@@ -50,7 +51,7 @@ _NO_END = 9223372036854775807
 """A number of rows that no query has."""
 
 
-def prepared(plan: Query, dialect: str) -> Query:
+def prepared(plan: Query, analysis: Analysis, dialect: str) -> Query:
     """A plan whose scans yield what the dialect's templates take.
 
     Raises:
@@ -59,6 +60,8 @@ def prepared(plan: Query, dialect: str) -> Query:
     tables = tables_of(dialect)
     if tables is None:
         return plan
+    types = PlanTypes(plan, analysis)
+    plan = bottom_up(plan, lambda node: reformed(node, tables.features, types))
     for node in walk(plan):
         missing = _missing(node, tables.features)
         if missing:

@@ -166,7 +166,7 @@ class ScanBuilder:
         if not self._is_portable():
             return definition.input_type(published)
         if not definition.portable:
-            return UNKNOWN
+            return published if self._is_extreme(definition, published) else UNKNOWN
         if not definition.type.startswith("count"):
             return definition.input_type(published)
         if isinstance(tree, exp.Literal) and not tree.is_string:
@@ -176,6 +176,15 @@ class ScanBuilder:
             if kind is not None and self._members.row_value(self._root, dimension.name) == tree:
                 return kind
         return definition.input_type(published)
+
+    def _is_extreme(self, definition: MeasureDefinition, published: PostgresType) -> bool:
+        """Whether it is the least or greatest of its inputs, whose type has no form of its own."""
+        tables = tables_of(self._members.sql.dialect(self._root.data_source))
+        is_plain = tables is not None and published.name not in tables.columns
+        made = definition.formula
+        return (
+            is_plain and isinstance(made, exp.Min | exp.Max) and isinstance(made.this, exp.Column)
+        )
 
     def _is_portable(self) -> bool:
         return tables_of(self._members.sql.dialect(self._root.data_source)) is not None

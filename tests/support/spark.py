@@ -120,6 +120,8 @@ def fill(
         listed = ", ".join(
             f"CAST({column} AS {kind}) AS {column}" for column, kind in types.items()
         )
-        session.sql(f"CREATE TABLE {name} USING parquet AS SELECT {listed} FROM texts")
+        session.sql(
+            f"CREATE TABLE {name} USING parquet AS SELECT /*+ COALESCE(1) */ {listed} FROM texts"
+        )
     finally:
         session.client.close()

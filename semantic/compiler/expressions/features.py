@@ -37,6 +37,8 @@ class Features:
         unordered_ranks: row_number(), rank() and dense_rank() over windows without ORDER BY.
         names_outputs: a sort key that is an output column has to go by its name: its expression is
             not always understood.
+        sort_expressions: a sort key may be no output column where it holds a window function, or
+            where HAVING chooses among the groups.
         filters: FILTER behind an aggregate of the model's own SQL.
         constant_keys: GROUP BY of what is the same for all rows.
         nested_order: ORDER BY in a query within another that has no LIMIT, where it means nothing;
@@ -68,6 +70,7 @@ class Features:
     booleans: bool = True
     unordered_ranks: bool = True
     names_outputs: bool = False
+    sort_expressions: bool = True
     filters: bool = True
     constant_keys: bool = True
     nested_order: bool = True

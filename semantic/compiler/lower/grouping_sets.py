@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import product
+from itertools import islice, product
 
 from sqlglot import exp
 
@@ -35,6 +35,17 @@ def grouping_sets(elements: Iterable[exp.Expr]) -> list[Keys]:
                 )
         sets = combined
     return list(sets.values())
+
+
+def every_set(elements: Iterable[exp.Expr]) -> list[Keys]:
+    """The grouping sets with all that are written twice; more than ``MOST`` are not all there."""
+    sets: list[Keys] = [()]
+    for element in elements:
+        combined = product(sets, _sets_of(element))
+        sets = [
+            tuple(dict.fromkeys((*before, *added))) for before, added in islice(combined, MOST + 1)
+        ]
+    return sets
 
 
 def _sets_of(node: exp.Expr) -> list[Keys]:

@@ -16,8 +16,8 @@ from semantic.compiler.plan import (
     MEASURE_TABLE,
     MeasureUse,
     Projection,
+    Relation,
     Select,
-    StageRows,
     Subquery,
 )
 from semantic.compiler.plan_types import PlanTypes, subquery_key
@@ -46,7 +46,7 @@ class Groups:
     fetch: Select
     rest: Select
 
-    def over(self, rows: StageRows) -> Select:
+    def over(self, rows: Relation) -> Select:
         """The rest over the rows of the fetch."""
         return replace(self.rest, source=rows)
 

@@ -34,6 +34,7 @@ from semantic.compiler.rewrite.tools import everywhere, is_volatile
 from semantic.compiler.staging.closure import aliases_in, data_sources, is_closed
 from semantic.compiler.staging.drafts import Draft, pruned
 from semantic.compiler.staging.groups import Groups, group_apart
+from semantic.compiler.staging.sets import parts, united
 from semantic.compiler.staging.warehouses import Warehouses
 from semantic.compiler.trees import all_of, column, conjuncts, rebuild, table_of
 from semantic.errors import UnsupportedError
@@ -123,12 +124,26 @@ class Splitter:
             groups = group_apart(select, alias, self.types, averages=averages)
             if groups is None:
                 return None
-            rows = self._fetch(groups.fetch, "groups", alias)
+            rows = self._fetch(groups.fetch, "groups", alias) or self._grouped_by_sets(
+                groups.fetch, alias
+            )
             if rows is not None:
                 return self._over_groups(groups, rows)
         return None
 
-    def _over_groups(self, groups: Groups, rows: StageRows) -> Query:
+    def _grouped_by_sets(self, fetch: Select, alias: str) -> Derived | None:
+        """The rows of several groupings, each of which the warehouse does."""
+        found: list[Select] = []
+        drafts = len(self.drafts)
+        for part in parts(fetch, self.types):
+            rows = self._fetch(part.fetch, "groups")
+            if rows is None:
+                del self.drafts[drafts:]
+                return None
+            found.append(part.over(rows, query_columns(fetch)))
+        return united(found, alias) if found else None
+
+    def _over_groups(self, groups: Groups, rows: Relation) -> Query:
         rest = groups.over(rows)
         return replace(rest, subqueries=self._subqueries(rest.subqueries))
 

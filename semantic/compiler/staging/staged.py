@@ -15,6 +15,7 @@ from semantic.compiler.plan import Join, Query, Scan, Select, walk
 from semantic.compiler.plan_types import PlanTypes
 from semantic.compiler.rewrite.tools import expressions_of
 from semantic.compiler.rollups.elsewhere import moves
+from semantic.compiler.staging.readings import read_measures
 from semantic.compiler.staging.splitting import Splitter
 from semantic.compiler.staging.warehouses import STAGE, Warehouses
 from semantic.errors import SemanticError, UnsupportedError
@@ -53,6 +54,7 @@ def stage(
     Raises:
         UnsupportedError: something only a warehouse could do, and none does it.
     """
+    plan = read_measures(plan, PlanTypes(plan, returned), warehouses)
     splitter = Splitter(plan, PlanTypes(plan, returned), warehouses, reason)
     rest = splitter.split()
     _check(rest)

@@ -47,12 +47,60 @@ def _arithmetic(kind: str) -> dict[str, str]:
     }
 
 
-_NUMBERS = {key: text for kind in _INTEGERS for key, text in _arithmetic(kind).items()} | {
-    **{f"{sign}(numeric, numeric)": f"CAST(_1 {sign} _2 AS _t)" for sign in "+-*"},
-    "-(numeric)": "-_1",
-    "abs(numeric)": "abs(_1)",
+_INFINITE = "DOUBLE('Infinity')"
+_OVERFLOW = _fails("22003", "value out of range: overflow", "float8")
+_UNDERFLOW = _fails("22003", "value out of range: underflow", "float8")
+_NO_DIVISOR = _fails("22012", "division by zero", "float8")
+
+
+def _double(made: str, vanishes: str) -> str:
+    """An operation on doubles that may not leave their range on either side."""
+    return (
+        f"CASE WHEN abs({made}) = {_INFINITE} AND abs(_1) <> {_INFINITE} AND abs(_2) <> "
+        f"{_INFINITE} THEN {_OVERFLOW} WHEN {made} = 0 AND {vanishes} THEN {_UNDERFLOW} "
+        f"ELSE {made} END"
+    )
+
+
+_QUOTIENT = _double("_1 / nullif(_2, 0)", f"_1 <> 0 AND abs(_2) <> {_INFINITE}")
+_DOUBLES = {
+    "+(float8, float8)": _double("_1 + _2", "false"),
+    "-(float8, float8)": _double("_1 - _2", "false"),
+    "*(float8, float8)": _double("_1 * _2", "_1 <> 0 AND _2 <> 0"),
+    "/(float8, float8)": f"CASE WHEN _2 = 0 AND isnan(_1) THEN _1 WHEN _2 = 0 AND _1 IS NOT NULL "
+    f"THEN {_NO_DIVISOR} ELSE {_QUOTIENT} END",
+    "-(float8)": "-_1",
+    "abs(float8)": "abs(_1)",
+    # To even where two are as near.
+    "round(float8)": "rint(_1)",
 }
+_NUMBERS = (
+    _DOUBLES
+    | {key: text for kind in _INTEGERS for key, text in _arithmetic(kind).items()}
+    | {
+        **{f"{sign}(numeric, numeric)": f"CAST(_1 {sign} _2 AS _t)" for sign in "+-*"},
+        "-(numeric)": "-_1",
+        "abs(numeric)": "abs(_1)",
+    }
+)
+# The greatest bigint is no double: the next one, too, would be cast to it.
+_NEAREST = (
+    f"CASE WHEN _1 >= 9223372036854775808D THEN {_fails('22003', 'bigint out of range', 'float8')} "
+    "ELSE rint(_1) END"
+)
+_BEFORE_CHRIST = "lpad({0}, greatest(4, length({0})), '0')".format("CAST(1 - year(_1) AS STRING)")
+_TEXT = "CAST(_1 AS STRING)"
+# Beyond year 9999 Spark writes a sign.
+_MOMENT_TEXT = (
+    f"CASE WHEN year(_1) < 1 THEN concat({_BEFORE_CHRIST}, substring({_TEXT}, locate('-', {_TEXT}, "
+    f"2)), ' BC') ELSE trim(LEADING '+' FROM {_TEXT}) END"
+)
 _CASTS = {
+    **{f"cast(float8, {kind})": f"CAST({_NEAREST} AS {_TYPES[kind]})" for kind in _INTEGERS},
+    **{f"cast(numeric, {kind})": f"CAST(round(_1, 0) AS {_TYPES[kind]})" for kind in _INTEGERS},
+    "cast(numeric, float8)": "CAST(CAST(_1 AS STRING) AS DOUBLE)",
+    "cast(date, text)": _MOMENT_TEXT,
+    "cast(timestamp, text)": _MOMENT_TEXT,
     **{
         f"cast({one}, {two})": f"CAST(_1 AS {_TYPES[two]})"
         for one in _INTEGERS
@@ -68,6 +116,9 @@ _CASTS = {
     "cast(timestamp, timestamptz)": "CAST(_1 AS TIMESTAMP)",
     "cast(timestamptz, timestamp)": "CAST(_1 AS TIMESTAMP_NTZ)",
     **each("timestamp timestamptz", {"cast({}, date)": "CAST(_1 AS DATE)"}),
+}
+_CASTS |= {
+    key.replace("text)", "varchar)"): text for key, text in _CASTS.items() if key.endswith("text)")
 }
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _LOWERED = "translate({}, '" + _UPPER + "', '" + _LOWER + "')"
@@ -86,11 +137,15 @@ _STRINGS = {
     "ltrim(text)": "ltrim(_1)",
     "rtrim(text)": "rtrim(_1)",
     "reverse(text)": "reverse(_1)",
-    "substring(text, int4)": f"substring(_1, {_START})",
-    "substring(text, int4, int4)": "CASE WHEN _1 IS NOT NULL AND _2 IS NOT NULL AND _3 < 0 "
-    f"THEN {_NEGATIVE} ELSE substring(_1, {_START}, {_LENGTH}) END",
+    **dict.fromkeys(("substring(text, int4)", "substr(text, int4)"), f"substring(_1, {_START})"),
+    **dict.fromkeys(
+        ("substring(text, int4, int4)", "substr(text, int4, int4)"),
+        "CASE WHEN _1 IS NOT NULL AND _2 IS NOT NULL AND _3 < 0 "
+        f"THEN {_NEGATIVE} ELSE substring(_1, {_START}, {_LENGTH}) END",
+    ),
     "left(text, int4)": "CASE WHEN _2 >= 0 THEN substring(_1, 1, _2) WHEN _2 < 0 THEN "
     "substring(_1, 1, CAST(greatest(length(_1) + CAST(_2 AS BIGINT), 0) AS INT)) END",
+    "ascii(text)": "ascii(_1)",
     "starts_with(text, text)": "startswith(_1, _2)",
     "like(text, text)": "_1 LIKE _2 ESCAPE '!'",
     "ilike(text, text)": f"{_LOWERED.format('_1')} LIKE {_LOWERED.format('_2')} ESCAPE '!'",
@@ -174,10 +229,9 @@ _TOTALS = {
     "bool_and(bool)": "bool_and(_1)",
     "bool_or(bool)": "bool_or(_1)",
 }
-_INFINITE = "DOUBLE('Infinity')"
 _FLOAT_TOTAL = (
     f"CASE WHEN abs(sum(_1)) = {_INFINITE} AND max(abs(_1)) < {_INFINITE} "
-    f"THEN {_fails('22003', 'value out of range: overflow', 'float8')} ELSE sum(_1) END"
+    f"THEN {_OVERFLOW} ELSE sum(_1) END"
 )
 _AGGREGATES = {
     **_TOTALS,
@@ -200,6 +254,7 @@ SPARK = Tables(
         named_windows=False,
         unordered_ranks=False,
         names_outputs=True,
+        sort_expressions=False,
         computed_limits=False,
         correlated_subqueries=False,
         fence="limit",
