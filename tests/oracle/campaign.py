@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from tests.conftest import free_port
-from tests.oracle.harness import MARIADB, laboratory
+from tests.oracle.harness import laboratory
 from tests.oracle.statements import Case, Statements
+from tests.oracle.warehouses import MARIADB, WAREHOUSES
 from tests.support.mariadb import is_installed
 from tests.support.oracle import start_oracle
 
@@ -41,7 +42,7 @@ def main() -> None:
         "--warehouses",
         nargs="+",
         default=["duckdb", "postgres"],
-        help="limited, mixed, mariadb, clickhouse, spark",
+        choices=WAREHOUSES,
     )
     given = parser.parse_args()
     if MARIADB in given.warehouses and not is_installed():

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import psycopg
-import yaml
 from psycopg import pq
 
-from tests.oracle import clickhouse_rows, join_tables, mariadb_rows, spark_rows
+from tests.oracle import join_tables
 from tests.oracle.statements import Case
-from tests.oracle.tables import MODEL, PLAIN_TABLES, load_text
-from tests.support import spark
-from tests.support.clickhouse import ClickHouseServer
+from tests.oracle.tables import PLAIN_TABLES, load_text
+from tests.oracle.warehouses import WAREHOUSES, Rows, suited
 from tests.support.oracle import OraclePostgres
-from tests.support.server import RunningServer
 from tests.support.tables import fresh_database, serve
 
 DATABASE = "oracle_rows"
-MARIADB = "mariadb"
 REFUSALS = frozenset({"0A000", "42804", "42501"})
 NUMERIC, FLOAT8, FLOAT4 = 1700, 701, 700
 _FIELD = pq.DiagnosticField
@@ -195,45 +189,6 @@ def _equal(mine: str | None, theirs: str | None, oid: int, *, loose: bool) -> bo
     return False
 
 
-def _mixed(folder: Path) -> Path:
-    """The model of the joins, some of its cubes in another data source."""
-    models = folder / "mixed_models"
-    models.mkdir()
-    model = yaml.safe_load(join_tables.MODEL.read_text())
-    for cube in model["cubes"]:
-        if cube["name"] in join_tables.ELSEWHERE:
-            cube["data_source"] = join_tables.OTHER
-    (models / "joins.yml").write_text(yaml.safe_dump(model))
-    return models
-
-
-def _clickhouse(folder: Path, dsn: str, engine: ClickHouseServer) -> Path:
-    """The models for ClickHouse, whose engine is started with the rows in it."""
-    models = folder / "clickhouse_models"
-    models.mkdir()
-    clickhouse_rows.write_models(models)
-    engine.start()
-    clickhouse_rows.load(dsn, engine)
-    return models
-
-
-def _models(folder: Path) -> Path:
-    """The models of the oracle."""
-    models = folder / "models"
-    models.mkdir()
-    for model in (MODEL, join_tables.MODEL):
-        shutil.copy(model, models)
-    return models
-
-
-def _spark(folder: Path) -> Path:
-    """The models for Spark."""
-    models = folder / "spark_models"
-    models.mkdir()
-    spark_rows.write_models(models)
-    return models
-
-
 @contextmanager
 def laboratory(
     oracle: OraclePostgres,
@@ -246,61 +201,27 @@ def laboratory(
     Args:
         oracle: where the rows are as plain tables.
         folder: for what the servers keep.
-        warehouses: ``duckdb``, ``postgres``, ``mixed``, where the cubes that are joined are some in
-            the one and some in the other, and ``limited``: a PostgreSQL that is taken to know so
-            little that most statements are split; ``clickhouse`` and ``spark``. ``mariadb`` goes
-            by itself.
+        warehouses: names in ``WAREHOUSES``.
         database: name of a fresh one.
     """
-    rows = load_text() + join_tables.TABLES
-    plain = PLAIN_TABLES + join_tables.PLAIN_TABLES
-    if MARIADB in warehouses:
-        rows = rows.replace(mariadb_rows.EARLY, mariadb_rows.LATER)
-        plain = plain.replace(*mariadb_rows.WIDER)
+    rows, plain = suited(
+        load_text() + join_tables.TABLES, PLAIN_TABLES + join_tables.PLAIN_TABLES, tuple(warehouses)
+    )
     dsn = fresh_database(oracle, database)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute((rows + plain).encode())
-    warehouse = folder / "rows.duckdb"
-    with duckdb.connect(str(warehouse)) as connected:
-        connected.execute("SET TimeZone = 'UTC'")
-        connected.execute(rows)
-    models = _models(folder)
-    sources: dict[str, dict[str, object]] = {
-        "duckdb": {"type": "duckdb", "path": str(warehouse), "read_only": True},
-        "postgres": {"type": "postgres", "dsn": dsn},
-        "limited": {"type": "postgres", "dsn": dsn},
-    }
-    servers: list[RunningServer] = []
-    engine = ClickHouseServer(folder / "clickhouse_rows")
-    clients: dict[str, Client] = {}
-    postgres: Client | None = None
-    try:
+    with ExitStack() as ended:
+        given = Rows(rows, dsn, database, folder, ended)
+        clients: dict[str, Client] = {}
         for name in warehouses:
-            module = "tests.support.limited_server" if name == "limited" else ""
-            if name == MARIADB:
-                for file in models.iterdir():
-                    file.write_text(mariadb_rows.model(file.read_text()))
-                sources[name] = mariadb_rows.source(rows, database)
-            served, given = models, {"default": sources.get(name, sources["duckdb"])}
-            if name == "clickhouse":
-                served = _clickhouse(folder, dsn, engine)
-                given = {"default": {"type": "clickhouse", "url": engine.url}}
-            if name == "spark":
-                served = _spark(folder)
-                given = {"default": spark_rows.load(dsn, spark.shared_server(), database)}
-            if name == "mixed":
-                served, given = _mixed(folder), {**given, join_tables.OTHER: sources["postgres"]}
-            server, address = serve(folder / name, served, given, database, module=module)
-            servers.append(server)
+            served = WAREHOUSES[name](given)
+            server, address = serve(
+                folder / name, served.models, served.sources, database, module=served.module
+            )
+            ended.callback(server.stop)
             clients[name] = Client(address)
+            ended.callback(clients[name].close)
         # What has no measure in it can be asked of both in the same words.
         postgres = Client(f"{dsn}?options=-csearch_path%3Dplain,public")
+        ended.callback(postgres.close)
         yield Laboratory(postgres, clients)
-    finally:
-        if postgres is not None:
-            postgres.close()
-        for client in clients.values():
-            client.close()
-        for server in servers:
-            server.stop()
-        engine.stop()
