@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.oracle.harness import Laboratory, laboratory
 from tests.oracle.random_joins import RandomJoins
+from tests.oracle.random_totals import RandomTotals
 from tests.oracle.statements import Case
 from tests.oracle.test_oracle import cases, scripts
 from tests.support.oracle import OraclePostgres
@@ -44,10 +45,11 @@ def mixed(servers: Laboratory) -> Laboratory:
     return Laboratory(servers.postgres, {"mixed": servers.ours["mixed"]})
 
 
-def is_split(lab: Laboratory, case: Case) -> bool:
+def is_split(lab: Laboratory, case: Case, how: str = "") -> bool:
+    """Whether something is fetched first, and some of it in a way that EXPLAIN says."""
     (client,) = lab.ours.values()
     shown = client.ask(f"EXPLAIN {case.ours}", case.values, case.oids)
-    return any("Fetch " in str(row[0]) for row in shown.rows)
+    return any("Fetch " in str(row[0]) and how in str(row[0]) for row in shown.rows)
 
 
 def test_random_statements(limited: Laboratory) -> None:
@@ -92,3 +94,15 @@ def test_joins_of_two_data_sources(mixed: Laboratory) -> None:
         split += is_split(mixed, case)
     assert counts["answered"] >= 0.95 * sum(counts.values()), counts
     assert split >= SPLIT_AT_LEAST * sum(counts.values()), split
+
+
+def test_totals_before_joins_of_two_data_sources(mixed: Laboratory) -> None:
+    counts: dict[str, int] = {}
+    grouped = 0
+    for seed in range(JOINS):
+        case = RandomTotals(seed).case()
+        problem = mixed.problem(case, counts)
+        assert not problem, f"{seed}: {problem}\n{case.ours}\n{case.plain}"
+        grouped += is_split(mixed, case, ": groups of")
+    assert counts["answered"] >= 0.9 * sum(counts.values()), counts
+    assert grouped >= 0.4 * sum(counts.values()), grouped

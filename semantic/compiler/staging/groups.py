@@ -185,11 +185,9 @@ class _Apart:
             return None
         if isinstance(value, exp.Distinct):
             added = exp.Distinct(expressions=[added])
-        total = self._column(_filtered(exp.Sum(this=added), where), "sum")
-        count = self._column(_filtered(exp.Count(this=value.copy()), where), "count")
-        divisor = exp.Nullif(this=count, expression=exp.Literal.number(0))
-        left, right = exp.cast(total, name), exp.cast(divisor, name)
-        return exp.Paren(this=exp.Div(this=left, expression=right, typed=True, safe=False))
+        total = self._column(filtered(exp.Sum(this=added), where), "sum")
+        count = self._column(filtered(exp.Count(this=value.copy()), where), "count")
+        return quotient(total, count, name)
 
     def _column(self, node: exp.Expr, word: str) -> exp.Column:
         name = self.columns.setdefault(node, f"{word}:{len(self.columns) + 1}")
@@ -208,7 +206,15 @@ def _where(condition: exp.Expr | None) -> exp.Expr | None:
     return None if condition is None else exp.Where(this=condition)
 
 
-def _filtered(call: exp.Expr, where: exp.Expr | None) -> exp.Expr:
+def quotient(total: exp.Expr, count: exp.Expr, name: str) -> exp.Expr:
+    """An average of what has a sum and a count, as PostgreSQL computes it in a type."""
+    divisor = exp.Nullif(this=count, expression=exp.Literal.number(0))
+    left, right = exp.cast(total, name), exp.cast(divisor, name)
+    return exp.Paren(this=exp.Div(this=left, expression=right, typed=True, safe=False))
+
+
+def filtered(call: exp.Expr, where: exp.Expr | None) -> exp.Expr:
+    """An aggregate with its FILTER, if it has one."""
     return call if where is None else exp.Filter(this=call, expression=where.copy())
 
 

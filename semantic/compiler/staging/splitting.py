@@ -198,7 +198,7 @@ class Splitter:
                 raise self._not_fetched(relation)
             return rows
         if isinstance(relation, Derived):
-            rows = self._fetch(relation.query, "query", relation.alias)
+            rows = self._fetch(relation.query, _kind(relation.query), relation.alias)
             return rows or replace(relation, query=self._query(relation.query))
         if isinstance(relation, FunctionTable):
             return replace(relation, subqueries=self._subqueries(relation.subqueries))
@@ -293,6 +293,10 @@ class Splitter:
             f"{why}",
             hint="What a policy or the model's own SQL says has to be said by the warehouse.",
         )
+
+
+def _kind(query: Query) -> str:
+    return "groups" if isinstance(query, Select) and query.group is not None else "query"
 
 
 def _is_plain(select: Select) -> bool:

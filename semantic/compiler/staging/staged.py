@@ -15,6 +15,8 @@ from semantic.compiler.plan import Join, Query, Scan, Select, walk
 from semantic.compiler.plan_types import PlanTypes
 from semantic.compiler.rewrite.tools import expressions_of
 from semantic.compiler.rollups.elsewhere import moves
+from semantic.compiler.staging.closure import data_sources
+from semantic.compiler.staging.partial import add_up_early
 from semantic.compiler.staging.readings import read_measures
 from semantic.compiler.staging.splitting import Splitter
 from semantic.compiler.staging.warehouses import STAGE, Warehouses
@@ -55,6 +57,8 @@ def stage(
         UnsupportedError: something only a warehouse could do, and none does it.
     """
     plan = read_measures(plan, PlanTypes(plan, returned), warehouses)
+    if len(data_sources(plan)) > 1:
+        plan = add_up_early(plan, PlanTypes(plan, returned))
     splitter = Splitter(plan, PlanTypes(plan, returned), warehouses, reason)
     rest = splitter.split()
     _check(rest)

@@ -122,8 +122,13 @@ _CASTS |= {
 }
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _LOWERED = "translate({}, '" + _UPPER + "', '" + _LOWER + "')"
-_START = "greatest(_2, 1)"
-_LENGTH = f"CAST(least(greatest(CAST(_2 AS BIGINT) + _3 - {_START}, 0), 2147483647) AS INT)"
+# greatest() and least() pass over NULLs.
+_START = "if(_2 < 1, 1, _2)"
+_REST = f"CAST(_2 AS BIGINT) + _3 - {_START}"
+_LENGTH = (
+    f"CAST(CASE WHEN {_REST} < 0 THEN 0 WHEN {_REST} > 2147483647 THEN 2147483647 "
+    f"ELSE {_REST} END AS INT)"
+)
 _NEGATIVE = _fails("22011", "negative substring length not allowed", "text")
 _STRINGS = {
     "||(text, text)": "_1 || _2",
