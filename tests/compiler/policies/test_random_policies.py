@@ -219,6 +219,7 @@ def copy() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @settings(
     max_examples=EXAMPLES,
+    derandomize="EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
