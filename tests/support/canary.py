@@ -37,11 +37,16 @@ benchmark says.
 """
 MACHINE_SECONDS = 0.1
 """A pause of this length that the machine itself made is not the server's."""
+_PROCESSORS = os.cpu_count() or 1
 
 
 def slowness() -> float:
-    """How much longer things take because others use the machine too: 1 where nobody does."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """How much longer things take because others use the machine too: 1 where nobody does.
+
+    The load is an average of a minute, so that the tests' own workers are counted besides.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return max(1.0, os.getloadavg()[0] / _PROCESSORS, workers / _PROCESSORS)
 
 
 @dataclass
