@@ -43,7 +43,7 @@ class RollupsConfig(Section):
     )
     parallel: int = Field(default=2, ge=1, description="Partitions built at once.")
     interval: Seconds = Field(
-        default=10.0, gt=0, description="How often is looked for what is due."
+        default=10.0, gt=0, description="How often is looked for what is due, at least."
     )
     poll: Seconds = Field(
         default=2.0, gt=0, description="How often a server looks for what has been built."

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from connectors.errors import WarehouseError
 from proxy.rollups.builder import PROBLEMS, Builder, PartOutcome, Report, ignore
 from proxy.rollups.planning import RollupPlan
+from proxy.rollups.schedule import pause_before_look
 from proxy.rollups.stores import Place
 from semantic.compiler.rollups.api import RollupDefinition
 
@@ -39,7 +40,7 @@ class RefreshSettings:
     """How the refresher works.
 
     Attributes:
-        interval: seconds between looks for what is due.
+        interval: seconds between looks for what is due, where no refresh key asks more often.
         grace: seconds that replaced tables stay.
         lead: only while this process is the one that leads a store; else always.
     """
@@ -101,7 +102,7 @@ class Refresher:
                     )
                     while leads:
                         await self._pass(place)
-                        await asyncio.sleep(self._settings.interval)
+                        await asyncio.sleep(self._pause(place))
             except WarehouseError as error:
                 logger.warning(
                     "a store of pre-aggregations cannot be refreshed",
@@ -116,6 +117,14 @@ class Refresher:
             if self._builder.stores.of(definition) is place and not waits:
                 await self._refresh(definition)
         await place.store.collect(self._settings.grace)
+
+    def _pause(self, place: Place) -> float:
+        keys = (
+            definition.refresh_key
+            for definition in self._scheduled()
+            if self._builder.stores.of(definition) is place
+        )
+        return pause_before_look(keys, time.time(), self._settings.interval)
 
     async def _refresh(self, definition: RollupDefinition) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +21,7 @@ class ScheduleError(ValueError):
     """The ``every`` of a refresh key is neither an interval nor a cron line."""
 
 
+SHORTEST_PAUSE = 0.01
 AHEAD_SECONDS = 60.0
 """By which the clocks of machines may differ."""
 
@@ -41,6 +43,16 @@ def next_look(key: RefreshKey | None, looked_at: float) -> float | None:
     if duration is not None:
         return duration.after(moment).timestamp()
     return _next_of_cron(every, key.time_zone if key is not None else None, moment)
+
+
+def pause_before_look(keys: Iterable[RefreshKey | None], now: float, longest: float) -> float:
+    """Seconds until anything may be due, at most ``longest``.
+
+    Keys that ask more often than is looked would otherwise be too old most of the time.
+    """
+    looks = (next_look(key, now) for key in keys if has_schedule(key))
+    soonest = min((look for look in looks if look is not None), default=now + longest)
+    return max(SHORTEST_PAUSE, min(longest, soonest - now))
 
 
 def too_old_at(key: RefreshKey | None, looked_at: float) -> float | None:

@@ -18,6 +18,7 @@ from proxy.rollups.schedule import (
     check_schedule,
     closed_at,
     next_look,
+    pause_before_look,
     too_old_at,
 )
 from semantic.compiler.rollups.api import RollupDefinition
@@ -162,3 +163,18 @@ def test_a_plan_names_what_is_superfluous() -> None:
     assert plan.outside == (outside,)
     assert plan.superseded == (old,)
     assert not plan.complete
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds"),
+    [
+        ([], 10),
+        (["1 hour"], 10),
+        (["3 seconds", "1 hour"], 3),
+        (["0 12 * * *"], 10),
+        (["1 second", "no schedule"], 1),
+    ],
+)
+def test_keys_that_ask_more_often_are_looked_at_more_often(every: list[str], seconds: int) -> None:
+    keys = [RefreshKey(every=each) for each in every] + [RefreshKey(immutable=True)]
+    assert pause_before_look(keys, at(2013, 3, 30, 11), 10) == seconds
