@@ -12,6 +12,7 @@ import botocore.exceptions
 
 from connectors.athena_session import AthenaPlace, AthenaSession, StatementFailedError
 from connectors.errors import WarehouseError
+from connectors.tags import PARTS, check_parts
 from connectors.threaded_connector import ThreadedConnector, Threads
 
 
@@ -25,6 +26,7 @@ class AthenaOptions:
         output: where results are stored (``s3://bucket/folder/``); empty for the work group's own.
         catalog: of unqualified databases; empty for the account's own.
         database: of unqualified tables.
+        tags: what is told of each statement by a comment behind it.
         access_key: of a user; empty for the environment's own credentials.
         secret_key: belongs to it.
         session_token: belongs to a key that lasts for a while.
@@ -41,6 +43,7 @@ class AthenaOptions:
     output: str = ""
     catalog: str = ""
     database: str = ""
+    tags: tuple[str, ...] = PARTS
     access_key: str = ""
     secret_key: str = ""
     session_token: str = ""
@@ -52,6 +55,7 @@ class AthenaOptions:
     batch_rows: int = 1000
 
     def __post_init__(self) -> None:
+        check_parts(self.tags)
         if bool(self.access_key) != bool(self.secret_key):
             raise ValueError("access_key and secret_key belong together")
 
@@ -73,7 +77,9 @@ class AthenaConnector(ThreadedConnector):
 
     def _open(self) -> AthenaSession:
         options = self._options
-        place = AthenaPlace(options.catalog, options.database, options.work_group, options.output)
+        place = AthenaPlace(
+            options.catalog, options.database, options.work_group, options.output, options.tags
+        )
         with self._lock:
             # One for all threads, which takes a while to be made.
             self._client = self._client or _client(options)

@@ -16,6 +16,7 @@ from connectors.base import Parameter, ProbedColumn
 from connectors.errors import WarehouseError
 from connectors.placeholders import by_place
 from connectors.python_rows import arrow_schema, numeric_modifier, record_batch
+from connectors.tags import commented
 from connectors.threaded import Chunk, StoppedError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -45,6 +46,7 @@ class AthenaPlace:
     database: str = ""
     work_group: str = ""
     output: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class StatementFailedError(Exception):
@@ -107,7 +109,8 @@ class AthenaSession:
             "ExecutionParameters": values,
         }
         filled = {name: value for name, value in given.items() if value}
-        started = self._client.start_query_execution(QueryString=sql, **filled)
+        text = commented(sql, place.tags)
+        started = self._client.start_query_execution(QueryString=text, **filled)
         self._statement = started["QueryExecutionId"]
         pause = _FIRST_PAUSE
         while not self._has_ended():

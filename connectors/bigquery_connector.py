@@ -21,6 +21,7 @@ from connectors.base import Parameter, ProbedColumn
 from connectors.errors import WarehouseError
 from connectors.placeholders import by_place
 from connectors.python_rows import arrow_schema, numeric_modifier, record_batch
+from connectors.tags import PARTS, check_parts, label_text, tag_parts
 from connectors.threaded import FIRST_ROWS, Chunk, StoppedError
 from connectors.threaded_connector import ThreadedConnector, Threads
 
@@ -35,6 +36,7 @@ class BigQueryOptions:
         location: of the jobs; empty for the data's own.
         credentials: the JSON of a service account's key; empty for the environment's own.
         endpoint: where it is not Google's, without credentials.
+        tags: what is told of each statement by its job's labels.
         maximum_bytes: what a statement may read at most; 0 is any.
         quick_threads: statements that run at once in their first moment.
         slow_threads: statements that run at once after it.
@@ -47,11 +49,15 @@ class BigQueryOptions:
     location: str = ""
     credentials: str = ""
     endpoint: str = ""
+    tags: tuple[str, ...] = PARTS
     maximum_bytes: int = 0
     quick_threads: int = 8
     slow_threads: int = 16
     queue_seconds: float = 30.0
     batch_rows: int = 8192
+
+    def __post_init__(self) -> None:
+        check_parts(self.tags)
 
 
 _TYPES = {
@@ -123,7 +129,9 @@ class BigQuerySession:
     def _settings(self, order: Sequence[Parameter]) -> Any:
         options = self._options
         make: Any = bigquery.QueryJobConfig
-        settings = make(use_legacy_sql=False, labels={"application": "cubewire"})
+        parts = tag_parts(options.tags).items()
+        labels = {name: label_text(value.lower()) for name, value in parts}
+        settings = make(use_legacy_sql=False, labels=labels)
         settings.query_parameters = [_bound(parameter) for parameter in order]
         if options.dataset:
             settings.default_dataset = f"{options.project}.{options.dataset}"

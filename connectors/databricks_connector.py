@@ -10,6 +10,7 @@ import databricks.sql
 from connectors.databricks_errors import warehouse_error
 from connectors.databricks_session import DatabricksSession
 from connectors.databricks_tokens import ServiceTokens
+from connectors.tags import PARTS, check_parts
 from connectors.threaded_connector import ThreadedConnector, Threads
 
 
@@ -26,6 +27,7 @@ class DatabricksOptions:
         catalog: of unqualified schemas; empty for the workspace's.
         schema_name: of unqualified tables; empty for the catalog's.
         settings: of the session, each as ``name=value``.
+        tags: what is told of each statement by its query tags.
         cloud_fetch: whether large results are read from the cloud's storage.
         endpoint: where it is not the host's own, as ``http://host:port``.
         request_seconds: how long one request may take.
@@ -43,6 +45,7 @@ class DatabricksOptions:
     catalog: str = ""
     schema_name: str = ""
     settings: tuple[str, ...] = ()
+    tags: tuple[str, ...] = PARTS
     cloud_fetch: bool = True
     endpoint: str = ""
     request_seconds: float = 60.0
@@ -52,6 +55,7 @@ class DatabricksOptions:
     batch_rows: int = 65536
 
     def __post_init__(self) -> None:
+        check_parts(self.tags)
         if bool(self.token) == bool(self.client_id):
             raise ValueError("either token or client_id is needed")
         if bool(self.client_id) != bool(self.client_secret):
@@ -103,7 +107,7 @@ class DatabricksConnector(ThreadedConnector):
             _retry_stop_after_attempts_duration=options.request_seconds,
             **given,
         )
-        return DatabricksSession(connection)
+        return DatabricksSession(connection, options.tags)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from connectors.base import Parameter, ProbedColumn
 from connectors.databricks_errors import warehouse_error
 from connectors.errors import WarehouseError
 from connectors.spark_types import bound_values, named_placeholders, postgres_type
+from connectors.tags import tag_parts
 from connectors.threaded import FIRST_ROWS, Chunk, StoppedError
 
 _EXACT = r"SELECT CASE WHEN length('\\') = 1 THEN CAST('ANSI' AS INT) END"
@@ -41,8 +42,9 @@ _SIMPLE = {
 class DatabricksSession:
     """See ``threaded_connector.Session``."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, tags: tuple[str, ...] = ()) -> None:
         self.stopping = False
+        self._tags = tags
         self._connection = connection
         self._cursor: Any = None
         self._schema = pa.schema([])
@@ -95,7 +97,7 @@ class DatabricksSession:
     def _run(self, sql: str, values: dict[str, object] | None = None) -> None:
         self._end()
         cursor = self._cursor = self._connection.cursor()
-        cursor.execute_async(sql, values or None)
+        cursor.execute_async(sql, values or None, query_tags=tag_parts(self._tags))
         pause = _FIRST_PAUSE
         while cursor.is_query_pending():
             if self.stopping:

@@ -41,6 +41,7 @@ from connectors.postgres_types import (
     parameter_texts,
     type_name,
 )
+from connectors.tags import check_parts, commented
 
 # Of the topmost node, which EXPLAIN names before those that it reads from.
 _TOTAL_COST = re.compile(rb'"Total Cost": ([0-9.]+)')
@@ -57,6 +58,8 @@ class PostgresOptions:
         connect_seconds: how long one try to connect may take.
         retry_seconds: how long connecting is tried again while the server is away.
         application_name: what ``pg_stat_activity`` shows.
+        comment: what is told of each statement by a comment behind it; nothing unless asked for,
+            since a text that differs by user is prepared anew.
         search_path: schemas that unqualified names are looked up in; empty for the role's own.
         replicas: URLs of servers that replay what the one of ``dsn`` writes, or take its place.
         max_replica_lag: seconds by which a replica may lag and still be read from.
@@ -68,11 +71,13 @@ class PostgresOptions:
     connect_seconds: float = 10.0
     retry_seconds: float = 3.0
     application_name: str = "cubewire"
+    comment: tuple[str, ...] = ()
     search_path: str = ""
     replicas: tuple[str, ...] = ()
     max_replica_lag: float = 10.0
 
     def __post_init__(self) -> None:
+        check_parts(self.comment)
         if self.pool_size < 1:
             raise ValueError("pool_size must be at least 1")
         if min(self.queue_seconds, self.connect_seconds) <= 0 or self.retry_seconds < 0:
@@ -134,7 +139,7 @@ class PostgresConnector:
         timeout: float | None,
     ) -> BatchStream:
         """The same, on a replica where that is allowed."""
-        text, values = checked_text(sql), parameter_texts(parameters)
+        text, values = self._text(sql), parameter_texts(parameters)
         statement = await self._new_statement(timeout, anywhere=anywhere)
         fields = await statement.describe(text, parameter_oids(parameters), time_zone)
         names = [type_name(field.type_oid) for field in fields]
@@ -176,7 +181,7 @@ class PostgresConnector:
         timeout: float | None,
     ) -> RowStream:
         """The same, on a replica where that is allowed."""
-        text, values = checked_text(sql), parameter_texts(parameters)
+        text, values = self._text(sql), parameter_texts(parameters)
         statement = await self._new_statement(timeout, anywhere=anywhere)
         fields = await statement.run(
             text, parameter_oids(parameters), values, result_formats, time_zone
@@ -220,6 +225,10 @@ class PostgresConnector:
     def copies(self) -> Mapping[str, int]:
         """See ``connectors.base.Replicated``."""
         return {} if self._hosts is None else self._hosts.copies()
+
+    def _text(self, sql: str) -> bytes:
+        wanted = self._options.comment
+        return checked_text(commented(sql, wanted) if wanted else sql)
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Column names and types of a SELECT, by describing it."""

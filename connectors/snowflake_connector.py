@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from connectors.base import Parameter, ProbedColumn
 from connectors.dbapi_session import DbapiSession
 from connectors.errors import WarehouseError
 from connectors.python_rows import numeric_modifier
+from connectors.tags import PARTS, check_parts, tag_parts
 from connectors.threaded import Chunk
 from connectors.threaded_connector import ThreadedConnector, Threads
 
@@ -38,6 +40,7 @@ class SnowflakeOptions:
         port: of that host.
         protocol: of that host.
         query_tag: what the query history shows.
+        tags: what it shows besides of each statement.
         login_seconds: how long logging in may take.
         quick_threads: statements that run at once in their first moment.
         slow_threads: statements that run at once after it.
@@ -60,6 +63,7 @@ class SnowflakeOptions:
     port: int = 443
     protocol: str = "https"
     query_tag: str = "cubewire"
+    tags: tuple[str, ...] = PARTS
     login_seconds: float = 30.0
     quick_threads: int = 8
     slow_threads: int = 16
@@ -67,6 +71,7 @@ class SnowflakeOptions:
     batch_rows: int = 8192
 
     def __post_init__(self) -> None:
+        check_parts(self.tags)
         if not (self.password or self.private_key_file or self.token or self.authenticator):
             raise ValueError("password, private_key_file, token or authenticator is needed")
 
@@ -93,14 +98,22 @@ class SnowflakeSession(DbapiSession):
     source = "snowflake"
     backslashes = True
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, options: SnowflakeOptions) -> None:
         super().__init__(connection)
+        self._options = options
         self._announced: tuple[str, ...] | None = None
 
     def open(self, sql: str, parameters: Sequence[Parameter], time_zone: str) -> Chunk:
         """See ``DbapiSession``; the statement says which numbers are integers."""
         self._announced = announced(sql)
         return super().open(sql, parameters, time_zone)
+
+    def run(self, sql: str, values: Any, time_zone: str) -> None:
+        """See ``DbapiSession``."""
+        parts = tag_parts(self._options.tags, self._options.query_tag)
+        tag = json.dumps(parts) if len(parts) > 1 else self._options.query_tag
+        self.cursor = self.connection.cursor()
+        self.cursor.execute(sql, values or None, _statement_params={"QUERY_TAG": tag})
 
     def columns(self, description: Sequence[Sequence[Any]]) -> tuple[ProbedColumn, ...]:
         """See ``DbapiSession``."""
@@ -198,7 +211,7 @@ class SnowflakeConnector(ThreadedConnector):
             },
             **{name: value for name, value in given.items() if value},
         )
-        return SnowflakeSession(connection)
+        return SnowflakeSession(connection, options)
 
 
 # By Snowflake's numbers; of its SQLSTATEs, those of data are PostgreSQL's.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
 from connectors.errors import WarehouseError, checked_text, opened, stop_error
+from connectors.tags import current_tag, tagged
 from connectors.threaded import Chunk, Readers, ThreadedBatches, ThreadedStatement
 from connectors.workers import Lanes, Workers, WorkersClosedError
 
@@ -136,9 +137,13 @@ class ThreadedConnector(BatchesOnly):
         """Start one statement; return when its schema is known."""
         checked_text(sql)
         statement = self._statement(timeout)
-        first = await statement.step(
-            lambda reader: reader.session().open(sql, parameters, time_zone)
-        )
+        tag = current_tag()
+
+        def begin(reader: SessionReader) -> Chunk:
+            with tagged(tag):
+                return reader.session().open(sql, parameters, time_zone)
+
+        first = await statement.step(begin)
         return ThreadedBatches(statement, first, self._threads.batch_rows)
 
     async def probe(self, sql: str) -> tuple[ProbedColumn, ...]:

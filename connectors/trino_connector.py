@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import requests
@@ -14,6 +15,7 @@ import trino.exceptions
 from connectors.base import ProbedColumn
 from connectors.dbapi_session import DbapiSession
 from connectors.errors import WarehouseError
+from connectors.tags import PARTS, check_parts, label_text, tag_parts
 from connectors.threaded_connector import ThreadedConnector, Threads
 from connectors.trino_types import postgres_column
 
@@ -33,6 +35,7 @@ class TrinoOptions:
         https: whether the connection is encrypted.
         verify: whether the server's certificate is checked.
         source: what the coordinator shows beside a statement.
+        tags: what it shows besides of each statement, by the client's tags.
         quick_threads: statements that run at once in their first moment.
         slow_threads: statements that run at once after it.
         queue_seconds: how long a statement may wait for a thread before 53300.
@@ -50,6 +53,7 @@ class TrinoOptions:
     https: bool = False
     verify: bool = True
     source: str = "cubewire"
+    tags: tuple[str, ...] = PARTS
     quick_threads: int = 8
     slow_threads: int = 16
     queue_seconds: float = 30.0
@@ -57,16 +61,34 @@ class TrinoOptions:
     batch_rows: int = 8192
 
     def __post_init__(self) -> None:
+        check_parts(self.tags)
         if (self.password or self.token) and not self.https:
             raise ValueError("a password or token is sent over https only")
         if self.password and self.token:
             raise ValueError("password and token exclude each other")
 
 
+_LETTERS = "A-Za-z0-9_.@-"
+"""Of a tag: a comma would end it."""
+
+
 class TrinoSession(DbapiSession):
     """A client of the coordinator; each statement is a query of its own there."""
 
     source = "trino"
+
+    def __init__(self, connect: Callable[[list[str]], Any], tags: tuple[str, ...]) -> None:
+        super().__init__(connect([]))
+        self._connect = connect
+        self._tags = tags
+
+    def run(self, sql: str, values: Any, time_zone: str) -> None:
+        """See ``DbapiSession``. A connection is but settings, and has the tags of a statement."""
+        parts = tag_parts(self._tags).items()
+        self.connection = self._connect(
+            [f"{name}:{label_text(value, _LETTERS, 120)}" for name, value in parts]
+        )
+        super().run(sql, values, time_zone)
 
     def columns(self, description: Sequence[Sequence[Any]]) -> tuple[ProbedColumn, ...]:
         """See ``DbapiSession``."""
@@ -93,8 +115,8 @@ class TrinoConnector(ThreadedConnector):
             authentication = trino.auth.BasicAuthentication(options.user, options.password)
         elif options.token:
             authentication = trino.auth.JWTAuthentication(options.token)
-        connect: Any = trino.dbapi.connect
-        connection = connect(
+        connect: Any = partial(
+            trino.dbapi.connect,
             host=options.host,
             port=options.port,
             user=options.user,
@@ -106,8 +128,9 @@ class TrinoConnector(ThreadedConnector):
             verify=options.verify,
             timezone="UTC",
             request_timeout=options.request_seconds,
+            http_session=requests.Session(),
         )
-        return TrinoSession(connection)
+        return TrinoSession(lambda tags: connect(client_tags=tags), options.tags)
 
 
 # Trino's names of errors (StandardErrorCode).

@@ -96,7 +96,7 @@ class Warehouses:
                     timeout=caller.statement_timeout,
                 )
             else:
-                asking = _asking(compiled, bound.parameters, caller, late=not compiled.rollups)
+                asking = _asking(compiled, compiled, bound.parameters, caller)
                 stream = await self.sources.of(compiled.data_source).execute(asking)
         return DiscreetBatches(stream) if compiled.governed else stream
 
@@ -104,7 +104,7 @@ class Warehouses:
         """Rows that the warehouse itself writes as they go to the client."""
         compiled = bound.compiled
         with self._observed(compiled):
-            asking = _asking(compiled, bound.parameters, caller, late=not compiled.rollups)
+            asking = _asking(compiled, compiled, bound.parameters, caller)
             source = self.sources.of(compiled.data_source)
             stream = await source.stream_rows(asking, result_formats)
         if compiled.governed:
@@ -126,7 +126,7 @@ class Warehouses:
                     StageColumn(column.name, column.type.name, stored)
                     for column, stored in zip(fetch.columns, fetch.stored, strict=True)
                 ),
-                partial(self._fetch, fetch, parameters, caller, late=not bound.compiled.rollups),
+                partial(self._fetch, fetch, bound.compiled, parameters, caller),
                 f"{fetch.kind} of data source {fetch.data_source}",
                 fetch.reason if caller.scope.is_whole else "the data source does no more",
             )
@@ -134,9 +134,9 @@ class Warehouses:
         ]
 
     async def _fetch(
-        self, fetch: Fetch, parameters: Parameters, caller: Caller, *, late: bool
+        self, fetch: Fetch, whole: CompiledStatement, parameters: Parameters, caller: Caller
     ) -> BatchStream:
-        asking = _asking(fetch, parameters, caller, late=late)
+        asking = _asking(fetch, whole, parameters, caller)
         return await self.sources.of(fetch.data_source).execute(asking)
 
     @contextmanager
@@ -152,13 +152,18 @@ class Warehouses:
 
 
 def _asking(
-    statement: CompiledStatement | Fetch, parameters: Parameters, caller: Caller, *, late: bool
+    statement: CompiledStatement | Fetch,
+    whole: CompiledStatement,
+    parameters: Parameters,
+    caller: Caller,
 ) -> Asking:
     """A statement for its data source.
 
     Args:
-        late: it may be read from a copy that lags: not so where it reads a pre-aggregation, whose
-            tables are swapped, which a copy may not have heard of.
+        statement: what is asked of the data source.
+        whole: what that is a part of, or the same.
+        parameters: of the statement.
+        caller: on whose behalf.
     """
     return Asking(
         statement.sql,
@@ -168,7 +173,9 @@ def _asking(
         caller.semantic.time_zone,
         caller.statement_timeout,
         caller.progress,
-        late=late,
+        # The tables of a pre-aggregation are swapped, which a copy may not have heard of.
+        late=not whole.rollups,
+        cubes=whole.cubes,
     )
 
 

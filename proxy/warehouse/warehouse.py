@@ -21,6 +21,7 @@ from connectors.base import (
 )
 from connectors.errors import WarehouseError
 from connectors.queueing import queueing
+from connectors.tags import Tag, tagged
 from proxy.config.limits import SourceLimits
 from proxy.progress import Progress
 from proxy.warehouse.admission import Admission, Entrant
@@ -64,6 +65,7 @@ class Asking:
         timeout: seconds, None for no limit.
         progress: told whether it waits.
         late: it may be read from a copy of the warehouse that lags a little.
+        cubes: whose tables it reads.
     """
 
     sql: str
@@ -74,6 +76,12 @@ class Asking:
     timeout: float | None = None
     progress: Progress | None = None
     late: bool = True
+    cubes: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> Tag:
+        """What the warehouse may be told of it."""
+        return Tag(self.user, self.cubes, self.sql)
 
 
 class Warehouse:
@@ -156,9 +164,10 @@ class Warehouse:
         ticket = self._ticket(asking)
 
         async def begin() -> BatchStream:
-            return await self._reader(asking).execute(
-                asking.sql, asking.parameters, time_zone=asking.time_zone, timeout=ticket.left
-            )
+            with tagged(asking.tag):
+                return await self._reader(asking).execute(
+                    asking.sql, asking.parameters, time_zone=asking.time_zone, timeout=ticket.left
+                )
 
         stream = await self._admitted(ticket, asking, begin)
         keeps = self._connector.capabilities.exclusive_streams
@@ -169,13 +178,14 @@ class Warehouse:
         ticket = self._ticket(asking)
 
         async def begin() -> RowStream:
-            return await self._reader(asking).stream_rows(
-                asking.sql,
-                asking.parameters,
-                result_formats,
-                time_zone=asking.time_zone,
-                timeout=ticket.left,
-            )
+            with tagged(asking.tag):
+                return await self._reader(asking).stream_rows(
+                    asking.sql,
+                    asking.parameters,
+                    result_formats,
+                    time_zone=asking.time_zone,
+                    timeout=ticket.left,
+                )
 
         stream = await self._admitted(ticket, asking, begin)
         keeps = self._connector.capabilities.exclusive_streams

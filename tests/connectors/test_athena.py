@@ -16,6 +16,7 @@ import pytest
 from connectors.base import Connector, Parameter
 from connectors.errors import WarehouseError
 from connectors.registry import open_connector
+from connectors.tags import Tag, tagged
 from tests.support.endpoint import Answer, Endpoint, Request, serve_http
 
 pytest.importorskip("boto3", reason="make test-warehouses installs it")
@@ -157,12 +158,25 @@ async def test_what_a_statement_is_sent_with() -> None:
                 await rows(connector, "SELECT $1 FROM one", Parameter("text", "x" * 2000))
     assert caught.value.sqlstate == "0A000"
     (sent,) = service.started
-    assert sent["QueryString"].endswith("SELECT '$1', ?, ?, ? FROM one")
+    comment = " /*application='cubewire'*/"
+    assert sent["QueryString"].endswith(f"SELECT '$1', ?, ?, ? FROM one{comment}")
     assert sent["ExecutionParameters"] == ["5", "'it''s $1 ?'", "NULL"]
     assert sent["QueryExecutionContext"] == {"Catalog": "c", "Database": "d"}
     assert (sent["WorkGroup"], sent["ResultConfiguration"]) == (
         "w",
         {"OutputLocation": "s3://b/f/"},
+    )
+
+
+async def test_tags() -> None:
+    with athena() as (service, endpoint):
+        async with opened(endpoint) as connector:
+            with tagged(Tag("ada", ("orders",), "SELECT 1")):
+                await rows(connector, f"/* {KINDS} */ SELECT * FROM types")
+    (sent,) = service.started
+    fingerprint = Tag("", (), "SELECT 2").fingerprint
+    assert sent["QueryString"].endswith(
+        f" /*application='cubewire',cube='orders',statement='{fingerprint}',user='ada'*/"
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 from connectors.base import Connector, Parameter
 from connectors.errors import WarehouseError
 from connectors.registry import open_connector
+from connectors.tags import Tag, tagged
 from tests.support.endpoint import Answer, Endpoint, Request, serve_http
 
 pytest.importorskip("google.cloud.bigquery", reason="make test-warehouses installs it")
@@ -152,6 +153,16 @@ async def test_what_is_sent() -> None:
     assert query["maximumBytesBilled"] == "1000"
     assert query["useLegacySql"] is False
     assert query["defaultDataset"] == {"projectId": "p", "datasetId": "d"}
+
+
+async def test_tags() -> None:
+    async with opened() as (connector, endpoint):
+        with tagged(Tag("Ada@x", ("orders", "lines"), "SELECT 1")):
+            await connector.execute("SELECT a FROM one")
+    labels = sent_jobs(endpoint)[-1]["configuration"]["labels"]
+    fingerprint = labels.pop("statement")
+    assert labels == {"application": "cubewire", "user": "ada_x", "cube": "orders_lines"}
+    assert len(fingerprint) == 16
 
 
 async def test_probe_is_a_dry_run() -> None:

@@ -19,6 +19,7 @@ import pytest
 from connectors.base import Connector, Parameter
 from connectors.errors import WarehouseError
 from connectors.registry import open_connector
+from connectors.tags import Tag, tagged
 from tests.support.spark import needs_spark, spark_server
 
 pytest.importorskip("databricks.sql", reason="make test-warehouses installs it")
@@ -40,8 +41,6 @@ def answer(asked: Asked) -> pa.Table | None:
     if "endless" in asked.text:
         return None
     if "CAST('ANSI' AS INT)" in asked.text:
-        if "lax" in asked.overlay.get("query_tags", ""):
-            return pa.table({"a": [None]})
         raise StatementError("[CAST_INVALID_INPUT] The value cannot be cast. SQLSTATE: 22018")
     if "1 / 0" in asked.text:
         raise StatementError("[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012\n== SQL ==")
@@ -130,6 +129,14 @@ async def test_cancel_reaches_the_warehouse(server: DatabricksServer) -> None:
             await connector.execute("SELECT * FROM endless", timeout=0.3)
         assert caught.value.sqlstate == "57014"
         assert await asyncio.to_thread(server.canceled.wait, 5)
+
+
+async def test_tags(server: DatabricksServer) -> None:
+    async with opened(server, tags=["user", "cube"]) as connector:
+        with tagged(Tag("ada:b", ("orders", "lines"), "")):
+            await rows(connector, "SELECT 1")
+    sent = server.asked[-1].overlay["query_tags"]
+    assert sent == r"application:cubewire,user:ada\:b,cube:orders\,lines"
 
 
 async def test_errors(server: DatabricksServer) -> None:

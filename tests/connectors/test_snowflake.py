@@ -15,6 +15,7 @@ import pytest
 from connectors.base import Connector, Parameter
 from connectors.errors import WarehouseError
 from connectors.registry import open_connector
+from connectors.tags import Tag, tagged
 
 fakesnow = pytest.importorskip("fakesnow", reason="make test-warehouses installs it")
 pytest.importorskip("uvicorn", reason="make test-warehouses installs it")
@@ -80,6 +81,27 @@ async def test_parameters(connector: Connector) -> None:
         Parameter("text", "it's ? $1 \\"),
     )
     assert list(found.to_pylist()[0].values()) == ["$1", "it's ? $1 \\", 1]
+
+
+async def test_tags(options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on the way to the driver: the emulation does not keep a statement's settings."""
+    seen: list[object] = []
+    execute = snowflake_connector.cursor.SnowflakeCursor.execute
+
+    def listening(self: object, sql: str, *values: object, **given: object) -> object:
+        seen.append(given.get("_statement_params"))
+        return execute(self, sql, *values, **given)
+
+    monkeypatch.setattr(snowflake_connector.cursor.SnowflakeCursor, "execute", listening)
+    made = open_connector("snowflake", {**options, "query_tag": "cw", "tags": ["user", "cube"]})
+    await made.start()
+    try:
+        with tagged(Tag('a"da', ("orders",), "")):
+            await rows(made, "SELECT a FROM t")
+    finally:
+        await made.close()
+    found = '{"application": "cw", "user": "a\\"da", "cube": "orders"}'
+    assert {"QUERY_TAG": found} in seen
 
 
 async def test_probe(connector: Connector) -> None:

@@ -16,6 +16,7 @@ import pytest
 from connectors.base import Connector, Parameter
 from connectors.errors import WarehouseError
 from connectors.registry import open_connector
+from connectors.tags import Tag, tagged
 from tests.support.endpoint import Answer, Endpoint, Request, serve_http
 
 pytest.importorskip("trino", reason="the extra trino is not installed")
@@ -164,6 +165,15 @@ async def test_parameters_are_written_by_the_client() -> None:
             await connector.execute("SELECT '$1', $2, $1, $2 FROM one", values)
     sent = [request.body.decode() for request in endpoint.requests if request.method == "POST"]
     assert sent[-1] == ("EXECUTE IMMEDIATE 'SELECT ''$1'', ?, ?, ? FROM one' USING 5,'it''s $1',5")
+
+
+async def test_tags() -> None:
+    with coordinator() as endpoint:
+        async with opened(endpoint, tags=["user", "cube"]) as connector:
+            with tagged(Tag("ada, b", ("orders", "lines"), "")):
+                await connector.execute("SELECT a FROM one")
+    sent = [item.headers.get("x-trino-client-tags") for item in endpoint.requests]
+    assert "application:cubewire,user:ada__b,cube:orders_lines" in sent
 
 
 async def test_probe() -> None:

@@ -63,6 +63,26 @@ def test_the_compose_files_configuration_loads() -> None:
     assert config.tls.mode == "require"
 
 
+SECRETS = {
+    name: "x"
+    for name in (
+        *("SNOWFLAKE_KEY_PASSWORD", "BIGQUERY_KEY", "DATABRICKS_CLIENT_SECRET"),
+        *("SQLSERVER_PASSWORD",),
+    )
+}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((DEPLOY / "examples").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_the_examples_load(path: Path) -> None:
+    config = load_config(path, SECRETS)
+    (source,) = config.data_sources.values()
+    assert source.type == {"motherduck": "duckdb"}.get(path.stem, path.stem)
+    # None has a secret in it.
+    assert "x" not in yaml.safe_load(path.read_text())["data_sources"]["default"].values()
+
+
 def test_the_compose_files_model_loads() -> None:
     report = load_model(DEPLOY / "compose/models", {})
     assert report.model is not None, report.render_text()

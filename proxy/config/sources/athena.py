@@ -19,6 +19,9 @@ class AthenaSource(Source):
     output: str = Field(default="", description="Where results are stored, as `s3://bucket/`.")
     catalog: str = Field(default="", description="Catalog of unqualified databases.")
     database: str = Field(default="", description="Database of unqualified tables.")
+    tags: tuple[Literal["user", "cube", "statement"], ...] = Field(
+        default=("user", "cube", "statement"), description="What is told of each statement."
+    )
     access_key: str = Field(default="", description="Empty for the environment's credentials.")
     secret_key: str = Field(default="", repr=False, description="Belongs to the key.")
     session_token: str = Field(default="", repr=False, description="Of a key for a while.")

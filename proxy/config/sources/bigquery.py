@@ -23,6 +23,9 @@ class BigquerySource(Source):
         description="JSON key of a service account; empty for the environment's own.",
     )
     endpoint: str = Field(default="", description="Where it is not Google's, without credentials.")
+    tags: tuple[Literal["user", "cube", "statement"], ...] = Field(
+        default=("user", "cube", "statement"), description="What is told of each statement."
+    )
     maximum_bytes: int = Field(
         default=0, ge=0, description="What a statement may read at most (53400); 0 is any."
     )

@@ -24,6 +24,9 @@ class DatabricksSource(Source):
     settings: tuple[str, ...] = Field(
         default=(), description="Of the session, each as `name=value`."
     )
+    tags: tuple[Literal["user", "cube", "statement"], ...] = Field(
+        default=("user", "cube", "statement"), description="What is told of each statement."
+    )
     cloud_fetch: bool = Field(
         default=True, description="Read large results from the cloud's storage."
     )

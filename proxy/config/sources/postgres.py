@@ -30,6 +30,9 @@ class PostgresSource(Source):
         default=3.0, description="Time for which connecting is tried again."
     )
     application_name: str = Field(default="cubewire", description="What `pg_stat_activity` shows.")
+    comment: tuple[Literal["user", "cube", "statement"], ...] = Field(
+        default=(), description="What a comment behind each statement tells of it."
+    )
     search_path: str = Field(
         default="", description="Schemas of unqualified tables; empty is the role's own."
     )

@@ -28,6 +28,9 @@ class SnowflakeSource(Source):
     host: str = Field(default="", description="Where it is not the account's own.")
     port: int = Field(default=443, ge=1, le=65535, description="Of that host.")
     protocol: str = Field(default="https", description="Of that host.")
+    tags: tuple[Literal["user", "cube", "statement"], ...] = Field(
+        default=("user", "cube", "statement"), description="What is told of each statement."
+    )
     query_tag: str = Field(default="cubewire", description="What the query history shows.")
     login_seconds: Seconds = Field(
         default=30.0, gt=0, description="Time logging in may take (08001)."

@@ -25,6 +25,9 @@ class TrinoSource(Source):
     schema_name: str = Field(default="", description="Schema of unqualified tables.")
     https: bool = Field(default=False, description="Encrypt the connection.")
     verify: bool = Field(default=True, description="Check the server's certificate.")
+    tags: tuple[Literal["user", "cube", "statement"], ...] = Field(
+        default=("user", "cube", "statement"), description="What is told of each statement."
+    )
     source: str = Field(default="cubewire", description="What the coordinator shows.")
     quick_threads: int = Field(
         default=8, ge=1, description="Statements running at once in their first moment."
