@@ -200,6 +200,9 @@ def _value(text: str | None, column: ProbedColumn) -> object:
     return moment.replace(tzinfo=datetime.UTC) if kind == "timestamptz" else moment
 
 
+_SPECIAL = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+
+
 def _literal(parameter: Parameter) -> str:
     """A value as Athena takes one: as a literal of its SQL."""
     value = parameter.value
@@ -208,7 +211,7 @@ def _literal(parameter: Parameter) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, float):
-        return f"double '{value!r}'"
+        return f"double '{_SPECIAL.get(repr(value), repr(value))}'"
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
             value = value.astimezone(datetime.UTC).replace(tzinfo=None)

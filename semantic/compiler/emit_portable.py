@@ -154,6 +154,8 @@ def _missing_of_keys(keys: Sequence[exp.Expr], features: Features) -> str:
 
 def _computed(node: Select | SetOperation, features: Features) -> str:
     counts = [item for item in (node.limit, node.offset) if item is not None]
+    if not features.empty_pages and len(counts) == 2 and node.limit == exp.Literal.number(0):
+        return "OFFSET with LIMIT 0"
     if features.computed_limits or all(_is_count(item) for item in counts):
         return ""
     return "a computed LIMIT or OFFSET"

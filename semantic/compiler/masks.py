@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from semantic.compiler.dialect import cast_to
+from semantic.compiler.expressions import has_apart_conditions
 from semantic.compiler.trees import column, identifier
 from semantic.model.members import Mask, Measure, Segment
 from semantic.model.model import Model
@@ -110,6 +111,8 @@ def literal_mask(mask: Mask | None, kind: PostgresType, dialect: str) -> exp.Exp
     except NotAValueError:
         return typed_null(kind, dialect)
     if isinstance(value, bool):
+        if has_apart_conditions(dialect):
+            return cast_to(exp.Literal.number(int(value)), kind, dialect)
         return exp.Boolean(this=value)
     if isinstance(value, int | float) or bound == NUMERIC:
         return cast_to(exp.Literal.number(str(value)), kind, dialect)

@@ -150,7 +150,11 @@ async def test_pages_are_fetched_as_they_are_read() -> None:
 
 async def test_what_a_statement_is_sent_with() -> None:
     place = {"work_group": "w", "output": "s3://b/f/", "catalog": "c", "database": "d"}
-    values = [Parameter("text", "it's $1 ?"), Parameter("int8", 5), Parameter("bool", None)]
+    values = [
+        Parameter("text", "it's $1 ?"),
+        Parameter("int8", 5),
+        Parameter("float8", float("-inf")),
+    ]
     with athena() as (service, endpoint):
         async with opened(endpoint, **place) as connector:
             await rows(connector, f"/* {KINDS} */ SELECT '$1', $2, $1, $3 FROM one", *values)
@@ -160,7 +164,7 @@ async def test_what_a_statement_is_sent_with() -> None:
     (sent,) = service.started
     comment = " /*application='cubewire'*/"
     assert sent["QueryString"].endswith(f"SELECT '$1', ?, ?, ? FROM one{comment}")
-    assert sent["ExecutionParameters"] == ["5", "'it''s $1 ?'", "NULL"]
+    assert sent["ExecutionParameters"] == ["5", "'it''s $1 ?'", "double '-Infinity'"]
     assert sent["QueryExecutionContext"] == {"Catalog": "c", "Database": "d"}
     assert (sent["WorkGroup"], sent["ResultConfiguration"]) == (
         "w",

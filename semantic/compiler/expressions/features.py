@@ -43,6 +43,7 @@ class Features:
         constant_keys: GROUP BY of what is the same for all rows.
         nested_order: ORDER BY in a query within another that has no LIMIT, where it means nothing;
             it is left out where it is not known.
+        empty_pages: LIMIT 0 behind an OFFSET.
         aggregated_queries: a subquery inside of an aggregate's argument or a grouping key.
         fence: see ``Fence``.
         typed_results: values of results have no types of their own, so that a statement says them
@@ -74,6 +75,7 @@ class Features:
     filters: bool = True
     constant_keys: bool = True
     nested_order: bool = True
+    empty_pages: bool = True
     aggregated_queries: bool = True
     fence: Fence = "offset"
     typed_results: bool = False

@@ -177,6 +177,7 @@ TSQL = Tables(
         filters=False,
         constant_keys=False,
         nested_order=False,
+        empty_pages=False,
         aggregated_queries=False,
         fence="limit",
         typed_results=True,
