@@ -27,8 +27,8 @@ from semantic.compiler.plan import (
     walk,
 )
 from semantic.compiler.plan_types import PlanTypes
-from semantic.compiler.rewrite.tools import bottom_up, is_volatile
-from semantic.compiler.staging.closure import columns_of, data_sources
+from semantic.compiler.rewrite.tools import bottom_up, expressions_of, is_volatile
+from semantic.compiler.staging.closure import columns_of, data_sources, is_correlated
 from semantic.compiler.staging.groups import filtered, quotient
 from semantic.compiler.trees import all_of, column, conjuncts, grouping_keys, rebuild, table_of
 from semantic.model.types import INT2, INT4, INT8, NUMERIC
@@ -60,22 +60,15 @@ def add_up_early(plan: Query, types: PlanTypes) -> Query:
 
 
 def _is_simple(select: Select) -> bool:
-    """Whether all joins are the client's text, and aggregates are over rows alone."""
-    trees = [*_outputs(select), *(item.filter for item in select.measures if item.filter)]
-    joins = (node for node in walk(select.source or select) if isinstance(node, Join))
+    """Whether all of it is PostgreSQL's, says the same of equal rows, and has no windows."""
+    nodes = list(walk(select))
     return (
-        not select.windows
-        and not any(tree.find(exp.Window) or is_volatile(tree) for tree in trees)
+        all(node.model_condition is None for node in nodes if isinstance(node, Join))
+        and not any(is_volatile(tree) for node in nodes for tree in expressions_of(node))
+        and not any(tree.find(exp.Window) for tree in expressions_of(select))
+        and not any(is_correlated(item.query) for item in select.subqueries)
         and all(use.portable and not use.row_keys for use in select.measures)
-        and all(join.model_condition is None for join in joins)
     )
-
-
-def _outputs(select: Select) -> list[exp.Expr]:
-    """What is computed of the groups."""
-    having = [] if select.having is None else [select.having]
-    keys = [key.expression for key in select.order]
-    return [*(item.expression for item in select.projections), *having, *keys, *select.distinct_on]
 
 
 def _kept_whole(relation: Relation) -> Iterator[Scan]:
