@@ -48,6 +48,7 @@ from semantic.compiler.expressions import (
     translate_condition,
     translate_result,
 )
+from semantic.compiler.named_windows import spelled_out
 from semantic.compiler.plan import (
     MEASURE_TABLE,
     AliasedRelation,
@@ -196,6 +197,7 @@ class _Emitter:
         with_order: bool = True,
         targets: Types | None = None,
     ) -> exp.Select:
+        plan = spelled_out(plan, self._dialect)
         plan = with_named_keys(plan, self._keys, self._types, self._dialect)
         uses = {use.key: use for use in plan.measures}
         select = exp.Select(

@@ -223,7 +223,8 @@ def element_texts(value: Value) -> exp.Expr:
 
 def _refused(value: Value, target: PostgresType) -> UnsupportedError:
     return UnsupportedError(
-        f"casting {sql_name(value.type)} to {sql_name(target)} is not supported on DuckDB"
+        f"casting {sql_name(value.type)} to {sql_name(target)} is not supported on DuckDB",
+        hint="Cast it to another type, or compute it in the cube's SQL.",
     )
 
 
