@@ -98,7 +98,7 @@ class AuditWriter:
             self._wanted.wait()
             closing = self._closing.wait(GATHER_SECONDS)
             self._wanted.clear()
-            while self._waiting:
+            while self._waiting or self._told_missed != self.missed:
                 if not self._write_batch():
                     return
             if closing:

@@ -204,8 +204,10 @@ def test_a_lost_sink_stops_service_until_it_is_back(
     trail, writer = trail_over(gate, 100, required=True)
     trail.check()
     trail.administration("one", login="demo", target="1")
-    until(lambda: trail.stops_service)
-    assert [record.message for record in caplog.records] == ["the audit trail cannot be written"]
+    until(lambda: gate.tried >= 3)
+    # It is told once, and only what this writer says counts: others may be at their end.
+    told = [each.message for each in caplog.records if each.thread == writer._thread.ident]
+    assert told == ["the audit trail cannot be written"]
     with pytest.raises(SessionError) as refused:
         trail.check("FATAL")
     assert (refused.value.sqlstate, refused.value.severity) == ("58030", "FATAL")
@@ -222,7 +224,7 @@ def test_a_lost_sink_stops_service_until_it_is_back(
 def test_a_full_queue_stops_service_and_the_gap_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.audit.writer.RETRY_SECONDS", 0.05)
     gate = Gate()
-    trail, writer = trail_over(gate, 5, required=False)
+    trail, _ = trail_over(gate, 5, required=False)
     for number in range(8):
         trail.administration(str(number), login="demo", target="1")
     assert trail.missed == 3
@@ -230,11 +232,24 @@ def test_a_full_queue_stops_service_and_the_gap_is_written(monkeypatch: pytest.M
     assert trail.stops_service is None  # it is not required
     trail.check()
     gate.open.set()
-    until(lambda: writer.written == 6)
+
+    def missed() -> int:
+        found = [json.loads(line) for line in gate.lines]
+        return sum(row["count"] for row in found if row["action"] == "events missed")
+
+    # The thread may have looked in between, and tells then what was missed by that time first.
+    until(lambda: missed() == 3)
     trail.close()
-    found = [json.loads(line) for line in gate.lines]
-    assert [row["action"] for row in found] == ["0", "1", "2", "3", "4", "events missed", "closed"]
-    assert found[5]["count"] == 3
+    actions = [json.loads(line)["action"] for line in gate.lines]
+    assert [each for each in actions if each != "events missed"] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "closed",
+    ]
+    assert actions[5] == "events missed"
 
 
 def test_appending_costs_the_event_loop_next_to_nothing() -> None:
