@@ -36,7 +36,8 @@ _LENGTH = struct.Struct("!Q")
 _ROOT = Path(__file__).resolve().parent.parent
 _PROGRAM = "from proxy.parse_process import main; main()"
 """Not ``-m``: values of the module run as a program are not of the same classes as ours."""
-START_SECONDS = 10.0
+START_SECONDS = 30.0
+"""What a process has to come up in, also on a busy machine."""
 QUEUE_SECONDS = 10.0
 """How long a large statement waits for those before it."""
 
@@ -144,7 +145,7 @@ class ParseWorker:
         """Start the next process before it is needed."""
         async with self._lock:
             if not self._closed:
-                with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                with suppress(SemanticError):
                     await self._started(compiler, version)
 
     async def _ask(self, compiler: Compiler, version: str, job: Job | Reading) -> object:
@@ -162,28 +163,39 @@ class ParseWorker:
         except (OSError, EOFError, asyncio.IncompleteReadError):
             await self._kill()
             raise _too_complex() from None
-        except asyncio.CancelledError:
+        except BaseException:
+            # It may still answer, to whoever asks next.
             await self._kill()
             raise
 
     async def _started(self, compiler: Compiler, version: str) -> asyncio.subprocess.Process:
-        """The running process, holding the compiler of this model version."""
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                _PROGRAM,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                cwd=_ROOT,
-            )
-            self._versions.clear()
-        if version not in self._versions:
-            async with asyncio.timeout(START_SECONDS):
-                await _exchange(self._process, (version, compiler, self._limits))
-            if len(self._versions) >= MOST_COMPILERS:
+        """The running process, holding the compiler of this model version.
+
+        Raises SemanticError 53000 where it does not come up in time.
+        """
+        try:
+            if self._process is None or self._process.returncode is not None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-c",
+                    _PROGRAM,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    cwd=_ROOT,
+                )
                 self._versions.clear()
-            self._versions.add(version)
+            if version not in self._versions:
+                async with asyncio.timeout(START_SECONDS):
+                    await _exchange(self._process, (version, compiler, self._limits))
+                if len(self._versions) >= MOST_COMPILERS:
+                    self._versions.clear()
+                self._versions.add(version)
+        except BaseException as error:
+            # What it still answers would be taken for the answer to the next statement.
+            await self._kill()
+            if isinstance(error, OSError | EOFError):  # TimeoutError is one
+                raise _not_ready() from error
+            raise
         return self._process
 
     async def _kill(self) -> None:
@@ -213,6 +225,12 @@ def _error(failure: JobFailure) -> SemanticError:
         detail=failure.detail,
         hint=failure.hint,
         position=failure.position,
+    )
+
+
+def _not_ready() -> SemanticError:
+    return SemanticError(
+        "53000", "large statements cannot be read now", hint="Try again in a moment."
     )
 
 

@@ -190,18 +190,35 @@ def test_every_statement_is_logged_with_a_number_of_its_own(
         RawClient.connect(running.host, running.port) as client,
     ):
         client.startup("demo", "cubewire", "demo", options=[("application_name", "an app")])
-        for _ in range(5):
-            client.query(PEOPLE)
-        for _ in range(5):
-            client.exchange(*whole(PEOPLE))  # type: ignore[arg-type]
+        simple = _asked_until_replayed(client, tmp_path, Query(PEOPLE))
+        extended = _asked_until_replayed(client, tmp_path, *whole(PEOPLE))
     told = [line for line in lines(tmp_path) if line["logger"] == "cubewire.statement"]
     numbers = [int(line["statement"].split("-")[1]) for line in told]
     # What is only parsed takes a number too.
-    assert numbers == [1, 2, 3, 4, 5, 7, 9, 11, 13, 15]
+    assert numbers == [
+        *range(1, simple + 1),
+        *range(simple + 2, simple + 2 * extended + 2, 2),
+    ]
     same = {
         json.dumps({k: v for k, v in line.items() if k in ("user", "application", "rows", "bytes")})
         for line in told
     }
     assert len(same) == 1
     assert all(isinstance(line["ms"], float) for line in told)
-    assert sum("prepare_ms" not in line for line in told) >= 4
+
+
+def _asked_until_replayed(client: RawClient, folder: Path, *messages: object) -> int:
+    """Ask until two answers were given again; returns how often that was.
+
+    What comes while the session is still at its last statement, as on a busy machine, is not.
+    """
+    before, times = replayed(folder), 0
+
+    def is_replayed() -> bool:
+        nonlocal times
+        client.exchange(*messages)  # type: ignore[arg-type]
+        times += 1
+        return replayed(folder) - before >= 2
+
+    until(is_replayed, 20)
+    return times

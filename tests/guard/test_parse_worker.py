@@ -79,3 +79,38 @@ async def test_a_worker_past_its_deadline_is_replaced(compiler: Compiler) -> Non
         assert isinstance(bound, RemoteBinding)
     finally:
         await worker.close()
+
+
+@pytest.mark.parametrize("end", ["cancelled", "too late"])
+async def test_an_interrupted_start_leaves_no_answer_behind(
+    compiler: Compiler, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Who comes next would be given what was answered to somebody else."""
+    worker = ParseWorker(GuardLimits(max_depth=500), deadline=30)
+    try:
+        if end == "cancelled":
+            first = asyncio.create_task(worker.bind(compiler, "1", "select 1", SETTINGS))
+            while worker._process is None:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)  # it has been sent the compiler, and has not answered
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+        else:
+            with monkeypatch.context() as patched:
+                patched.setattr("proxy.parse_worker.START_SECONDS", 0.05)
+                with pytest.raises(SemanticError) as caught:
+                    await worker.bind(compiler, "1", "select 1", SETTINGS)
+            assert caught.value.sqlstate == "53000"
+        for sql in (
+            "select id from orders",
+            "select count(*) from orders",
+            "select status from orders",
+        ):
+            bound = await worker.bind(compiler, "1", sql, SETTINGS)
+            expected = compiler.bind(sql, SETTINGS)
+            assert bound is not None
+            assert expected is not None
+            assert bound.analysis_sql == expected.analysis_sql
+    finally:
+        await worker.close()

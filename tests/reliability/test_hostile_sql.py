@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from proxy.wire import backend, frontend
-from tests.reliability.support import MB, address, resident, serving
+from tests.reliability.support import MB, address, resident, serving, until
 from tests.support.canary import Canary, slowness
 from tests.support.raw_client import RawClient
 from tests.support.server import RunningServer
@@ -143,7 +143,7 @@ def run(client: RawClient, server: RunningServer, canary: Canary, sql: str) -> s
     assert not any(code.startswith("XX") for code in errors), errors
     assert took < SECONDS * slowness()
     canary.check()
-    assert resident(server) - before < 150 * MB
+    until(lambda: resident(server) - before < 150 * MB, 10)
     client.query("ROLLBACK")
     assert backend.DataRow((b"1",)) in client.query("SELECT 1")
     return errors[0] if errors else ""
