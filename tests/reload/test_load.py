@@ -19,7 +19,7 @@ RELOADS = int(os.environ.get("RELOADS", "36"))
 """Half of them of broken models."""
 CLIENTS = 8
 GROWTH = 40_000_000
-"""Bytes that the trend of the second half may rise by: caches are being filled."""
+"""Bytes that the trend may rise by: caches are being filled."""
 FLAT = 15_000_000
 """The same for a run of a minute."""
 LONG = 100
@@ -121,7 +121,7 @@ def test_replacing_under_load(world: World) -> None:
     print(
         f"{RELOADS} reloads in {sizes[-1][0]:.0f} s, {sum(load.answers.values())} answers, "
         f"memory {sizes[len(sizes) // 2][1] / 1e6:.0f} to {sizes[-1][1] / 1e6:.0f} MB, "
-        f"trend of the second half {trend(sizes) / 1e6:+.1f} MB"
+        f"trend {trend(sizes) / 1e6:+.1f} MB"
     )
     assert not load.faults, load.faults[:5]
     assert len([tag for tag in load.answers if tag.startswith("v")]) > RELOADS // 4

@@ -30,10 +30,10 @@ CONFIGURATION = {
     "log": {"file": "log"},
 }
 LONG_SECONDS = 600.0
-"""After half of which everything is warm: pools are open, caches full, code is loaded."""
+"""After a quarter of which everything is warm: pools are open, caches full, code is loaded."""
 TREND_BYTES = 10_000_000
-"""What the trend of the second half of a long run may add to memory in that half: half of what a
-single moment differs from the next by."""
+"""What the trend of a long run may add to memory once it is warm: half of what a single moment
+differs from the next by."""
 WARMING_BYTES = 24_000_000
 """The same for a short one, in which caches are still being filled."""
 MORE_FILES = 12
@@ -67,7 +67,7 @@ class Report:
         found += [f"nothing done: {kind}" for kind, count in self.done.items() if not count]
         is_long = self.samples[-1].seconds >= LONG_SECONDS
         if self.trend > (TREND_BYTES if is_long else WARMING_BYTES):
-            found.append(f"memory grew by {self.trend / 1e6:.0f} MB in the second half")
+            found.append(f"memory grew by {self.trend / 1e6:.0f} MB once it was warm")
         quarter = max(1, len(self.samples) // 4)
         before, after = self.samples[quarter : 2 * quarter], self.samples[-quarter:]
         opened = statistics.median(sample.files for sample in before)
@@ -85,19 +85,19 @@ class Report:
         return (
             f"medians of the quarters: {' '.join(f'{size / 1e6:.0f}' for size in memory)} MB, "
             f"{' '.join(f'{count:.0f}' for count in files)} files; "
-            f"trend of the second half: {self.trend / 1e6:+.1f} MB"
+            f"trend of the last three quarters: {self.trend / 1e6:+.1f} MB"
         )
 
 
 def trend(sizes: Sequence[tuple[float, int]]) -> float:
-    """What the straight line through the second half of sizes rises by in it.
+    """What the straight line through all but the first quarter of sizes rises by.
 
     Args:
         sizes: with the time of each.
     """
-    half = sizes[len(sizes) // 2 :]
-    times = [moment for moment, _ in half]
-    line = statistics.linear_regression(times, [size for _, size in half])
+    warm = sizes[len(sizes) // 4 :]
+    times = [moment for moment, _ in warm]
+    line = statistics.linear_regression(times, [size for _, size in warm])
     return line.slope * (times[-1] - times[0])
 
 
