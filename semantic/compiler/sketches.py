@@ -111,12 +111,9 @@ def estimate(measure: Measure, value: exp.Expr, dialect: str, schema: str) -> ex
 
 
 def is_estimate(formula: exp.Expr) -> bool:
-    """Whether a measure's formula is one that ``estimate`` made."""
+    """Whether a measure's formula is one that ``estimate`` made in a warehouse's own SQL."""
     return any(
-        isinstance(node, exp.ApproxDistinct)
-        or is_counted(node)
-        or hll_schema(node)
-        or IN_POSTGRES.estimated(node)
+        isinstance(node, exp.ApproxDistinct) or is_counted(node) or hll_schema(node)
         for node in formula.walk()
     )
 

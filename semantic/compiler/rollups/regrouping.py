@@ -429,7 +429,9 @@ class Regrouping:
             if made is None:
                 self.missing[use.name.rpartition(".")[2]] = ""
                 return use
-            return replace(use, formula=made, filter=None)
+            # What is made of sketches is the warehouse's own SQL.
+            portable = made.find(exp.Subquery) is None
+            return replace(use, formula=made, filter=None, portable=portable)
         formula = rebuild(use.formula, lambda node: self._native(node, use))
         return replace(use, formula=formula, filter=where)
 
