@@ -11,6 +11,9 @@ from redis.exceptions import RedisError, ResponseError
 
 T = TypeVar("T")
 
+# Of the streams beneath the client, which does not translate them: uvloop raises RuntimeError for
+# what is written to a connection that has just been lost.
+LOST = (asyncio.IncompleteReadError, RuntimeError)
 FAILURES = 2
 """In a row, after which nothing is asked of Redis until it has answered a probe."""
 
@@ -46,7 +49,7 @@ class Breaker:
         except ResponseError as error:
             # It answers, though it refuses: its memory is full, or this is not allowed.
             raise UnavailableError(str(error)) from error
-        except (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        except (*LOST, RedisError, OSError, TimeoutError) as error:
             self._failures += 1
             self.is_open = self._failures >= FAILURES
             raise UnavailableError(str(error) or type(error).__name__) from error

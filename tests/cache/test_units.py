@@ -402,6 +402,16 @@ def test_a_checksum_is_of_content_key_and_place() -> None:
             each()
 
 
+async def test_a_connection_lost_beneath_the_client_is_no_fault_of_ours() -> None:
+    """As uvloop tells of it, and the client passes it on."""
+
+    async def lost() -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+    with pytest.raises(UnavailableError):
+        await Breaker(1.0).probe(lost)
+
+
 async def test_breaker() -> None:
     breaker = Breaker(0.02)
     calls = 0
