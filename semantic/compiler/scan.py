@@ -161,7 +161,8 @@ class ScanBuilder:
         """The type of an input that has none of its own.
 
         What goes into the model's own SQL stays as it is, so that no portable dialect puts it into
-        the form that a type has there. What is only counted is put into the form of its own type.
+        the form that a type has there; that of its least or greatest value is known all the same.
+        What is only counted is put into the form of its own type.
         """
         if not self._is_portable():
             return definition.input_type(published)
