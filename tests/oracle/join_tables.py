@@ -47,7 +47,8 @@ INSERT INTO staff VALUES
     (1, NULL, 1, 'Zed', 900), (2, 1, 1, 'Yan', 500), (3, 1, 2, 'Xia', 500), (4, 3, 2, 'Wes', 300),
     (5, 3, 9, 'Vic', 100), (6, 42, 3, NULL, NULL);
 INSERT INTO trips VALUES
-    (1, 1, 2, 10.5), (2, 2, 1, 4), (3, 1, 1, 0.25), (4, NULL, 3, 7), (5, 3, 9, NULL), (6, 2, 2, 1);
+    (1, 1, 2, 10.5), (2, 2, 1, 4), (3, 1, 1, 0.25), (4, NULL, 3, 7), (5, 3, 9, NULL), (6, 2, 2, 1),
+    (7, 1, 1, 0), (8, 1, 1, '-0');
 INSERT INTO visits VALUES
     (1, 'home', 10), (1, 'home', 10), (2, 'cart', 5), (NULL, 'home', 3), (3, NULL, NULL),
     (66, 'x', 1);

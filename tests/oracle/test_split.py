@@ -106,3 +106,13 @@ def test_totals_before_joins_of_two_data_sources(mixed: Laboratory) -> None:
         grouped += is_split(mixed, case, ": groups of")
     assert counts["answered"] >= 0.9 * sum(counts.values()), counts
     assert grouped >= 0.4 * sum(counts.values()), grouped
+
+
+@pytest.mark.parametrize("keys", ["2", "a.miles, 2"])
+def test_values_that_are_equal_and_not_the_same(mixed: Laboratory, keys: str) -> None:
+    """Rows with 0 and with -0 are no group: they are told apart behind the join."""
+    sql = (
+        "SELECT COUNT(*), a.miles::text || b.city FROM trips a JOIN customers b "
+        f"ON a.from_id = b.id GROUP BY {keys}"
+    )
+    assert mixed.problem(Case(sql, sql)) == ""

@@ -265,3 +265,16 @@ __all__ = [
     "sql_name",
     "unsupported_type",
 ]
+
+
+_OF_ONE_FORM = frozenset(
+    {"bool", "date", "int2", "int4", "int8", "text", "timestamp", "timestamptz", "uuid", "varchar"}
+)
+
+
+def has_one_form(kind: PostgresType) -> bool:
+    """Whether equal values of a type are the same in every way, so that one may stand for others.
+
+    Numerics of no fixed scale are not (1.0 and 1.00), nor are doubles (0 and -0).
+    """
+    return kind.name in _OF_ONE_FORM or numeric_scale(kind) is not None

@@ -9,7 +9,7 @@ from functools import partial
 from sqlglot import exp
 
 from semantic.compiler.expressions.periods import Period
-from semantic.compiler.expressions.types import numeric_scale
+from semantic.compiler.expressions.types import has_one_form
 from semantic.compiler.formulas import at_inputs
 from semantic.compiler.granularities import period_of
 from semantic.compiler.members import Members
@@ -39,11 +39,6 @@ from semantic.model.preaggregation import PreAggregation
 from semantic.model.relations import Cube
 from semantic.model.template import Reference
 from semantic.model.types import PostgresType
-
-# Types whose equal values are the same in every way, so that one may stand for the others.
-_KEY_TYPES = frozenset(
-    {"bool", "date", "int2", "int4", "int8", "text", "timestamp", "timestamptz", "uuid", "varchar"}
-)
 
 
 def blueprints(members: Members, cube: Cube) -> Mapping[str, Blueprint]:
@@ -155,12 +150,8 @@ class _Maker:
         kind = self._members.types.get((target.cube, target.member.name))
         if kind is None:
             raise NotStorableError("its type is not known")
-        if kind.name == "numeric":
-            # 1.0 and 1.00 are equal, and not the same.
-            storable = self._dialect == "duckdb" or numeric_scale(kind) is not None
-        else:
-            storable = kind.name in _KEY_TYPES
-        if not storable:
+        is_scaled = kind.name == "numeric" and self._dialect == "duckdb"
+        if not is_scaled and not has_one_form(kind):
             raise NotStorableError(f"equal values of type {kind.name} may differ")
         return kind
 

@@ -3,7 +3,8 @@
 Rows that agree in all that the rest of a statement sees of them are joined alike. So they may be
 fetched as one group with its sums, counts and extremes, which the grouping around the join adds up:
 every group is joined with as many rows as each of its own would be. Nothing is done where that
-would not be the same to the last digit, as with sums of doubles.
+would not be the same to the last digit, as with sums of doubles, or where rows agree in values that
+are equal and not the same, such as 0 and -0.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from semantic.compiler.aggregates import is_aggregate
+from semantic.compiler.expressions.types import has_one_form
 from semantic.compiler.plan import (
     Derived,
     Join,
@@ -35,6 +37,7 @@ from semantic.model.types import INT2, INT4, INT8, NUMERIC
 
 _EXACT = frozenset(kind.name for kind in (INT2, INT4, INT8, NUMERIC))
 _EXTREMES = exp.Min | exp.Max
+_TAKE_EQUALS_ALIKE = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Is, exp.Distinct)
 
 
 def add_up_early(plan: Query, types: PlanTypes) -> Query:
@@ -96,9 +99,11 @@ class _Early:
     def made(self) -> Select | None:
         """The SELECT over the groups; None where they would not do for it."""
         select = self.select
-        for key in grouping_keys(select.group or ()):
+        grouping = list(grouping_keys(select.group or ()))
+        for key in grouping:
             if self._is_own(key):
                 self.keys.setdefault(key, f"key:{len(self.keys) + 1}")
+                self.possible &= self._has_one_form(key) or not _is_inside(key, grouping)
         conditions = conjuncts(select.where)
         own = [item for item in conditions if self._is_own(item)]
         changed = replace(
@@ -126,16 +131,23 @@ class _Early:
     def _groups(self, rest: Select, own: list[exp.Expr]) -> Derived | None:
         """The scan's rows by all that the rest of the SELECT sees of them, under its alias.
 
-        None where that is nothing: there would be a group without rows.
+        None where that is nothing: there would be a group without rows. And where it tells equal
+        values apart.
         """
         alias = self.scan.alias
         made = {*self.parts.values(), *self.keys.values()}
-        seen = dict.fromkeys(
-            item.name
+        columns = [
+            item
             for node in walk(rest)
             for item in columns_of(node)
             if table_of(item) == alias and item.name not in made
-        )
+        ]
+        if not all(
+            isinstance(item.parent, _TAKE_EQUALS_ALIKE) or self._has_one_form(item)
+            for item in columns
+        ):
+            return None
+        seen = dict.fromkeys(item.name for item in columns)
         inner = f"{alias}:rows"
 
         def below(node: exp.Expr) -> exp.Expr | None:
@@ -216,9 +228,17 @@ class _Early:
         total = exp.cast(exp.Sum(this=self._part(call, where)), "bigint")
         return exp.Coalesce(this=total, expressions=[exp.cast(exp.Literal.number(0), "bigint")])
 
+    def _has_one_form(self, node: exp.Expr) -> bool:
+        return has_one_form(self.types.expression(node))
+
     def _kind(self, node: exp.Expr) -> str:
         return self.types.expression(node).name
 
     def _part(self, call: exp.Expr, where: exp.Expr | None) -> exp.Column:
         name = self.parts.setdefault(filtered(call, where), f"part:{len(self.parts) + 1}")
         return column(self.scan.alias, name)
+
+
+def _is_inside(key: exp.Expr, grouping: list[exp.Expr]) -> bool:
+    """Whether another key is computed of a key."""
+    return any(node == key for other in grouping if other != key for node in other.walk())
