@@ -126,9 +126,10 @@ def _opened(
             table: LakeTable = module.IcebergTable(url, catalogued, storage, metadata)
         elif kind == "delta":
             module = importlib.import_module("connectors.lake_delta")
-            table = module.DeltaTable(LakeFiles(url, storage), metadata)
+            table = module.DeltaTable(LakeFiles(url, storage, is_folder=True), metadata)
         else:
-            table = ParquetTable(LakeFiles(url, storage), described.get("partitions") or {})
+            files = LakeFiles(url, storage, is_folder=False)
+            table = ParquetTable(files, described.get("partitions") or {})
     except ModuleNotFoundError as error:
         raise ConnectorOptionsError(
             f"a table in the format {kind!r} needs the Python package {error.name!r}: "

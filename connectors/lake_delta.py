@@ -23,6 +23,7 @@ from connectors.lake_tables import (
     LakeSnapshot,
     by_schema,
     empty,
+    literal_path,
     refuse,
     storage_options,
     text,
@@ -146,7 +147,7 @@ class DeltaTable:
             found = connection.execute(
                 "SELECT file_name, list(name) FROM parquet_schema(?) "
                 "WHERE type = 'INT96' GROUP BY file_name",
-                [new],
+                [[literal_path(path) for path in new]],
             ).fetchall()
             self._local.update({path: frozenset(names) for path, names in found})
         return self._local

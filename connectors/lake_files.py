@@ -26,12 +26,13 @@ class LakeFiles:
     Args:
         url: of files (``s3://bucket/orders/*.parquet``) or of a table's folder.
         storage: options of the fsspec driver; not looked at for local files.
+        is_folder: the URL is a table's folder, whatever letters are in its name.
 
     Raises:
         ConnectorOptionsError: the URL is none, or its driver is not installed.
     """
 
-    def __init__(self, url: str, storage: Mapping[str, Any]) -> None:
+    def __init__(self, url: str, storage: Mapping[str, Any], *, is_folder: bool) -> None:
         scheme = urlsplit(url).scheme if "://" in url else ""
         if scheme == "file":
             url, scheme = unquote(urlsplit(url).path), ""
@@ -41,6 +42,7 @@ class LakeFiles:
             known = ", ".join(f"{each}://" for each in EXTRAS)
             raise ConnectorOptionsError(f"no driver for {scheme}://; there are {known}")
         self.url = url.rstrip("/")
+        self._is_folder = is_folder
         self._scheme = scheme
         self._driver = open_filesystem(scheme, storage) if scheme else None
 
@@ -48,8 +50,11 @@ class LakeFiles:
     def folders(self) -> tuple[str, ...]:
         """The deepest folder that holds everything, in each way that DuckDB may write it."""
         parts = self.url.split("/")
-        plain = next((n for n, part in enumerate(parts) if _PATTERN & set(part)), len(parts))
-        folder = "/".join(parts[:plain]) + "/"
+        if not self._is_folder:
+            parts.pop()
+            plain = (n for n, part in enumerate(parts) if _PATTERN & set(part))
+            parts = parts[: next(plain, len(parts))]
+        folder = "/".join(parts) + "/"
         if self._driver is None:
             return (folder,)
         stripped = str(self._driver._strip_protocol(folder)).rstrip("/")

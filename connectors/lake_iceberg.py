@@ -7,12 +7,14 @@ Source: the Iceberg Table Spec, "Column Projection", "Row-level Deletes".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import duckdb
 from pyiceberg.catalog import load_catalog
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import StaticTable, Table
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     BinaryType,
     BooleanType,
@@ -37,6 +39,7 @@ from connectors.lake_tables import (
     LakeSnapshot,
     by_schema,
     empty,
+    literal_path,
     refuse,
     storage_options,
 )
@@ -78,6 +81,7 @@ class IcebergTable:
         self._name = name
         self._storage = storage
         self._properties = storage_options(metadata)
+        self._checked: frozenset[str] = frozenset()
 
     def snapshot(
         self, connection: duckdb.DuckDBPyConnection, known: LakeSnapshot | None
@@ -85,17 +89,18 @@ class IcebergTable:
         """See LakeTable."""
         table = self._load()
         if not self.places:
-            self.places = (LakeFiles(table.location(), self._storage),)
+            self.places = (LakeFiles(table.location(), self._storage, is_folder=True),)
             self.places[0].register(connection)
         current = table.current_snapshot()
         version = f"{current.snapshot_id if current else 0}.{table.schema().schema_id}"
         if known is not None and known.version == version:
             return known
         columns = self._columns(table)
-        paths = self._paths(table)
+        files = self._files(table)
+        paths = sorted(files)
         if not paths:
             return LakeSnapshot(version, empty(list(columns.values())))
-        self._check_instants(connection, paths)
+        self._check(connection, table, files)
         names = ", ".join(quoted(name) for name, _ in columns.values())
         return LakeSnapshot(version, f"SELECT {names} FROM {by_schema(paths, columns)}")
 
@@ -117,8 +122,8 @@ class IcebergTable:
                 raise refuse(self._called, f"column {field.name!r} has a default for older files")
         return columns
 
-    def _paths(self, table: Table) -> list[str]:
-        paths = []
+    def _files(self, table: Table) -> dict[str, DataFile]:
+        files = {}
         for task in table.scan().plan_files():
             if task.delete_files:
                 raise refuse(
@@ -128,13 +133,51 @@ class IcebergTable:
                 )
             if task.file.file_format.name != "PARQUET":
                 raise refuse(self._called, "its files are not all Parquet")
-            paths.append(str(task.file.file_path).removeprefix("file://"))
-        return sorted(paths)
+            files[str(task.file.file_path).removeprefix("file://")] = task.file
+        return files
 
-    def _check_instants(self, connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
-        """Refuse INT96, which migrated tables may have and DuckDB takes for local times."""
-        found = connection.execute(
-            "SELECT count(*) FILTER (WHERE type = 'INT96') FROM parquet_schema(?)", [paths]
-        ).fetchone()
-        if found != (0,):
-            raise refuse(self._called, "its files have timestamps in the old form of Hive (INT96)")
+    def _check(
+        self, connection: duckdb.DuckDBPyConnection, table: Table, files: Mapping[str, DataFile]
+    ) -> None:
+        """Refuse files that mean something else than they say. Each is looked at once.
+
+        Migrated tables have such: timestamps in INT96, which DuckDB takes for local times; columns
+        without numbers, or not at all where they are partitions, which would be read as NULLs.
+        """
+        new = {path: file for path, file in files.items() if path not in self._checked}
+        rewrite = "rewrite its files (rewrite_data_files)"
+        old, unnumbered = _counted(
+            connection, new, "type = 'INT96'", "type IS NOT NULL AND field_id IS NULL"
+        )
+        if old:
+            what = "its files have timestamps in the old form of Hive (INT96)"
+            raise refuse(self._called, what, rewrite)
+        if unnumbered:
+            raise refuse(self._called, "its files have columns without numbers", rewrite)
+        for field, paths in _partitioned(table, new).items():
+            if _counted(connection, paths, f"field_id = {field}") != (len(paths),):
+                raise refuse(self._called, "its files lack the column of a partition", rewrite)
+        self._checked = frozenset(files)
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection, paths: Collection[str], *conditions: str
+) -> tuple[int, ...]:
+    """In how many files there is a column of each kind."""
+    if not paths:
+        return (0,) * len(conditions)
+    counts = (f"count(DISTINCT file_name) FILTER (WHERE {each})" for each in conditions)
+    sql = f"SELECT {', '.join(counts)} FROM parquet_schema(?)"
+    found = connection.execute(sql, [[literal_path(path) for path in paths]]).fetchall()
+    return tuple(found[0])
+
+
+def _partitioned(table: Table, files: Mapping[str, DataFile]) -> dict[int, list[str]]:
+    """By the number of a column, the files whose partition says what its value is."""
+    specs = table.specs()
+    found: dict[int, list[str]] = {}
+    for path, file in files.items():
+        for place, field in enumerate(specs[file.spec_id].fields):
+            if isinstance(field.transform, IdentityTransform) and file.partition[place] is not None:
+                found.setdefault(field.source_id, []).append(path)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ import duckdb
 from connectors.lake_files import LakeFiles
 from connectors.options import ConnectorOptionsError
 from connectors.rollup_store import quoted
+
+_WILD = re.compile(r"[*?[]")
 
 Column = tuple[str, str]
 """A name, and a type as DuckDB writes it."""
@@ -75,7 +78,7 @@ class ParquetTable:
             )
             options = f", hive_partitioning = true, hive_types = {{{kinds}}}"
         paths = [path for path, _ in found]
-        return LakeSnapshot(version, f"SELECT * FROM read_parquet({texts(paths)}{options})")
+        return LakeSnapshot(version, f"SELECT * FROM read_parquet({files(paths)}{options})")
 
 
 def text(value: str) -> str:
@@ -83,9 +86,14 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def texts(values: Sequence[str]) -> str:
-    """A list of literals."""
-    return f"[{', '.join(map(text, values))}]"
+def literal_path(path: str) -> str:
+    """A pattern that DuckDB finds nothing by but this file, whatever is in its name."""
+    return _WILD.sub(r"[\g<0>]", path)
+
+
+def files(paths: Sequence[str]) -> str:
+    """A list of files, as read_parquet takes one."""
+    return f"[{', '.join(text(literal_path(path)) for path in paths)}]"
 
 
 def by_schema(paths: Sequence[str], columns: Mapping[str | int, Column]) -> str:
@@ -98,7 +106,7 @@ def by_schema(paths: Sequence[str], columns: Mapping[str | int, Column]) -> str:
         f"{{name: {text(name)}, type: {text(kind)}, default_value: NULL}}"
         for key, (name, kind) in columns.items()
     )
-    return f"read_parquet({texts(paths)}, schema = MAP {{{fields}}})"
+    return f"read_parquet({files(paths)}, schema = MAP {{{fields}}})"
 
 
 def empty(columns: Sequence[Column]) -> str:

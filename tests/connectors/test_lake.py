@@ -84,6 +84,21 @@ async def test_parquet_files_by_a_pattern(tmp_path: Path) -> None:
         assert await rows(connector, "SELECT version FROM cubewire_tables") != [version]
 
 
+async def test_files_whose_names_look_like_patterns(tmp_path: Path) -> None:
+    for number, name in enumerate(("p1", "p[1]", "p?", "p*")):
+        pq.write_table(pa.table({"n": [10**number]}), tmp_path / f"{name}.parquet")
+    tables = {"numbers": {"format": "parquet", "url": f"{tmp_path}/*.parquet"}}
+    async with opened(tables) as connector:
+        assert await rows(connector, "SELECT sum(n) AS s FROM numbers") == [(1111,)]
+
+
+async def test_a_parquet_file(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": [7]}), tmp_path / "numbers.parquet")
+    tables = {"numbers": {"format": "parquet", "url": f"{tmp_path}/numbers.parquet"}}
+    async with opened(tables) as connector:
+        assert await rows(connector, "SELECT n FROM numbers") == [(7,)]
+
+
 async def test_parquet_partitions_have_the_types_that_are_declared(tmp_path: Path) -> None:
     for region in ("007", "EU"):
         (tmp_path / f"region={region}").mkdir()
@@ -254,6 +269,36 @@ async def test_iceberg_columns_by_their_numbers(tmp_path: Path, catalog: SqlCata
     async with opened({"t": described}, metadata=where(tmp_path)) as connector:
         found = await rows(connector, "SELECT id, place, rate, region FROM t ORDER BY id")
     assert found == [(1, "EU", None, None), (2, "a b/c%", None, None), (9, "new", 0.5, 1.5)]
+
+
+async def test_iceberg_files_that_were_added_as_they_are(
+    tmp_path: Path, catalog: SqlCatalog
+) -> None:
+    table = catalog.create_table("sales.orders", schema=ORDERS.select(["id", "region"]).schema)
+    path = tmp_path / "added.parquet"
+    pq.write_table(ORDERS.select(["id", "region"]), path)
+    table.add_files([str(path)])
+    error = await refused(
+        {"t": {"format": "iceberg", "name": "sales.orders"}}, metadata=where(tmp_path)
+    )
+    assert "columns without numbers" in error.message
+
+
+async def test_iceberg_partitions_whose_column_is_not_in_the_files(
+    tmp_path: Path, catalog: SqlCatalog
+) -> None:
+    table = catalog.create_table("sales.orders", schema=ORDERS.select(["id", "region"]).schema)
+    with table.update_spec() as update:
+        update.add_identity("region")
+    table.append(ORDERS.select(["id", "region"]).slice(0, 1))
+    described = {"format": "iceberg", "name": "sales.orders"}
+    async with opened({"t": described}, metadata=where(tmp_path)) as connector:
+        assert await rows(connector, "SELECT id, region FROM t") == [(1, "EU")]
+    (task,) = table.scan().plan_files()
+    path = task.file.file_path.removeprefix("file://")
+    pq.write_table(pq.read_table(path).select(["id"]), path)
+    error = await refused({"t": described}, metadata=where(tmp_path))
+    assert "lack the column of a partition" in error.message
 
 
 async def test_iceberg_without_a_catalog(catalog: SqlCatalog) -> None:
