@@ -51,6 +51,7 @@ class Lake:
             name: _opened(name, described, storage, metadata) for name, described in tables.items()
         }
         self._known: dict[str, LakeSnapshot] = {}
+        self._noted: dict[str, str] = {}
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -78,36 +79,41 @@ class Lake:
 
     def follow(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Look whether tables have changed. What cannot be read stays as it was, with a warning."""
-        changed = False
         for name in self._tables:
             try:
-                changed |= self._follow(connection, name)
+                self._follow(connection, name)
             except Exception as error:  # noqa: BLE001 - of three libraries and their drivers
                 logger.warning(
                     "a table of the data lake is served as it was",
                     extra={"fields": {"table": name, "reason": self._told(error)}},
                 )
-        if changed:
+        try:
             self._note_versions(connection)
+        except duckdb.Error as error:
+            logger.warning(
+                "versions of the data lake's tables are not told",
+                extra={"fields": {"reason": self._told(error)}},
+            )
 
-    def _follow(self, connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    def _follow(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         known = self._known.get(name)
         found = self._tables[name].snapshot(connection, known)
         if found is known:
-            return False
+            return
         view = f"{CATALOG}.main.{quoted(name)}"
         connection.execute(f"CREATE OR REPLACE VIEW {view} AS {found.sql}")
         self._known[name] = found
-        return True
 
     def _note_versions(self, connection: duckdb.DuckDBPyConnection) -> None:
-        rows = ", ".join(
-            f"({text(name)}, {text(known.version)})" for name, known in self._known.items()
-        )
+        versions = {name: known.version for name, known in self._known.items()}
+        if versions == self._noted:
+            return
+        rows = ", ".join(f"({text(name)}, {text(each)})" for name, each in versions.items())
         connection.execute(
             f"CREATE OR REPLACE VIEW {CATALOG}.main.{VERSIONS} AS "
             f"SELECT * FROM (VALUES {rows}) AS v(name, version)"
         )
+        self._noted = versions
 
     def _told(self, error: Exception) -> str:
         return discreet(f"{type(error).__name__}: {error}", self._secrets)

@@ -143,12 +143,13 @@ class DeltaTable:
         """
         new = [path for path in paths if path not in self._local]
         if new:
-            self._local.update(dict.fromkeys(new, frozenset()))
             found = connection.execute(
                 "SELECT file_name, list(name) FROM parquet_schema(?) "
                 "WHERE type = 'INT96' GROUP BY file_name",
                 [[literal_path(path) for path in new]],
             ).fetchall()
+            # Not before they have been looked at: that may fail, and is tried again.
+            self._local.update(dict.fromkeys(new, frozenset()))
             self._local.update({path: frozenset(names) for path, names in found})
         return self._local
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import duckdb
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,8 @@ from pyiceberg.types import DoubleType
 
 from connectors.duckdb_connector import DuckDBConnector, DuckDBOptions
 from connectors.errors import WarehouseError
+from connectors.lake_delta import DeltaTable
+from connectors.lake_files import LakeFiles
 from connectors.options import ConnectorOptionsError
 
 SOON = 0.05
@@ -199,6 +202,19 @@ async def test_delta_instants_as_spark_writes_them(tmp_path: Path) -> None:
     async with opened({"t": described}) as connector:
         expected = [(row[0], row[3]) for row in EXPECTED]
         assert await rows(connector, sql, "America/New_York") == expected
+
+
+async def test_delta_instants_of_a_file_that_could_not_be_read_at_first(tmp_path: Path) -> None:
+    described = delta(tmp_path / "t", ORDERS.select(["id", "seen"]))
+    (file,) = (tmp_path / "t").glob("*.parquet")
+    pq.write_table(ORDERS.select(["id", "seen"]), file, use_deprecated_int96_timestamps=True)
+    table = DeltaTable(LakeFiles(described["url"], {}, is_folder=True), {})
+    away = file.rename(tmp_path / "away.parquet")
+    with duckdb.connect() as database:
+        with pytest.raises(duckdb.IOException):
+            table.snapshot(database, None)
+        away.rename(file)
+        assert "timezone('UTC'" in table.snapshot(database, None).sql
 
 
 @pytest.mark.parametrize(
