@@ -276,7 +276,7 @@ async def serve(
             async with (
                 open_authenticator(config.auth, secret) as authenticator,
                 open_reloadable(config, observer=metrics) as loader,
-                open_kill_switch(config.cache.redis) as kill_switch,
+                open_kill_switch(config.cache.redis, secret) as kill_switch,
             ):
                 parts = Parts(
                     config,

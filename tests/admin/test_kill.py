@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from proxy.config.caching import RedisConfig
 from proxy.errors import SessionError
+from proxy.kill_orders import open_kill_switch
 from proxy.kill_switch import KillSwitch
 from proxy.running import RunningStatements
 from tests.conftest import free_port
@@ -32,7 +35,7 @@ def servers(
     """Two that share a Redis; the folder of the first one's configuration."""
     folder = tmp_path_factory.mktemp("kill")
     with RedisServer(free_port()) as redis:
-        options = {"cache__redis": {"url": redis.url, "timeout": 1}}
+        options = {"cache__redis": {"url": redis.url, "timeout": 1, "secret": "of the tests"}}
         with (
             support.serving(
                 folder / "a",
@@ -119,3 +122,37 @@ def test_both_who_logs_in_and_whom_they_act_for_are_meant() -> None:
             switch.check(login, user)
         assert caught.value.sqlstate == "42501"
     switch.check("bert", "carl")
+
+
+async def test_nobody_without_the_secret_gives_orders() -> None:
+    with RedisServer(free_port()) as redis:
+        config = RedisConfig.model_validate({"url": redis.url, "timeout": 1})
+        stranger = redis.client()
+        async with (
+            open_kill_switch(config, b"secret") as one,
+            open_kill_switch(config, b"secret") as other,
+            open_kill_switch(config, b"another secret") as apart,
+        ):
+            assert await one.block("anna")
+            await _until(lambda: other.blocked == {"anna"})
+            blocked = stranger.hgetall("cubewire:blocked")
+            # Neither what is deleted lifts a block, nor does what is written make one.
+            stranger.delete("cubewire:blocked")
+            stranger.hset("cubewire:blocked", "ben", b"1")
+            stranger.hset("cubewire:blocked", "carl", blocked[b"anna"])
+            await _until(lambda: stranger.hget("cubewire:blocked", "anna") is not None)
+            assert await other.lift("anna")
+            await _until(lambda: not one.blocked)
+            # An order that was given is none a second time.
+            stranger.hset("cubewire:blocked", "anna", blocked[b"anna"])
+            await _until(lambda: stranger.hget("cubewire:blocked", "anna") != blocked[b"anna"])
+            assert not one.blocked | other.blocked | apart.blocked
+            assert await one.block("anna")
+        async with open_kill_switch(config, b"secret") as anew:
+            assert anew.blocked == {"anna"}
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.05)
