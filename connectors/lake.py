@@ -46,6 +46,8 @@ class Lake:
         storage: Mapping[str, Any],
         metadata: Mapping[str, Any],
     ) -> None:
+        if len({name.lower() for name in tables}) < len(tables):
+            raise ConnectorOptionsError("two tables have one name, but for capitals")
         self._secrets = {"storage": storage, "metadata": metadata}
         self._tables = {
             name: _opened(name, described, storage, metadata) for name, described in tables.items()

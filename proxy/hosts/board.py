@@ -88,7 +88,7 @@ class Board:
     _wanted: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        self._key = self._place(self.process.token)
+        self._key = self._place(self.process.token.encode())
         self._members = self.redis.key("processes")
         self._wanted = self.redis.key("rows-wanted")
 
@@ -147,19 +147,23 @@ class Board:
     async def _others(self) -> tuple[list[Posted], int]:
         """What other servers have posted, and how much of it cannot be read."""
         (members,) = await self.redis.ask(lambda to: to.smembers(self._members))
-        names = (member.decode(errors="replace") for member in members)
-        places = [self._place(name) for name in sorted(names) if name != self.process.token]
+        own = self.process.token.encode()
+        places = {each: self._place(each) for each in sorted(members) if each != own}
         if not places:
             return [], 0
-        values = await self.redis.ask(*(_get(place) for place in places))
-        return await asyncio.to_thread(self._opened, dict(zip(places, values, strict=True)))
+        values = await self.redis.ask(*(_get(place) for place in places.values()))
+        found = dict(zip(places, values, strict=True))
+        gone = [each for each, value in found.items() if value is None]
+        if gone:
+            # Ended without a word. Who is there after all names itself again within a second.
+            await self.redis.ask(lambda to: to.srem(self._members, *gone))
+        messages = {places[each]: value for each, value in found.items() if value is not None}
+        return await asyncio.to_thread(self._opened, messages)
 
-    def _opened(self, values: Mapping[bytes, bytes | None]) -> tuple[list[Posted], int]:
+    def _opened(self, messages: Mapping[bytes, bytes]) -> tuple[list[Posted], int]:
         found, foreign = [], 0
-        for place, value in values.items():
-            if value is None:
-                continue  # it has gone, and its sessions with it
-            message = self.redis.sealer.open(value, place)
+        for place, sealed in messages.items():
+            message = self.redis.sealer.open(sealed, place)
             if message is None:
                 foreign += 1
                 continue
@@ -168,8 +172,8 @@ class Board:
                 found.append(posted)
         return sorted(found, key=lambda each: (each.process.host, each.process.worker)), foreign
 
-    def _place(self, token: str) -> bytes:
-        return self.redis.key("rows", token)
+    def _place(self, token: bytes) -> bytes:
+        return self.redis.key("rows") + b":" + token
 
     def _sealed(self, tables: dict[str, list[Row]] | None) -> bytes:
         """A message with as many rows as it may have."""

@@ -369,6 +369,12 @@ async def test_a_table_that_cannot_be_read_any_more_is_served_as_it_was(
         await until(connector, "SELECT id FROM t", [(1,)])
 
 
+def test_names_that_are_one_to_duckdb() -> None:
+    described = {"format": "parquet", "url": "/data/*.parquet"}
+    with pytest.raises(ConnectorOptionsError, match="one name"):
+        DuckDBConnector(DuckDBOptions(tables={"Orders": described, "orders": described}))
+
+
 async def test_secrets_are_not_told() -> None:
     error = await refused(
         {"t": {"format": "iceberg", "name": "sales.orders"}},
