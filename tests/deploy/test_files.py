@@ -72,9 +72,14 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize(
-    "path", sorted((DEPLOY / "examples").glob("*.yml")), ids=lambda path: path.stem
-)
+EXAMPLES = sorted((DEPLOY / "examples").glob("*.yml"))
+
+
+def test_there_are_examples() -> None:
+    assert EXAMPLES
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_load(path: Path) -> None:
     config = load_config(path, SECRETS)
     (source,) = config.data_sources.values()

@@ -1,4 +1,4 @@
-"""The snippets for orchestrators, and the examples of configurations."""
+"""The snippets for orchestrators."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 
 from proxy.cli.arguments import make_parser
-from proxy.config.loading import load_config
 from tests.deploy.test_files import DEPLOY
 
 SNIPPETS = {"airflow": "airflow_dag.py", "dagster": "dagster_definitions.py"}
 SNIPPETS |= {"prefect": "prefect_flow.py"}
-EXAMPLES = sorted((DEPLOY / "examples").glob("*.yml"))
 
 
 def commands(path: Path) -> dict[str, str]:
@@ -58,12 +56,3 @@ def test_they_load(package: str, tmp_path: Path) -> None:
         cwd=DEPLOY / "orchestration",
         env={**os.environ, **dict.fromkeys(homes, str(tmp_path)), "PYTHONDONTWRITEBYTECODE": "1"},
     )
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_load(path: Path) -> None:
-    assert load_config(path, {}).data_sources
-
-
-def test_there_are_examples() -> None:
-    assert EXAMPLES

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.oracle.harness import MARIADB, Laboratory, laboratory
+from tests.oracle.harness import Laboratory, laboratory
 from tests.oracle.random_check import check_random
 from tests.oracle.statements import Case
 from tests.oracle.test_oracle import scripts
@@ -30,7 +30,7 @@ def mariadb_lab(
     oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Laboratory]:
     folder = tmp_path_factory.mktemp("mariadb")
-    with laboratory(oracle, folder, (MARIADB,), "mariadb_rows") as made:
+    with laboratory(oracle, folder, ("mariadb",), "mariadb_rows") as made:
         yield made
 
 
@@ -42,6 +42,6 @@ def test_random_statements(mariadb_lab: Laboratory) -> None:
 def test_scripts(mariadb_lab: Laboratory, ours: str, plain: str) -> None:
     """Refused or answered, but never otherwise than PostgreSQL does."""
     if len(plain) == 5:
-        assert mariadb_lab.ours[MARIADB].ask(ours).sqlstate == plain
+        assert mariadb_lab.ours["mariadb"].ask(ours).sqlstate == plain
         return
     assert mariadb_lab.problem(Case(ours, plain, ordered="ORDER BY" in plain)) == ""

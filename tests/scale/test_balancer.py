@@ -21,6 +21,7 @@ import pytest
 
 from tests.scale.load import SHUTDOWN, Load, load
 from tests.scale.world import REVENUE, USERS, World, question, two_hosts
+from tests.support.waiting import until
 
 SECONDS = float(os.environ.get("SCALE_SECONDS", "0"))
 PERIOD = 10.0
@@ -80,7 +81,7 @@ def test_hosts_die_and_drain_under_load(world: World, tmp_path: Path) -> None:
                 break
             victim, other = other, victim
             time.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
-        time.sleep(1.0)
+        until(lambda: all(host.outcomes().get("memory", 0) > 0 for host in world.hosts))
         recovered = [host.outcomes() for host in world.hosts]
     assert found.wrong == []
     assert found.failed == []

@@ -176,6 +176,8 @@ def main() -> None:
     given = parser.parse_args()
     told: dict[str, list[object]] = {"latencies": [], "errors": [], "stalls": []}
     asked = threading.Event()
+    # A shell ignores it in what it starts in the background, and so would we.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with RawClient.connect(given.host, int(given.port), 30) as client:
             client.startup(given.user, given.database, given.password)
