@@ -129,7 +129,7 @@ class BigQuerySession:
     def _settings(self, order: Sequence[Parameter]) -> Any:
         options = self._options
         make: Any = bigquery.QueryJobConfig
-        parts = tag_parts(options.tags).items()
+        parts = tag_parts(options.tags, backslashes=True).items()
         labels = {name: label_text(value.lower()) for name, value in parts}
         settings = make(use_legacy_sql=False, labels=labels)
         settings.query_parameters = [_bound(parameter) for parameter in order]

@@ -97,7 +97,9 @@ class DatabricksSession:
     def _run(self, sql: str, values: dict[str, object] | None = None) -> None:
         self._end()
         cursor = self._cursor = self._connection.cursor()
-        cursor.execute_async(sql, values or None, query_tags=tag_parts(self._tags))
+        cursor.execute_async(
+            sql, values or None, query_tags=tag_parts(self._tags, backslashes=True)
+        )
         pause = _FIRST_PAUSE
         while cursor.is_query_pending():
             if self.stopping:

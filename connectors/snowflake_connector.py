@@ -110,7 +110,7 @@ class SnowflakeSession(DbapiSession):
 
     def run(self, sql: str, values: Any, time_zone: str) -> None:
         """See ``DbapiSession``."""
-        parts = tag_parts(self._options.tags, self._options.query_tag)
+        parts = tag_parts(self._options.tags, self._options.query_tag, backslashes=True)
         tag = json.dumps(parts) if len(parts) > 1 else self._options.query_tag
         self.cursor = self.connection.cursor()
         self.cursor.execute(sql, values or None, _statement_params={"QUERY_TAG": tag})

@@ -16,7 +16,12 @@ from urllib.parse import quote
 PARTS = ("user", "cube", "statement")
 """What a data source may be configured to be told."""
 _MOST_LETTERS = 120
-_LITERAL = re.compile(r"'(?:[^']|'')*'|\b0x[0-9a-fA-F]+\b|(?<![\w$])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = r"\b0x[0-9a-fA-F]+\b|(?<![\w$])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_LITERAL = {
+    False: re.compile(rf"'(?:[^']|'')*'|{_NUMBER}"),
+    True: re.compile(rf"'(?:[^'\\]|\\.|'')*'|{_NUMBER}", re.DOTALL),
+}
+"""By whether a backslash escapes what follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,13 @@ class Tag:
     cubes: tuple[str, ...]
     sql: str
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal for statements that differ by nothing but literals."""
-        plain = _LITERAL.sub("?", self.sql)
+    def fingerprint(self, *, backslashes: bool = False) -> str:
+        """Equal for statements that differ by nothing but literals.
+
+        Args:
+            backslashes: whether a backslash escapes what follows it in the dialect's texts.
+        """
+        plain = _LITERAL[backslashes].sub("?", self.sql)
         return hashlib.sha256(plain.encode(errors="replace")).hexdigest()[:16]
 
 
@@ -65,15 +73,23 @@ def check_parts(wanted: Sequence[str]) -> None:
         raise ValueError(f"tags may be {', '.join(PARTS)}, not {unknown[0]!r}")
 
 
-def tag_parts(wanted: Sequence[str], application: str = "cubewire") -> dict[str, str]:
-    """The tag of the statement that is being begun, its parts by name, none of them long."""
+def tag_parts(
+    wanted: Sequence[str], application: str = "cubewire", *, backslashes: bool = False
+) -> dict[str, str]:
+    """The tag of the statement that is being begun, its parts by name, none of them long.
+
+    Args:
+        wanted: some of PARTS.
+        application: what is always told.
+        backslashes: see ``Tag.fingerprint``.
+    """
     parts = {"application": application}
     tag = _current.get()
     if tag is not None:
         found = {"user": tag.user, "cube": ",".join(tag.cubes)}
         parts |= {name: found[name] for name in wanted if found.get(name)}
         if "statement" in wanted:
-            parts["statement"] = tag.fingerprint
+            parts["statement"] = tag.fingerprint(backslashes=backslashes)
     return {name: value[:_MOST_LETTERS] for name, value in parts.items()}
 
 

@@ -178,7 +178,7 @@ async def test_tags() -> None:
             with tagged(Tag("ada", ("orders",), "SELECT 1")):
                 await rows(connector, f"/* {KINDS} */ SELECT * FROM types")
     (sent,) = service.started
-    fingerprint = Tag("", (), "SELECT 2").fingerprint
+    fingerprint = Tag("", (), "SELECT 2").fingerprint()
     assert sent["QueryString"].endswith(
         f" /*application='cubewire',cube='orders',statement='{fingerprint}',user='ada'*/"
     )
