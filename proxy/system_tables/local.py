@@ -73,7 +73,7 @@ class LocalRows:
             yield {
                 **place,
                 **_speaker(state),
-                "tenant": state.security.tenant,
+                "tenant": state.security.tenant and _clean(state.security.tenant),
                 "address": session.address,
                 "encrypted": session.encrypted,
                 "state": _session_state(session),
