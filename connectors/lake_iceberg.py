@@ -123,7 +123,7 @@ class IcebergTable:
         return columns
 
     def _files(self, table: Table) -> dict[str, DataFile]:
-        files = {}
+        files: dict[str, DataFile] = {}
         for task in table.scan().plan_files():
             if task.delete_files:
                 raise refuse(
@@ -133,7 +133,10 @@ class IcebergTable:
                 )
             if task.file.file_format.name != "PARQUET":
                 raise refuse(self._called, "its files are not all Parquet")
-            files[str(task.file.file_path).removeprefix("file://")] = task.file
+            path = str(task.file.file_path).removeprefix("file://")
+            if path in files:
+                raise refuse(self._called, f"it names a file twice: {path}")
+            files[path] = task.file
         return files
 
     def _check(

@@ -287,6 +287,14 @@ async def test_iceberg_columns_by_their_numbers(tmp_path: Path, catalog: SqlCata
     assert found == [(1, "EU", None, None), (2, "a b/c%", None, None), (9, "new", 0.5, 1.5)]
 
 
+async def test_nested_iceberg_columns_are_left_out(tmp_path: Path, catalog: SqlCatalog) -> None:
+    nested = pa.table({"id": [1], "tags": [["a"]], "seen": [{"by": [{"name": "x"}]}]})
+    catalog.create_table("sales.orders", schema=nested.schema).append(nested)
+    described = {"format": "iceberg", "name": "sales.orders"}
+    async with opened({"t": described}, metadata=where(tmp_path)) as connector:
+        assert await rows(connector, "SELECT * FROM t") == [(1,)]
+
+
 async def test_iceberg_files_that_were_added_as_they_are(
     tmp_path: Path, catalog: SqlCatalog
 ) -> None:
