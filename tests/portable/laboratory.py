@@ -16,10 +16,11 @@ from pathlib import Path
 from connectors.base import Connector
 from connectors.registry import open_connector
 from semantic.model.types import PostgresType
-from tests.portable import spark
+from tests.portable import spark, trino
 from tests.support.clickhouse import INSTALLED, REASON, ClickHouseServer
 from tests.support.mariadb import is_installed, shared_mariadb
 from tests.support.spark import why_not
+from tests.support.trino import why_not as trino_is_missing
 
 Column = tuple[str, PostgresType]
 Row = Sequence[object]
@@ -204,5 +205,11 @@ LABORATORIES: tuple[Laboratory, ...] = (
             "+(date": frozenset(("22008",)),
             "-(date": frozenset(("22008",)),
         },
+    ),
+    Laboratory(
+        "trino",
+        tuple(trino.TYPES),
+        trino.open_trino,
+        skip=trino_is_missing() or "",
     ),
 )
