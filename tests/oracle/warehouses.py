@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import yaml
 
-from tests.oracle import clickhouse_rows, join_tables, mariadb_rows, spark_rows
+from tests.oracle import clickhouse_rows, join_tables, mariadb_rows
+from tests.oracle.copied_rows import copy_rows, write_models
 from tests.oracle.tables import MODEL
-from tests.support import spark
+from tests.portable import spark as spark_types
+from tests.portable import trino as trino_types
+from tests.support import spark, trino
 from tests.support.clickhouse import ClickHouseServer
 
 MARIADB = "mariadb"
@@ -113,9 +117,22 @@ def _clickhouse(rows: Rows) -> Served:
 
 def _spark(rows: Rows) -> Served:
     models = _folder(rows, "spark_models")
-    spark_rows.write_models(models)
-    source = spark_rows.load(rows.dsn, spark.shared_server(), rows.database)
-    return Served(models, {"default": source})
+    write_models(models)
+    url = spark.shared_server()
+
+    def fill(name: str, types: Mapping[str, str], texts: Sequence[Sequence[str | None]]) -> None:
+        spark.fill(url, f"{rows.database}.{name}", types, texts)
+
+    copy_rows(rows.dsn, spark_types.spelled, fill)
+    return Served(models, {"default": {"type": "spark", "url": url, "database": rows.database}})
+
+
+def _trino(rows: Rows) -> Served:
+    models = _folder(rows, "trino_models")
+    write_models(models, few_digits=True)
+    port = trino.shared_server()
+    copy_rows(rows.dsn, trino_types.spelled, partial(trino.fill, port))
+    return Served(models, {"default": trino.source(port)})
 
 
 def _mariadb(rows: Rows) -> Served:
@@ -132,6 +149,7 @@ WAREHOUSES: Mapping[str, Callable[[Rows], Served]] = {
     "mixed": _mixed,
     "clickhouse": _clickhouse,
     "spark": _spark,
+    "trino": _trino,
     MARIADB: _mariadb,
 }
 """MariaDB goes by itself: rows that it cannot hold are others for all."""

@@ -18,8 +18,9 @@ TYPES = {
 }  # fmt: skip
 
 
-def _spelled(kind: PostgresType) -> str:
-    return TYPES[kind.name].format((kind.modifier - 4) >> 16, (kind.modifier - 4) & 0x7FF)
+def spelled(name: str, modifier: int) -> str:
+    """A type of PostgreSQL's as Spark spells it."""
+    return TYPES[name].format((modifier - 4) >> 16, (modifier - 4) & 0x7FF)
 
 
 @contextlib.asynccontextmanager
@@ -29,7 +30,7 @@ async def open_spark(
     """The shared server with the table ``t``."""
     url = shared_server()
     texts = [[None if value is None else str(value) for value in row] for row in rows]
-    fill(url, "t", {name: _spelled(kind) for name, kind in columns}, texts)
+    fill(url, "t", {name: spelled(kind.name, kind.modifier) for name, kind in columns}, texts)
     connector = open_connector("spark", {"url": url})
     await connector.start()
     try:
