@@ -100,6 +100,10 @@ def emit(
     return Emitted(written(tree, analysis.columns, dialect), uses, cubes_in(tree))
 
 
+_LONG_COUNT = 19
+"""Digits from which a number may be more than a bigint."""
+
+
 class _Emitter:
     def __init__(
         self, types: PlanTypes, dialect: str, settings: SessionSettings, parameters: int
@@ -298,6 +302,9 @@ class _Emitter:
 
     def _count(self, node: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:
         """The number of a LIMIT or OFFSET, which must not be negative."""
+        if isinstance(node, exp.Literal) and node.this.isdigit() and len(node.this) < _LONG_COUNT:
+            # As it stands: where a dialect gives constants a type, none can be in this place.
+            return exp.Literal.number(node.this)
         if self._dialect == "postgres" or isinstance(node, exp.Literal):
             return self._expression(node, {})
         number = exp.Cast(this=node, to=exp.DataType.build("bigint"))

@@ -104,3 +104,11 @@ def test_what_may_mean_something_else_is_not(
     sql = f"SELECT {KEY}, MEASURE({measure}) FROM orders GROUP BY 1"
     with pytest.raises(UnsupportedError, match="in the SQL of its data source"):
         _statements(spark_shop, postgres_analyst, sql)
+
+
+@pytest.mark.parametrize("dialect", ["trino", "spark", "snowflake", "bigquery", "clickhouse"])
+def test_counts_of_rows_are_plain_numbers(shop: Shop, analyst: Analyst, dialect: str) -> None:
+    sql = "SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 2"
+    found = compiled(replace(shop, dialect=dialect), analyst, sql, RULES, SETTINGS)
+    assert "LIMIT 3" in found.sql
+    assert "OFFSET 2" in found.sql

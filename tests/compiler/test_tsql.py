@@ -32,7 +32,7 @@ WHOLE = [
     ("SELECT id FROM orders ORDER BY id LIMIT 3", "ORDER BY CASE WHEN [orders].id IS NULL THEN 1"),
     # ORDER BY stands nowhere but at the end.
     ("SELECT x.id FROM (SELECT id FROM orders ORDER BY quantity) AS x", "FROM orders AS [orders]"),
-    ("SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 2", "ROWS FETCH FIRST CAST( 3 AS int) ROWS"),
+    ("SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 2", "OFFSET 2 ROWS FETCH FIRST 3 ROWS"),
 ]  # fmt: skip
 
 
