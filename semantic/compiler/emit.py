@@ -24,6 +24,7 @@ from semantic.compiler.emit_parts import (
     group_key,
     is_constant,
     is_keyless,
+    is_plain_count,
     joined,
     limit_with_ties,
     named_window,
@@ -98,10 +99,6 @@ def emit(
     tree = emitter.statement(plan, analysis.columns)
     uses = number_parameters(tree, (*analysis.parameters, *arrays), values)
     return Emitted(written(tree, analysis.columns, dialect), uses, cubes_in(tree))
-
-
-_LONG_COUNT = 19
-"""Digits from which a number may be more than a bigint."""
 
 
 class _Emitter:
@@ -302,11 +299,8 @@ class _Emitter:
 
     def _count(self, node: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:
         """The number of a LIMIT or OFFSET, which must not be negative."""
-        if isinstance(node, exp.Literal) and node.this.isdigit() and len(node.this) < _LONG_COUNT:
-            # As it stands: where a dialect gives constants a type, none can be in this place.
-            return exp.Literal.number(node.this)
         if self._dialect == "postgres" or isinstance(node, exp.Literal):
-            return self._expression(node, {})
+            return node.copy() if is_plain_count(node) else self._expression(node, {})
         number = exp.Cast(this=node, to=exp.DataType.build("bigint"))
         return checked_count(self._expression(number, {}), sqlstate, clause)
 

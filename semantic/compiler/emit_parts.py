@@ -51,6 +51,10 @@ class Emitted:
     cubes: tuple[str, ...]
 
 
+_LONG_COUNT = 19
+"""Digits from which a number may be more than a bigint."""
+
+
 def scan_select(scan: Scan) -> exp.Select:
     """The query that a scan is."""
     columns = [aliased(copied(item.expression), item.name) for item in scan.columns]
@@ -174,6 +178,11 @@ def decided(condition: exp.Expr) -> exp.Expr:
     if isinstance(condition, exp.In) and isinstance(condition.this, exp.Tuple):
         return exp.Is(this=condition, expression=exp.true())
     return condition
+
+
+def is_plain_count(node: exp.Expr) -> bool:
+    """Whether a count of rows can stand as it is: a typed constant no dialect takes there."""
+    return isinstance(node, exp.Literal) and node.this.isdigit() and len(node.this) < _LONG_COUNT
 
 
 def checked_count(number: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:
