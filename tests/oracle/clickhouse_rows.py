@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
-
 from tests.oracle import join_tables
+from tests.oracle.copied_rows import Connection, columns, connected, tables
 from tests.oracle.tables import MODEL
 from tests.support.clickhouse import ClickHouseServer
 
@@ -48,26 +47,15 @@ def write_models(folder: Path) -> None:
 
 def load(dsn: str, server: ClickHouseServer) -> None:
     """Copy the tables of PostgreSQL's schema ``public`` that cubes read."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        names = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-            r" AND tablename NOT LIKE '%\_rows' ORDER BY 1"
-        ).fetchall()
-        for (name,) in names:
+    with connected(dsn) as connection:
+        for name in tables(connection):
             _copy(connection, name, server)
 
 
-def _copy(
-    connection: psycopg.Connection[tuple[object, ...]], name: str, server: ClickHouseServer
-) -> None:
-    columns = connection.execute(
-        "SELECT attname, typname, atttypmod FROM pg_attribute JOIN pg_type t ON t.oid = atttypid"
-        " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
-        [name],
-    ).fetchall()
+def _copy(connection: Connection, name: str, server: ClickHouseServer) -> None:
     listed = ", ".join(
-        f'"{column}" Nullable({_type(kind, size)})' for column, kind, size in columns
+        f'"{column}" Nullable({_type(kind, size)})'
+        for column, (kind, size) in columns(connection, name).items()
     )
     server.query(f'CREATE TABLE "{name}" ({listed}) ENGINE = MergeTree ORDER BY tuple()')
     with connection.cursor().copy(f"COPY {name} TO STDOUT".encode()) as copy:
@@ -76,7 +64,7 @@ def _copy(
     server.query(f'INSERT INTO "{name}" FORMAT TabSeparated\n{rows.replace("+00", "")}')
 
 
-def _type(kind: object, size: object) -> str:
-    if kind == "numeric" and isinstance(size, int):
+def _type(kind: str, size: int) -> str:
+    if kind == "numeric":
         return f"Decimal({(size - 4) >> 16}, {(size - 4) & 0x7FF})"
-    return _TYPES[str(kind)]
+    return _TYPES[kind]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -11,6 +12,7 @@ import psycopg
 from tests.oracle import join_tables
 from tests.oracle.tables import MODEL
 
+Connection = psycopg.Connection[tuple[object, ...]]
 Fill = Callable[[str, Mapping[str, str], Sequence[Sequence[str | None]]], None]
 """Makes a table of a name, its columns' types as the warehouse spells them, and values as texts."""
 
@@ -37,29 +39,38 @@ def copy_rows(dsn: str, spelled: Callable[[str, int], str], fill: Fill) -> None:
         spelled: a type's name and modifier in PostgreSQL, as the warehouse spells it.
         fill: makes a table.
     """
+    with connected(dsn) as connection:
+        for name in tables(connection):
+            found = columns(connection, name)
+            types = {column: spelled(kind, size) for column, (kind, size) in found.items()}
+            listed = ", ".join(f'"{column}"::text' for column in types)
+            rows = connection.execute(f'SELECT {listed} FROM "{name}"'.encode()).fetchall()
+            texts = [[None if value is None else str(value) for value in row] for row in rows]
+            fill(name, types, texts)
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Connection]:
+    """A connection that writes moments in UTC."""
     with psycopg.connect(dsn) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        names = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-            r" AND tablename NOT LIKE '%\_rows' ORDER BY 1"
-        ).fetchall()
-        for (name,) in names:
-            _copy(connection, name, spelled, fill)
+        yield connection
 
 
-def _copy(
-    connection: psycopg.Connection[tuple[object, ...]],
-    name: str,
-    spelled: Callable[[str, int], str],
-    fill: Fill,
-) -> None:
-    columns = connection.execute(
+def tables(connection: Connection) -> list[str]:
+    """The tables that cubes read."""
+    names = connection.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        r" AND tablename NOT LIKE '%\_rows' ORDER BY 1"
+    ).fetchall()
+    return [str(name) for (name,) in names]
+
+
+def columns(connection: Connection, table: str) -> dict[str, tuple[str, int]]:
+    """The name and modifier of each column's type."""
+    found = connection.execute(
         "SELECT attname, typname, atttypmod FROM pg_attribute JOIN pg_type t ON t.oid = atttypid"
         " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
-        [name],
+        [table],
     ).fetchall()
-    types = {str(column): spelled(str(kind), int(str(size))) for column, kind, size in columns}
-    listed = ", ".join(f'"{column}"::text' for column in types)
-    rows = connection.execute(f'SELECT {listed} FROM "{name}"'.encode()).fetchall()
-    texts = [[None if value is None else str(value) for value in row] for row in rows]
-    fill(name, types, texts)
+    return {str(column): (str(kind), int(str(size))) for column, kind, size in found}
