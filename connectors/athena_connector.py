@@ -64,12 +64,7 @@ class AthenaConnector(ThreadedConnector):
     """Athena in a region as a Connector."""
 
     def __init__(self, options: AthenaOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("athena", self._open, warehouse_error, threads)
         self._options = options
         self._lock = threading.Lock()

@@ -209,12 +209,7 @@ class BigQueryConnector(ThreadedConnector):
     """A BigQuery project as a Connector."""
 
     def __init__(self, options: BigQueryOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("bigquery", self._open, warehouse_error, threads)
         self._options = options
 

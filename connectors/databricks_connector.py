@@ -68,12 +68,7 @@ class DatabricksConnector(ThreadedConnector):
     """A warehouse or cluster of Databricks as a Connector. Sessions are in the time zone UTC."""
 
     def __init__(self, options: DatabricksOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("databricks", self._open, warehouse_error, threads)
         self._options = options
         self._tokens: ServiceTokens | None = None

@@ -151,6 +151,7 @@ class DeltaTable:
             # Not before they have been looked at: that may fail, and is tried again.
             self._local.update(dict.fromkeys(new, frozenset()))
             self._local.update({path: frozenset(names) for path, names in found})
+        self._local = {path: self._local[path] for path in paths}
         return self._local
 
 

@@ -172,12 +172,7 @@ class SnowflakeConnector(ThreadedConnector):
     """A Snowflake account as a Connector."""
 
     def __init__(self, options: SnowflakeOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("snowflake", self._open, warehouse_error, threads)
         self._options = options
 

@@ -54,12 +54,7 @@ class SparkConnector(ThreadedConnector):
             options.catalog,
             options.database,
         )
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("spark", lambda: SparkConnectSession(settings), warehouse_error, threads)
 
 

@@ -43,13 +43,7 @@ class SQLiteConnector(ThreadedConnector):
     """An SQLite file as a Connector."""
 
     def __init__(self, options: SQLiteOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-            local=True,
-        )
+        threads = Threads.of(options, local=True)
         super().__init__("sqlite", self._open, warehouse_error, threads)
         self._options = options
 

@@ -169,12 +169,7 @@ class SqlServerConnector(ThreadedConnector):
     """A SQL Server as a Connector."""
 
     def __init__(self, options: SqlServerOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("tsql", self._open, warehouse_error, threads)
         self._options = options
 

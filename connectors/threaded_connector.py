@@ -45,6 +45,26 @@ class Session(Protocol):
         """Close the result and the connection. Never raises."""
 
 
+class ThreadOptions(Protocol):
+    """Options of a data source whose driver blocks; see ``Threads``."""
+
+    @property
+    def quick_threads(self) -> int:
+        """Statements at once in their first moment."""
+
+    @property
+    def slow_threads(self) -> int:
+        """Statements at once after it."""
+
+    @property
+    def queue_seconds(self) -> float:
+        """The wait for a thread before 53300."""
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a batch, after the first one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Threads:
     """How many statements run at once, as the options of a data source say.
@@ -62,6 +82,17 @@ class Threads:
     queue_seconds: float = 30.0
     batch_rows: int = 8192
     local: bool = False
+
+    @classmethod
+    def of(cls, options: ThreadOptions, *, local: bool = False) -> Threads:
+        """What the options of a data source say."""
+        return cls(
+            options.quick_threads,
+            options.slow_threads,
+            options.queue_seconds,
+            options.batch_rows,
+            local,
+        )
 
     def check(self) -> None:
         """Raises ValueError for numbers that make no sense."""

@@ -99,12 +99,7 @@ class TrinoConnector(ThreadedConnector):
     """A Trino cluster as a Connector."""
 
     def __init__(self, options: TrinoOptions) -> None:
-        threads = Threads(
-            options.quick_threads,
-            options.slow_threads,
-            options.queue_seconds,
-            options.batch_rows,
-        )
+        threads = Threads.of(options)
         super().__init__("trino", self._open, warehouse_error, threads)
         self._options = options
 

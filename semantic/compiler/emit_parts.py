@@ -182,7 +182,8 @@ def decided(condition: exp.Expr) -> exp.Expr:
 
 def is_plain_count(node: exp.Expr) -> bool:
     """Whether a count of rows can stand as it is: a typed constant no dialect takes there."""
-    return isinstance(node, exp.Literal) and node.this.isdigit() and len(node.this) < _LONG_COUNT
+    is_number = isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit()
+    return is_number and len(node.this) < _LONG_COUNT
 
 
 def checked_count(number: exp.Expr, sqlstate: str, clause: str) -> exp.Expr:

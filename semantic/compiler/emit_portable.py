@@ -14,7 +14,7 @@ from sqlglot.errors import UnsupportedError as UnsupportedDialectError
 
 from semantic.compiler.api import Analysis, ResultColumn
 from semantic.compiler.dialect import dialect_of
-from semantic.compiler.emit_parts import is_constant
+from semantic.compiler.emit_parts import is_constant, is_plain_count
 from semantic.compiler.exact_columns import exact_column
 from semantic.compiler.expressions import (
     Features,
@@ -156,13 +156,9 @@ def _computed(node: Select | SetOperation, features: Features) -> str:
     counts = [item for item in (node.limit, node.offset) if item is not None]
     if not features.empty_pages and len(counts) == 2 and node.limit == exp.Literal.number(0):
         return "OFFSET with LIMIT 0"
-    if features.computed_limits or all(_is_count(item) for item in counts):
+    if features.computed_limits or all(is_plain_count(item) for item in counts):
         return ""
     return "a computed LIMIT or OFFSET"
-
-
-def _is_count(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit()
 
 
 def check_keys(plan: Query, types: PlanTypes, dialect: str) -> None:
