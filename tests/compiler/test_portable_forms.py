@@ -110,5 +110,6 @@ def test_what_may_mean_something_else_is_not(
 def test_counts_of_rows_are_plain_numbers(shop: Shop, analyst: Analyst, dialect: str) -> None:
     sql = "SELECT id FROM orders ORDER BY id LIMIT 3 OFFSET 2"
     found = compiled(replace(shop, dialect=dialect), analyst, sql, RULES, SETTINGS)
+    assert not found.fetches
     assert "LIMIT 3" in found.sql
     assert "OFFSET 2" in found.sql
