@@ -60,7 +60,7 @@ class LinkStatement(Generic[LinkT]):
                 raise
             self._check()
             raise
-        except WarehouseError:
+        except Exception:
             self._end()
             raise
         finally:

@@ -17,6 +17,7 @@ from asyncpg import connect_utils
 
 from connectors.errors import WarehouseError
 from connectors.link_buffer import BufferedLink, keep_alive
+from connectors.postgres_faults import BROKEN
 from connectors.postgres_messages import (
     DATA_ROW,
     PARAMETER_STATUS,
@@ -105,6 +106,17 @@ async def open_link(
         connection = await asyncpg.connect(
             dsn, timeout=connect_seconds, statement_cache_size=0, command_timeout=connect_seconds
         )
+    except TimeoutError:
+        raise WarehouseError(
+            "08006", "timeout while connecting to the data source", reached=False
+        ) from None
+    except (*BROKEN, ValueError) as error:
+        raise WarehouseError(
+            "08006",
+            "could not connect to the data source",
+            detail=str(error),
+            reached=False,
+        ) from error
     except asyncpg.PostgresError as error:
         raise WarehouseError(
             error.sqlstate or "08006",
@@ -113,28 +125,20 @@ async def open_link(
             hint=error.hint,
             reached=False,
         ) from error
-    except TimeoutError:
-        raise WarehouseError(
-            "08006", "timeout while connecting to the data source", reached=False
-        ) from None
-    except (OSError, asyncpg.InterfaceError, ValueError) as error:
-        raise WarehouseError(
-            "08006",
-            "could not connect to the data source",
-            detail=str(error),
-            reached=False,
-        ) from error
     try:
         await _configure(connection, settings or {})
     except BaseException as error:
         connection.terminate()
+        if isinstance(error, BROKEN):
+            raise WarehouseError(
+                "08006",
+                "could not set up the connection to the data source",
+                detail=str(error),
+                reached=False,
+            ) from error
         if isinstance(error, asyncpg.PostgresError):
             raise WarehouseError(
                 error.sqlstate or "08006", str(error), detail=error.detail, reached=False
-            ) from error
-        if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
-            raise WarehouseError(
-                "08006", "could not set up the connection to the data source", reached=False
             ) from error
         raise
     return PostgresLink(connection)

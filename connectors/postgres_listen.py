@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
+from connectors.postgres_faults import BROKEN
+
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.25, 5.0
 CHECK_SECONDS = 15.0
 """How often the connection is used, so that one which is dead is noticed."""
@@ -49,7 +51,7 @@ async def notifications(
                 payload = await _next(heard, connection)
                 if payload is not None:
                     yield payload
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except (*BROKEN, asyncpg.PostgresError):
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE_SECONDS)
         finally:

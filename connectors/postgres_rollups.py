@@ -17,6 +17,7 @@ import asyncpg
 
 from connectors.base import Connector
 from connectors.errors import WarehouseError
+from connectors.postgres_faults import BROKEN
 from connectors.rollup_store import (
     BuildTakenError,
     PartKey,
@@ -338,11 +339,11 @@ class PostgresRollups:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except BROKEN as error:
+        raise WarehouseError(
+            "08006", "the store of pre-aggregations cannot be reached", detail=str(error)
+        ) from error
     except asyncpg.PostgresError as error:
         raise WarehouseError(
             error.sqlstate or "XX000", str(error), detail=error.detail, hint=error.hint
-        ) from error
-    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
-        raise WarehouseError(
-            "08006", "the store of pre-aggregations cannot be reached", detail=str(error)
         ) from error

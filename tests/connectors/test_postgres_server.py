@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -38,6 +39,10 @@ def _launch(server: OraclePostgres, options: tuple[str, ...] = ()) -> subprocess
         env={"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"},
         **(identity if os.geteuid() == 0 else {}),
     )  # fmt: skip
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
 
 
 @pytest.fixture
@@ -115,6 +120,41 @@ async def test_nobody_listens() -> None:
     assert caught.value.sqlstate == "08006"
     assert time.monotonic() - started < 15
     await connector.close()
+
+
+GREETING = (
+    _message(b"R", struct.pack("!i", 0))
+    + _message(b"S", b"server_version\0" + b"16.4\0")
+    + _message(b"S", b"client_encoding\0" + b"UTF8\0")
+    + _message(b"K", struct.pack("!ii", 1, 2))
+    + _message(b"Z", b"I")
+)
+FAREWELL = _message(b"E", b"SFATAL\0C57P01\0Mterminating connection\0\0")
+
+
+@pytest.mark.parametrize("last_words", [b"", FAREWELL], ids=["silently", "with a farewell"])
+async def test_server_that_goes_as_soon_as_it_is_connected_to(last_words: bytes) -> None:
+    """Nothing has reached it, so that connecting is tried again, which ends with 08006."""
+    tries = 0
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        length = int.from_bytes(await reader.readexactly(4), "big")
+        await reader.readexactly(length - 4)
+        writer.write(GREETING + last_words)
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        dsn = f"postgresql://oracle@127.0.0.1:{port}/postgres?sslmode=disable"
+        connector = PostgresConnector(PostgresOptions(dsn=dsn, retry_seconds=0.2))
+        with pytest.raises(WarehouseError) as caught:
+            await connector.start()
+        await connector.close()
+    assert caught.value.sqlstate == "08006"
+    assert not caught.value.reached
+    assert tries > 1
 
 
 async def test_server_that_never_answers() -> None:

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from rich.console import Console
 from proxy.cli import main
 from proxy.cli.top import _table
 from tests.support.server import RunningServer
+from tests.support.waiting import until
 from tests.system_tables.conftest import TOKEN, connect
 
 
@@ -62,9 +62,13 @@ def sleeping(shop: RunningServer) -> Iterator[tuple[psycopg.Connection, list[str
 
 def test_the_statement_that_runs_is_shown_and_ended(shop: RunningServer, folder: Path) -> None:
     with sleeping(shop) as (connection, ended):
-        deadline = time.monotonic() + 10
-        while not (rows := [row for row in top(folder) if row["application"] == "napper"]):
-            assert time.monotonic() < deadline
+        rows: list[dict[str, object]] = []
+
+        def is_shown() -> bool:
+            rows[:] = [row for row in top(folder) if row["application"] == "napper"]
+            return bool(rows)
+
+        until(is_shown)
         (row,) = rows
         assert (row["login"], row["sql"]) == ("otto", "SELECT pg_sleep(60)")
         name = str(row["statement_id"])
