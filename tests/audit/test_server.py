@@ -21,7 +21,7 @@ WORD = "kept-secret-value"
 PARAMETER = "secret-parameter"
 
 
-def until(condition: Callable[[], object], seconds: float = 15.0) -> object:
+def until(condition: Callable[[], object], seconds: float = 40.0) -> object:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -189,7 +189,7 @@ def _lines(folder: Path, name: str) -> list[str]:
 
 def ready(port: int) -> tuple[int, list[str]]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30) as answer:
             return answer.status, json.load(answer)["problems"]
     except urllib.error.HTTPError as error:
         with error:

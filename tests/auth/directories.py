@@ -192,7 +192,7 @@ def free_ports() -> list[int]:
 
 
 def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

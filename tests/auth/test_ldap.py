@@ -182,14 +182,14 @@ async def test_a_silent_directory_keeps_nobody_waiting() -> None:
         url = f"ldap://127.0.0.1:{silent.getsockname()[1]}"
         method = Ldap(
             Directory((url,), None, seconds=1.0, bind_dn="uid={user}"),
-            Bulkhead("directory", threads=2, seconds=4),
+            Bulkhead("directory", threads=2, seconds=60),
         )
         started = time.monotonic()
         with pytest.raises(Refused) as caught:
             await method.check(LoginRequest("anna", encrypted=True), "annas")
         await method.close()
     assert not caught.value.counts
-    assert time.monotonic() - started < 3.5
+    assert time.monotonic() - started < 30
 
 
 def test_escapes() -> None:

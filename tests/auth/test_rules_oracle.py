@@ -85,7 +85,7 @@ class Postgres:
         self.write(entries)
         before = self._loaded()
         self.connection.execute("SELECT pg_reload_conf()")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while self._loaded() == before:
             assert time.monotonic() < deadline, "the rules were not taken over"
             time.sleep(0.002)

@@ -29,6 +29,8 @@ SETUP = (
     "CREATE VIEW {schema}.slow AS SELECT i AS id, n AS asked FROM (SELECT"
     " {schema}.asked() AS n, pg_sleep(0.3) IS NULL AS slept OFFSET 0) AS t,"
     " generate_series(1, 3) AS i WHERE NOT slept OR slept",
+    "CREATE VIEW {schema}.slower AS SELECT 1 AS id, n AS asked FROM (SELECT"
+    " {schema}.asked() AS n, pg_sleep(2) IS NULL AS slept OFFSET 0) AS t WHERE NOT slept OR slept",
     "CREATE VIEW {schema}.many AS SELECT i AS id, n AS asked, repeat('x', 100) AS filler FROM"
     " (SELECT {schema}.asked() AS n OFFSET 0) AS t, generate_series(1, 20000) AS i",
     "CREATE VIEW {schema}.failing AS SELECT i AS id, n AS asked, 1 / (i - 15000) AS broken FROM"
@@ -61,6 +63,7 @@ def cubes(schema: str) -> list[dict[str, Any]]:
         cube("keyed", schema, asked, table="counted", refresh_key=keyed),
         cube("plain", schema, asked, table="counted"),
         cube("slow", schema, asked, refresh_key={"immutable": True}),
+        cube("slower", schema, asked, refresh_key={"immutable": True}),
         cube("many", schema, asked, "filler:string", refresh_key={"immutable": True}),
         cube("failing", schema, asked, "broken:number", refresh_key={"immutable": True}),
         cube(

@@ -120,7 +120,7 @@ def test_who_sees_the_same_shares_it(
         cube = [line for line in lines(folder) if line.get("kind") == "cube"]
         return [(line["user"], line["cache"]) for line in cube[-3:]]
 
-    until(lambda: told() == expected, 5)
+    until(lambda: told() == expected)
 
 
 SETTINGS = {

@@ -84,7 +84,7 @@ def test_what_means_the_same_in_both_is_shared(worlds: dict[int, World]) -> None
         found.append(outcome(worlds[2].running, sql))
         return found[-1] == "redis"
 
-    until(shared, 5)
+    until(shared)
     assert found == ["redis"]
 
 
@@ -128,7 +128,7 @@ def test_a_small_result_in_every_form(
     expected = answers(one)
     one.execute("SET cubewire.cache = 'on'")
     assert answers(one) == expected
-    until(lambda: outcome(worlds[2].running, sql) == "redis", 5)
+    until(lambda: outcome(worlds[2].running, sql) == "redis")
     assert answers(two) == expected
     assert answers(two) == expected
     for client in (one, two):

@@ -72,7 +72,7 @@ def stored(family: Family, sql: str) -> str:
     before = set(client.keys("cubewire:{*}"))
     with connect(family.one) as one:
         one.execute(sql.encode()).fetchall()
-    until(lambda: set(client.keys("cubewire:{*}")) - before != set(), 5)
+    until(lambda: set(client.keys("cubewire:{*}")) - before != set())
     (name,) = set(client.keys("cubewire:{*}")) - before
     return str(name.decode())
 
@@ -104,8 +104,8 @@ def test_a_large_result_comes_in_chunks(family: Family) -> None:
     with connect(family.one) as one, connect(family.two) as two:
         rows = one.execute(sql).fetchall()
         client = family.redis.client()
-        until(lambda: len(client.keys("cubewire:{*}:*:*")) >= 2, 5)
-        until(lambda: two.execute(sql).fetchall() == rows, 5)
+        until(lambda: len(client.keys("cubewire:{*}:*:*")) >= 2)
+        until(lambda: two.execute(sql).fetchall() == rows)
         assert one.execute(sql).fetchall() == rows
 
 
@@ -141,7 +141,7 @@ def test_an_entry_with_a_missing_chunk_is_a_miss(family: Family) -> None:
     before = set(client.keys("cubewire:{*}"))
     with connect(family.one) as one, connect(family.two) as two:
         first = one.execute(sql).fetchall()
-        until(lambda: any(client.exists(n) for n in set(client.keys("cubewire:{*}")) - before), 5)
+        until(lambda: any(client.exists(n) for n in set(client.keys("cubewire:{*}")) - before))
         chunks = set(client.keys("cubewire:{*}:*:*"))
         client.delete(*chunks)
         second = two.execute(sql).fetchall()
@@ -173,7 +173,7 @@ def test_invalidation_reaches_every_server(family: Family) -> None:
         stored(family, counted)
         second = value(one, counted)
         assert second > first
-        until(lambda: value(two, counted) == second, 5)
+        until(lambda: value(two, counted) == second)
         assert value(one, slow) == untouched
         status, _ = invalidate(family)
         assert status == 200

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -30,8 +31,6 @@ class Scene:
     redis: RedisServer
     proxy: FaultProxy
     client: psycopg.Connection[Any]
-    usual: float = 0.0
-    took: list[float] = field(default_factory=list)
 
     def ask(self) -> float:
         """A statement that nobody has asked before. Returns seconds; raises where it fails."""
@@ -42,9 +41,15 @@ class Scene:
     def check_bounded(self) -> None:
         """After the first few, statements take what they take without Redis."""
         for _ in range(4):
-            assert self.ask() < 2 * slowness()
-        took = sorted(self.ask() for _ in range(12))
-        assert took[len(took) // 2] < (self.usual + BOUND_SECONDS) * slowness()
+            assert self.ask() < 4 * slowness()
+        took, usual = [], []
+        for _ in range(9):
+            took.append(self.ask())
+            self.client.execute("SET cubewire.cache = 'off'")
+            usual.append(self.ask())
+            self.client.execute("SET cubewire.cache = 'on'")
+        bound = (statistics.median(usual) + BOUND_SECONDS) * slowness()
+        assert statistics.median(took) < bound
 
     def check_recovered(self) -> None:
         """Results are stored again."""
@@ -66,11 +71,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, oracle: OraclePostgres) -> I
     with redis, FaultProxy("127.0.0.1", redis.port) as proxy:
         section = {"url": f"redis://127.0.0.1:{proxy.port}/0"}
         with serving(folder, oracle, "faults", redis=section) as server, connect(server) as client:
-            made = Scene(redis, proxy, client)
-            client.execute("SET cubewire.cache = 'off'")
-            made.usual = sorted(made.ask() for _ in range(9))[4]
-            client.execute("SET cubewire.cache = 'on'")
-            yield made
+            yield Scene(redis, proxy, client)
 
 
 def test_absent_at_the_start(scene: Scene) -> None:

@@ -51,7 +51,7 @@ async def check(url: str) -> None:
     results = RedisResults(client, breaker, marks, b"kinds", b"s" * 32, 10_000_000, 1.0)
     runs: list[int] = []
     first = await read((await results.open(request(runs), refresh=False)).source)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while (found := await results.find(request(runs))) is None:
         assert time.monotonic() < deadline, "never stored"
         await asyncio.sleep(0.02)

@@ -108,7 +108,7 @@ def test_sessions(server: RunningServer, folder: Path, seed: int) -> None:
         for messages in script(seed):
             done.append(messages)
             assert one.exchange(*messages) == two.exchange(*messages), done[-6:]
-    until(lambda: replayed(folder) > 20 * (seed + 1), 10)
+    until(lambda: replayed(folder) > 20 * (seed + 1))
 
 
 def replayed(folder: Path) -> int:

@@ -85,7 +85,7 @@ def test_results_are_each_versions_own(versions: Versions) -> None:
         first, second = value(this, sql), value(following, sql)
         assert second > first
         client = versions.redis.client()
-        until(lambda: len(client.keys("cubewire:{*}")) >= 2, 5)
+        until(lambda: len(client.keys("cubewire:{*}")) >= 2)
         assert (value(this, sql), value(following, sql)) == (first, second)
 
 
@@ -94,7 +94,7 @@ def test_invalidation_reaches_the_other_version(versions: Versions) -> None:
     with connect(versions.this) as this, connect(versions.following) as following:
         before = value(this, sql), value(following, sql)
         order(versions.admin_ports[0], "/cache/invalidate?cube=counted")
-        until(lambda: value(following, sql) > before[1], 5)
+        until(lambda: value(following, sql) > before[1])
         assert value(this, sql) > before[0]
 
 
@@ -111,9 +111,9 @@ def test_a_block_holds_at_the_other_version(versions: Versions) -> None:
                 return False  # it ran while the order came, and is asked again
             return False
 
-        until(is_blocked, 5)
+        until(is_blocked)
         order(versions.admin_ports[1], "/kill?user=other&then=lift")
-        until(lambda: not is_blocked(), 5)
+        until(lambda: not is_blocked())
 
 
 def test_a_cancel_request_reaches_the_other_version(versions: Versions) -> None:

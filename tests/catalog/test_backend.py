@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from proxy.catalog import Catalog, CatalogError, CatalogOptions
 from tests.catalog.models import SHOP
 from tests.catalog.support import ask, execute, rows_of
+from tests.support.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,10 +27,10 @@ async def tight(templates: Path) -> AsyncIterator[Catalog]:
         CatalogOptions(
             template_directory=templates,
             backends=2,
-            lease_timeout=0.3,
+            lease_timeout=2.0,
             idle_timeout=0.4,
-            deadline=0.5,
-            analysis_deadline=2.0,
+            deadline=1.0,
+            analysis_deadline=5.0,
         )
     )
     await running.start()
@@ -269,7 +270,7 @@ async def test_large_result_in_pieces_and_given_up(shared_catalog: Catalog) -> N
         await anext(aiter(result))
     started = time.monotonic()
     assert await ask(shared_catalog, "SELECT 1") == [("1",)]
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 async def test_row_larger_than_the_buffer(shared_catalog: Catalog) -> None:
@@ -329,7 +330,7 @@ async def test_deadline_stands_above_statement_timeout(tight: Catalog) -> None:
         )
     assert caught.value.sqlstate == "57014"
     assert caught.value.message == "canceling statement due to statement timeout"
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 30
     async with tight.lease("demo", {}) as backend:
         with pytest.raises(CatalogError):
             await backend.run_simple(
@@ -351,8 +352,7 @@ async def test_pool_is_bounded_and_fair(tight: Catalog) -> None:
     )
     assert [row[0][0] for row in rows] == [str(n) for n in range(40)]
     assert tight._pool.total <= 2
-    await asyncio.sleep(0.8)
-    assert tight._pool.total == 0
+    await until_async(lambda: tight._pool.total == 0)
 
 
 async def test_waiters_that_leave_pass_their_turn_on(tight: Catalog) -> None:

@@ -23,6 +23,8 @@ from semantic.model.published import PublishedColumn, PublishedModel, PublishedR
 from semantic.model.types import TEXT
 from tests.catalog.models import SHOP
 from tests.catalog.support import rows_of
+from tests.support.canary import slowness
+from tests.support.waiting import until_async
 
 TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
@@ -70,13 +72,9 @@ def clusters(place: Path) -> int:
     return len(list(place.iterdir()))
 
 
-async def settled(place: Path, number: int) -> bool:
-    """Whether there are so many clusters once those that are being stopped have gone."""
-    for _ in range(100):
-        if clusters(place) == number:
-            return True
-        await asyncio.sleep(0.02)
-    return False
+async def settle(place: Path, number: int) -> None:
+    """Wait until there are so many clusters: those that are being stopped go."""
+    await until_async(lambda: clusters(place) == number)
 
 
 async def test_shows_its_relations_alone_and_nothing_runs_before_it_is_used(
@@ -116,10 +114,10 @@ async def test_the_longest_unused_is_stopped_and_comes_back(
     assert await tables(one) == ["orders"]
     assert await tables(three) == ["customers", "orders"]
     assert (two.may_stop, one.may_stop) == (False, True)  # two has stopped
-    assert await settled(place, 2)
+    await settle(place, 2)
     assert await tables(two) == ["customers"]
     assert (one.may_stop, profiles.live) == (False, 2)
-    assert await settled(place, 2)
+    await settle(place, 2)
     one_by_one = await asyncio.gather(*(tables(each) for each in (one, two, three) * 2))
     assert one_by_one == [["orders"], ["customers"], ["customers", "orders"]] * 2
 
@@ -188,10 +186,10 @@ async def test_a_spare_one_waits_for_the_next_profile(templates: Path, place: Pa
     options = CatalogOptions(template_directory=templates, directory=place)
     profiles = ProfileCatalogs(options, 2, PrivateQuota(2))
     assert await tables(profiles.of("o", only("orders"))) == ["orders"]
-    assert await settled(place, 2)
+    await settle(place, 2)
     waiting = set(place.iterdir())
     assert await tables(profiles.of("c", only("customers"))) == ["customers"]
-    assert await settled(place, 3)
+    await settle(place, 3)
     assert waiting < set(place.iterdir())  # the second profile has made no cluster of its own
     await profiles.close()
 
@@ -207,12 +205,12 @@ async def test_as_many_as_may_live_take_less_than_600_mb_and_a_new_one_half_a_se
         began = time.perf_counter()
         assert len(await tables(kept[-1])) == 50
         seconds.append(time.perf_counter() - began)
-        assert await settled(place, number + 2)
+        await settle(place, number + 2)
         await asyncio.sleep(0.3)  # the spare one has started
     used = proportional_set_size(place)
     await profiles.close()
     assert used / 5 * 33 < 600 * 1024
-    if os.getloadavg()[0] < (os.cpu_count() or 1):  # a busy machine says nothing of this
+    if slowness() == 1:  # a busy machine says nothing of this
         assert min(seconds[1:]) < 0.5
 
 

@@ -36,7 +36,7 @@ def family(program: str, folder: Path, count: int = 2) -> Workers:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -49,7 +49,7 @@ async def test_ready_once_then_signals_are_forwarded(
     await until(lambda: parent._announced)
     assert capsys.readouterr().out == "ready dsn0\n"
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(task, 10) == 0
+    assert await asyncio.wait_for(task, 40) == 0
 
 
 async def test_a_worker_that_dies_is_named_and_replaced(
@@ -74,7 +74,7 @@ async def test_a_worker_that_dies_is_named_and_replaced(
     await asyncio.sleep(0.2)
     assert capsys.readouterr().out == "ready dsn0\n"
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 40)
 
 
 async def test_a_worker_that_never_serves_ends_them_all(
@@ -82,6 +82,6 @@ async def test_a_worker_that_never_serves_ends_them_all(
 ) -> None:
     program = f"import sys\nif '1' in sys.argv:\n    {BAD}\n" + GOOD
     parent = family(program, tmp_path)
-    assert await asyncio.wait_for(parent.run(), 20) == 5
+    assert await asyncio.wait_for(parent.run(), 40) == 5
     assert "worker did not start" in caplog.text
     assert capsys.readouterr().out == ""

@@ -26,6 +26,7 @@ from tests.connectors.support import (
     server_of,
 )
 from tests.support.canary import slowness
+from tests.support.waiting import until_async
 
 MB = 1024 * 1024
 
@@ -49,10 +50,14 @@ async def _answered_in_the_end(warehouse: Warehouse) -> list[object]:
 
 
 async def _assert_at_rest() -> None:
-    """Nothing computes in this process (DuckDB's threads are here)."""
-    before = processor_seconds()
-    await asyncio.sleep(0.3)
-    assert processor_seconds() - before < 0.15
+    """Soon nothing computes in this process (DuckDB's threads are here)."""
+
+    async def rests() -> bool:
+        before = processor_seconds()
+        await asyncio.sleep(0.3)
+        return processor_seconds() - before < 0.15
+
+    await until_async(rests)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.001, 0.02, 0.3])
@@ -63,8 +68,7 @@ async def test_cancel_stops_the_work(warehouse: Warehouse, delay: float) -> None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started < 10
-    await asyncio.sleep(0.3)
+    assert time.monotonic() - started < 10 * slowness()
     await _assert_at_rest()
     assert await warehouse.values("SELECT 42 AS a") == [42]
 
@@ -79,12 +83,10 @@ async def test_cancel_while_iterating(warehouse: Warehouse) -> None:
             seen += batch.num_rows
 
     task = asyncio.create_task(read())
-    await asyncio.sleep(0.5)
+    await until_async(lambda: seen > 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert seen > 0
-    await asyncio.sleep(0.2)
     await _assert_at_rest()
     with pytest.raises(WarehouseError) as caught:
         await anext(aiter(stream))
@@ -97,15 +99,15 @@ async def test_timeout_while_starting(warehouse: Warehouse) -> None:
         await _first_row(warehouse, timeout=0.3)
     assert caught.value.sqlstate == "57014"
     assert caught.value.message == "canceling statement due to statement timeout"
-    assert 0.25 < time.monotonic() - started < 10
-    await asyncio.sleep(0.2)
+    assert 0.25 < time.monotonic() - started < 10 * slowness()
     await _assert_at_rest()
 
 
 async def test_timeout_spans_the_whole_stream(warehouse: Warehouse) -> None:
-    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000), timeout=0.5)
+    timeout = 0.5 * slowness()
+    stream = await warehouse.connector.execute(warehouse.numbers(2_000_000_000), timeout=timeout)
     await anext(aiter(stream))
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(timeout + 0.2)
     with pytest.raises(WarehouseError) as caught:
         await _drain(stream)
     assert caught.value.sqlstate == "57014"
@@ -114,7 +116,7 @@ async def test_timeout_spans_the_whole_stream(warehouse: Warehouse) -> None:
 
 
 async def test_timeout_does_not_touch_a_statement_that_ends(warehouse: Warehouse) -> None:
-    timeout = 0.2 * slowness()
+    timeout = 0.3 * slowness()
     assert await warehouse.values("SELECT 1 AS a", timeout=timeout) == [1]
     await asyncio.sleep(timeout + 0.1)
     assert await warehouse.values("SELECT 2 AS a", timeout=timeout) == [2]
@@ -126,7 +128,7 @@ async def test_early_close_stops_the_work(warehouse: Warehouse) -> None:
     started = time.monotonic()
     await stream.close()
     await stream.close()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 10 * slowness()
     assert [batch async for batch in stream] == []
     await _assert_at_rest()
     assert await warehouse.values("SELECT 42 AS a") == [42]
@@ -178,8 +180,8 @@ async def test_quick_statements_beside_slow_ones(warehouse: Warehouse) -> None:
     for task in slow:
         task.cancel()
     await asyncio.gather(*slow, return_exceptions=True)
-    # One of them may meet a busy machine; behind a slow one all of them would wait.
-    assert statistics.median(times) < 0.5
+    # One of them may meet a busy machine; behind a slow one all of them would wait, for ever.
+    assert statistics.median(times) < slowness()
 
 
 async def test_many_at_once(warehouse: Warehouse) -> None:
@@ -200,7 +202,7 @@ async def test_full_queue_is_refused(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     server = server_of(kind, request)
-    small: dict[str, object] = {"queue_seconds": 0.3}
+    small: dict[str, object] = {"queue_seconds": 0.5}
     small |= {"quick_threads": 1, "slow_threads": 1} if kind in EMBEDDED else {"pool_size": 2}
     async with open_warehouse(kind, tmp_path, server, **small) as warehouse:
         slow = [asyncio.create_task(_first_row(warehouse)) for _ in range(2)]
@@ -213,7 +215,7 @@ async def test_full_queue_is_refused(
         await warehouse.connector.health()
         waiting = asyncio.create_task(warehouse.table("SELECT 1 AS a"))
         timed = asyncio.create_task(warehouse.table("SELECT 1 AS a", timeout=0.1))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -238,7 +240,7 @@ async def test_closing_the_connector_ends_its_statements(
         await asyncio.sleep(0.2)
         started = time.monotonic()
         await warehouse.connector.close()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 10 * slowness()
         with pytest.raises(WarehouseError) as caught:
             await running
         assert caught.value.sqlstate == "57P01"
@@ -268,9 +270,5 @@ async def test_many_random_stops_leave_nothing(warehouse: Warehouse) -> None:
     # Streams that were not closed are stopped when nobody holds them any more.
     del results, tasks, task
     gc.collect()
-    for _ in range(50):
-        if not warehouse.running:
-            break
-        await asyncio.sleep(0.1)
-    assert warehouse.running == set()
+    await until_async(lambda: warehouse.running == set())
     assert await warehouse.values("SELECT 42 AS a") == [42]

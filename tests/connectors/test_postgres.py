@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from connectors.errors import WarehouseError
 from connectors.postgres_connector import PostgresConnector, PostgresOptions
 from tests.connectors.support import fetch
 from tests.support.oracle import OraclePostgres
+from tests.support.waiting import until_async
 
 WIDE = (
     "SELECT true AS a, -1::int2 AS b, 0.1::float8 AS c, 1e10::numeric AS d, '\\xff'::bytea AS e,"
@@ -137,6 +137,13 @@ def _running(dsn: str) -> int:
         return int(row[0])
 
 
+async def _until_running(server: OraclePostgres, statements: int) -> None:
+    async def are_running() -> bool:
+        return await asyncio.to_thread(_running, server.dsn) == statements
+
+    await until_async(are_running)
+
+
 @pytest.mark.parametrize("way", ["cancel", "timeout", "close"])
 async def test_stopped_statement_leaves_the_server(
     connector: PostgresConnector, postgres_server: OraclePostgres, way: str
@@ -146,22 +153,17 @@ async def test_stopped_statement_leaves_the_server(
     if way == "close":
         stream = await connector.stream_rows(rows, (), (0,))
         await anext(aiter(stream))
-        await asyncio.sleep(0.2)
-        assert await asyncio.to_thread(_running, postgres_server.dsn) == 1
+        await _until_running(postgres_server, 1)
         await stream.close()
     else:
-        timeout = 0.5 if way == "timeout" else None
+        timeout = 2.0 if way == "timeout" else None
         task = asyncio.create_task(connector.stream_rows(endless, (), (0,), timeout=timeout))
-        await asyncio.sleep(0.3)
-        assert await asyncio.to_thread(_running, postgres_server.dsn) == 1
+        await _until_running(postgres_server, 1)
         if way == "cancel":
             task.cancel()
         with pytest.raises((WarehouseError, asyncio.CancelledError)):
             await task
-    deadline = time.monotonic() + 2
-    while await asyncio.to_thread(_running, postgres_server.dsn):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    await _until_running(postgres_server, 0)
 
 
 async def test_server_waits_for_a_reader_that_waits(
@@ -171,15 +173,17 @@ async def test_server_waits_for_a_reader_that_waits(
         "SELECT repeat('x', 1000) AS a FROM (SELECT generate_series(1, 10000000)) AS t", (), (0,)
     )
     await anext(aiter(stream))
-    await asyncio.sleep(0.5)
 
-    def waiting() -> object:
+    def is_waiting() -> bool:
         with psycopg.connect(postgres_server.dsn) as admin:
-            return admin.execute(
+            waits = admin.execute(
                 "SELECT wait_event FROM pg_stat_activity WHERE query LIKE 'SELECT repeat%'"
             ).fetchall()
+        return waits == [("ClientWrite",)]
 
-    assert await asyncio.to_thread(waiting) == [("ClientWrite",)]
+    await until_async(lambda: asyncio.to_thread(is_waiting))
+    await asyncio.sleep(0.2)
+    assert await asyncio.to_thread(is_waiting)
     await stream.close()
 
 
@@ -211,7 +215,7 @@ async def test_terminated_backend(
     connector: PostgresConnector, postgres_server: OraclePostgres
 ) -> None:
     task = asyncio.create_task(fetch(connector, "SELECT pg_sleep(30) AS a"))
-    await asyncio.sleep(0.3)
+    await _until_running(postgres_server, 1)
 
     def terminate() -> None:
         with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:

@@ -62,7 +62,7 @@ async def test_restart_of_the_server(own_server: OraclePostgres) -> None:
     # Immediate shutdown, as a crash: backends get SIGQUIT and say 57P02 or nothing.
     own_server.process.kill()
     own_server.process.wait()
-    results = await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), 10)
+    results = await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), 25)
     for result in results:
         assert isinstance(result, WarehouseError)
         assert result.sqlstate in {"08006", "57P01", "57P02"}
@@ -95,7 +95,7 @@ async def test_restart_of_the_server(own_server: OraclePostgres) -> None:
 
 
 async def test_statements_wait_for_a_server_that_starts(own_server: OraclePostgres) -> None:
-    connector = PostgresConnector(PostgresOptions(dsn=own_server.dsn, retry_seconds=10))
+    connector = PostgresConnector(PostgresOptions(dsn=own_server.dsn, retry_seconds=30))
     await connector.start()
     own_server.process.send_signal(signal.SIGINT)  # fast shutdown
     await asyncio.to_thread(own_server.process.wait, 20)
@@ -104,7 +104,7 @@ async def test_statements_wait_for_a_server_that_starts(own_server: OraclePostgr
     assert not waiting.done()
     restarted = _launch(own_server)
     try:
-        assert await asyncio.wait_for(waiting, 10) == [[b"42"]]
+        assert await asyncio.wait_for(waiting, 40) == [[b"42"]]
         await connector.close()
     finally:
         restarted.terminate()

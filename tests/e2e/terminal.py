@@ -42,7 +42,7 @@ class Terminal:
     def send(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def expect(self, text: str, seconds: float = 15.0) -> str:
+    def expect(self, text: str, seconds: float = 60.0) -> str:
         """Read until this was shown; what was shown before it, without colours."""
         deadline = time.monotonic() + seconds
         while text not in self._unread:
@@ -59,6 +59,6 @@ class Terminal:
         before, self._unread = self._unread.split(text, 1)
         return before
 
-    def exit_code(self, seconds: float = 15.0) -> int:
+    def exit_code(self, seconds: float = 60.0) -> int:
         """Wait for its end."""
         return self._process.wait(seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,6 +14,7 @@ from psycopg.rows import dict_row
 from psycopg.types import TypeInfo
 
 from tests.e2e.targets import Pair, Target
+from tests.support.waiting import cancelling
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -345,13 +345,10 @@ def test_type_info(pair: Pair) -> None:
 def test_cancel(ours: Target) -> None:
     """``cancel`` by a second connection stops the statement, and only it."""
     with ours.connect() as connection:
-        timer = threading.Timer(0.4, connection.cancel_safe)
-        timer.start()
         started = time.monotonic()
-        with pytest.raises(psycopg.errors.QueryCanceled):
+        with pytest.raises(psycopg.errors.QueryCanceled), cancelling(connection):
             connection.execute("SELECT count(*) FROM generate_series(1, 2000000000)")
         assert time.monotonic() - started < 20
-        timer.join()
         assert connection.execute("SELECT count(*) FROM airlines").fetchone() == (16,)
 
 

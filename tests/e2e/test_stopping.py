@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from proxy.wire import backend, frontend
 from tests.e2e.targets import Target
 from tests.support.raw_client import RawClient
+from tests.support.waiting import cancelling
 
 ENDLESS = "SELECT count(*) FROM numbers WHERE n % 7 = 3"
 STREAM = "SELECT n FROM numbers"
@@ -37,13 +39,11 @@ def assert_free(shop: Target) -> None:
 
 def test_cancel(shop: Target) -> None:
     with shop.connect() as connection:
-        timer = threading.Timer(0.5, connection.cancel_safe)
-        timer.start()
         started = time.monotonic()
-        with pytest.raises(psycopg.errors.QueryCanceled, match="user request"):
+        canceled = pytest.raises(psycopg.errors.QueryCanceled, match="user request")
+        with canceled, cancelling(connection):
             connection.execute(ENDLESS)
         assert time.monotonic() - started < AT_ONCE
-        timer.join()
         assert connection.execute("SELECT count(*) FROM customers").fetchone() == (20,)
     assert_free(shop)
 
@@ -138,10 +138,11 @@ def test_many_slow_statements_leave_room(shop: Target) -> None:
         with shop.connect() as connection:
             assert connection.execute("SELECT relname FROM pg_class LIMIT 1").fetchone()
     finally:
-        for connection in slow:
-            connection.cancel_safe()
-        for thread in threads:
-            thread.join(10)
+        with contextlib.ExitStack() as stack:
+            for connection in slow:
+                stack.enter_context(cancelling(connection))
+            for thread in threads:
+                thread.join()
         for connection in slow:
             connection.close()
 

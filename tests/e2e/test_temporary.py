@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from psycopg import sql
 from tests.e2e.shop import shop_target, start_shop
 from tests.e2e.targets import Target, run_client
 from tests.support.server import RunningServer
+from tests.support.waiting import cancelling
 
 MAX_ROWS = 2_000
 MAX_BYTES = 2 * 1024 * 1024
@@ -200,10 +200,8 @@ def test_cancel_while_it_is_filled(shop: Target) -> None:
             f"INSERT INTO kept {ENDLESS}",
             "CREATE TEMP TABLE t AS SELECT count(*) FROM generate_series(1, 100000000000)",
         ):
-            timer = threading.Timer(0.5, connection.cancel_safe)
-            timer.start()
-            assert refused(connection, text).sqlstate == "57014"
-            timer.join()
+            with cancelling(connection):
+                assert refused(connection, text).sqlstate == "57014"
             assert connection.execute("SELECT * FROM kept").fetchall() == [(1,)]
             assert refused(connection, "SELECT * FROM t").sqlstate == "42P01"
 

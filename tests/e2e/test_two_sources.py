@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer, start_server
+from tests.support.waiting import cancelling
 
 MODEL = """
 cubes:
@@ -162,14 +162,13 @@ def test_too_many_rows_are_an_error_that_names_them(server: RunningServer) -> No
 
 def test_a_statement_is_stopped_while_it_is_computed_here(server: RunningServer) -> None:
     with client(server) as ann:
-        threading.Timer(0.5, ann.cancel).start()
         started = time.monotonic()
-        with pytest.raises(psycopg.errors.QueryCanceled):
+        with pytest.raises(psycopg.errors.QueryCanceled), cancelling(ann):
             ann.execute(LONG)
         ann.execute("SET statement_timeout = '500ms'")
         with pytest.raises(psycopg.errors.QueryCanceled):
             ann.execute(LONG)
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 60
         ann.execute("RESET statement_timeout")
         assert shown(ann.execute(BY_CITY).fetchall()) == TOTALS
 

@@ -34,7 +34,7 @@ class Collector:
             for span in scope.spans
         ]
 
-    def wait_for(self, count: int, seconds: float = 15.0) -> list[Span]:
+    def wait_for(self, count: int, seconds: float = 40.0) -> list[Span]:
         deadline = time.monotonic() + seconds
         while len(self.spans()) < count and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -123,7 +123,7 @@ def test_a_stuck_file_stops_nobody_and_lines_are_counted(monkeypatch: pytest.Mon
     started = time.monotonic()
     for number in range(1000):
         writer.write(str(number))
-    assert time.monotonic() - started < 10  # 300 s if it waited
+    assert time.monotonic() - started < 60  # 300 s if it waited
     writer.close()
     assert writer.dropped + len(file.getvalue().splitlines()) == 1000
     assert writer.dropped >= 900

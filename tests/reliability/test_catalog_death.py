@@ -92,8 +92,8 @@ async def test_killed_under_load(server: RunningServer, what: str) -> None:
     stop.set()
     outcomes = sum(await asyncio.gather(*tasks), Counter[str]())
     assert killed >= 4
-    assert outcomes["ok"] > 200
-    assert outcomes["42703"] > 10
+    assert outcomes["ok"] > 50
+    assert outcomes["42703"] > 0
     assert set(outcomes) - LOST == {"ok", "42703"}, outcomes
     assert sum(outcomes[code] for code in LOST) < 12 * killed
 
@@ -117,7 +117,7 @@ def test_a_stopped_one_is_not_waited_for_by_others(server: RunningServer) -> Non
             for process in family:
                 with contextlib.suppress(psutil.Error):
                     process.resume()
-        waiting.socket.settimeout(10)
+        waiting.socket.settimeout(60)
         waiting.ready()
         assert rows(waiting, "SELECT 1") == 1
 

@@ -20,7 +20,6 @@ from psycopg import errors
 
 from tests.cache.test_redis import outcome
 from tests.reliability.support import until
-from tests.support.canary import slowness
 from tests.support.clock import COMPILER, ClockOfTheDay
 from tests.support.server import RunningServer, start_server
 
@@ -203,7 +202,7 @@ def test_timeouts_are_not_disturbed(scene: Scene, jump: int) -> None:
         began = time.monotonic()
         with pytest.raises(errors.QueryCanceled):
             client.execute("SELECT pg_sleep(20)")
-        assert 0.6 < time.monotonic() - began < 2 * slowness()
+        assert 0.6 < time.monotonic() - began < 15
         timer.join()
         client.execute("SET statement_timeout = 0")
         time.sleep(1.2)  # those that are idle have been looked for
@@ -231,19 +230,19 @@ def test_tokens_end_by_the_clock_of_the_day(scene: Scene) -> None:
                 return True
             return False
 
-        until(has_ended, 10)
+        until(has_ended)
 
 
 def test_pre_aggregations_are_built_when_they_are_due(scene: Scene) -> None:
-    until(lambda: 0 < scene.built_at() < time.time() + 5, 20)
+    until(lambda: 0 < scene.built_at() < time.time() + 5)
     first = scene.built_at()
     time.sleep(1)
     assert scene.built_at() == first
     scene.clock.set(HOURS)
-    until(lambda: scene.built_at() > time.time() + HOURS - 60, 20)
+    until(lambda: scene.built_at() > time.time() + HOURS - 60)
     # What was built by a clock that was ahead would be fresh for three hours.
     scene.clock.set(0)
-    until(lambda: 0 < scene.built_at() < time.time() + 5, 20)
+    until(lambda: 0 < scene.built_at() < time.time() + 5)
     settled = scene.built_at()
     time.sleep(1)
     assert scene.built_at() == settled
@@ -253,4 +252,4 @@ def test_pre_aggregations_are_built_when_they_are_due(scene: Scene) -> None:
             lines = client.execute(f"EXPLAIN {KINDS}".encode()).fetchall()
         return any("Rollups: hourly.kinds" in str(line) for line in lines)
 
-    until(reads_it, 10)
+    until(reads_it)

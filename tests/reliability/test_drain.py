@@ -23,8 +23,10 @@ from tests.conftest import free_port
 from tests.reliability.support import address, configuration, dsn, start, until
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import RunningServer
+from tests.support.waiting import until_async
 
-GRACE = 15
+GRACE = 40
+"""Seconds: much more than what runs here takes, on a busy machine too."""
 ROWS = 20_000
 SQL = f"SELECT id, label FROM numbers LIMIT {ROWS}"
 
@@ -33,7 +35,7 @@ def begin_stop(server: RunningServer) -> None:
     server.process.send_signal(signal.SIGTERM)
 
 
-async def busy(server: RunningServer, number: int, outcomes: list[str]) -> None:
+async def busy(server: RunningServer, number: int, answered: set[int], outcomes: list[str]) -> None:
     """One client of fifty: statement after statement until it is told to go."""
     connection = await psycopg.AsyncConnection.connect(dsn(server), autocommit=True)
     try:
@@ -51,6 +53,7 @@ async def busy(server: RunningServer, number: int, outcomes: list[str]) -> None:
                 rows = await (await connection.execute("FETCH ALL FROM few")).fetchall()
                 assert len(rows) == 10
                 await connection.execute("COMMIT")
+            answered.add(number)
     except psycopg.OperationalError as error:
         outcomes.append(error.sqlstate or "closed")
     except AssertionError:
@@ -61,19 +64,29 @@ async def busy(server: RunningServer, number: int, outcomes: list[str]) -> None:
 
 async def test_fifty_busy_clients(tmp_path: Path) -> None:
     server = await asyncio.to_thread(start, tmp_path, server__shutdown_grace=GRACE)
+    answered: set[int] = set()
     outcomes: list[str] = []
+
+    async def takes_nobody() -> bool:
+        try:
+            connection = await psycopg.AsyncConnection.connect(dsn(server))
+        except psycopg.OperationalError:
+            return True
+        await connection.close()
+        return False
+
     try:
-        clients = [asyncio.create_task(busy(server, number, outcomes)) for number in range(50)]
-        await asyncio.sleep(2)
+        clients = [
+            asyncio.create_task(busy(server, number, answered, outcomes)) for number in range(50)
+        ]
+        await until_async(lambda: len(answered) == 50)
         assert outcomes == []
         asked = time.monotonic()
         begin_stop(server)
-        await asyncio.sleep(0.3)
-        with pytest.raises(psycopg.OperationalError):
-            await psycopg.AsyncConnection.connect(dsn(server))
+        await until_async(takes_nobody)
         async with asyncio.timeout(GRACE + 5):
             await asyncio.gather(*clients)
-        code = await asyncio.to_thread(server.stop, signal.SIGCONT, 10.0)
+        code = await asyncio.to_thread(server.stop, signal.SIGCONT)
         took = time.monotonic() - asked
     finally:
         with contextlib.suppress(Exception):
@@ -104,10 +117,10 @@ def test_long_statement_is_finished_and_idle_sessions_end(tmp_path: Path) -> Non
                     assert isinstance(error, backend.ErrorResponse)
                     assert (error.fields["C"], error.fields["S"]) == ("57P01", "FATAL")
                     assert client.receive() is None
-                assert time.monotonic() - asked < 12
+                assert time.monotonic() - asked < GRACE / 2
                 assert thread.is_alive()
                 thread.join(GRACE)
-    assert server.stop(signal.SIGCONT, 10) == 0
+    assert server.stop(signal.SIGCONT) == 0
     assert time.monotonic() - asked < GRACE
     assert [row[0] for row in rows] == list(range(120_000))
 
@@ -122,7 +135,7 @@ def test_clients_are_taken_until_balancers_have_looked(tmp_path: Path) -> None:
     until(lambda: not is_ready(admin))
     with psycopg.connect(dsn(server), autocommit=True) as connection:
         assert connection.execute("SELECT COUNT(*) FROM tiny").fetchone() == (10,)
-        assert server.stop(signal.SIGCONT, 10) == 0
+        assert server.stop(signal.SIGCONT) == 0
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
     assert 3 <= time.monotonic() - asked < GRACE
@@ -148,8 +161,8 @@ def test_a_second_signal_ends_everything_at_once(tmp_path: Path, number: int) ->
         time.sleep(1)
         assert server.process.poll() is None
         asked = time.monotonic()
-        assert server.stop(number, 10) == 0
-        assert time.monotonic() - asked < 12
+        assert server.stop(number) == 0
+        assert time.monotonic() - asked < 30
         last = client.until(backend.ReadyForQuery)[-1:]
         assert [type(each) for each in last] in ([], [backend.ErrorResponse])
     until(lambda: not any(each.is_running() for each in family))
@@ -162,8 +175,8 @@ def test_statements_past_the_grace_are_told(tmp_path: Path) -> None:
         other.send(frontend.Query("SELECT id, label FROM endless"))  # and never reads
         time.sleep(0.5)
         asked = time.monotonic()
-        assert server.stop(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - asked < 9
+        assert server.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - asked < 30
         last = client.until(backend.ReadyForQuery)[-1]
         assert isinstance(last, backend.ErrorResponse)
         assert last.fields["C"] == "57P01"
@@ -171,12 +184,12 @@ def test_statements_past_the_grace_are_told(tmp_path: Path) -> None:
 
 def test_logins_under_way_are_refused(tmp_path: Path) -> None:
     """A connection from before the signal that has not logged in yet."""
-    server = start(tmp_path, server__shutdown_grace=5)
+    server = start(tmp_path, server__shutdown_grace=60)
     with socket.create_connection((server.host, server.port), 10) as silent:
         time.sleep(0.3)
         asked = time.monotonic()
-        assert server.stop(signal.SIGTERM, 10) == 0
-        assert time.monotonic() - asked < 12
+        assert server.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - asked < 30
         told = b""
         with contextlib.suppress(ConnectionResetError):
             while part := silent.recv(1000):
@@ -186,7 +199,7 @@ def test_logins_under_way_are_refused(tmp_path: Path) -> None:
 
 def test_sigterm_right_after_the_start(tmp_path: Path) -> None:
     server = start(tmp_path)
-    assert server.stop(signal.SIGTERM, 10) == 0
+    assert server.stop(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("delay", [0.4, 0.9, 1.4])
@@ -198,7 +211,7 @@ def test_sigterm_while_it_starts(tmp_path: Path, delay: float) -> None:
         time.sleep(delay)
         family = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
-        _, told = process.communicate(timeout=15)
+        _, told = process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGTERM)
     assert b"Traceback" not in told
     until(lambda: not any(each.is_running() for each in family))

@@ -143,7 +143,7 @@ def run(client: RawClient, server: RunningServer, canary: Canary, sql: str) -> s
     assert not any(code.startswith("XX") for code in errors), errors
     assert took < SECONDS * slowness()
     canary.check()
-    until(lambda: resident(server) - before < 150 * MB, 10)
+    until(lambda: resident(server) - before < 150 * MB)
     client.query("ROLLBACK")
     assert backend.DataRow((b"1",)) in client.query("SELECT 1")
     return errors[0] if errors else ""

@@ -173,7 +173,7 @@ def test_connections(small: RunningServer) -> None:
             assert request.receive() is None
         assert error_of(victim.ready())["C"] == "57014"
         clients[1].close()
-        until(lambda: _can_log_in(small), 3)
+        until(lambda: _can_log_in(small))
 
 
 def _log_in(stack: contextlib.ExitStack, server: RunningServer) -> RawClient:
@@ -199,7 +199,7 @@ def _ended(client: RawClient, seconds: float) -> dict[str, str]:
     started = time.monotonic()
     error = error_of(client.until(backend.ReadyForQuery))
     assert client.receive() is None
-    assert seconds - 0.5 < time.monotonic() - started < seconds + 20
+    assert seconds / 3 < time.monotonic() - started < seconds + 20
     assert error["S"] == "FATAL"
     return error
 
@@ -256,7 +256,7 @@ def test_statement_timeout_of_the_server(client: RawClient, small: RunningServer
 
 
 def test_statement_timeout_does_not_count_the_silence_between(small: RunningServer) -> None:
-    until(lambda: _can_log_in(small), 5)
+    until(lambda: _can_log_in(small))
     with psycopg.connect(dsn(small), autocommit=True) as connection:
         connection.execute("SET statement_timeout = 2500")
         for _ in range(4):

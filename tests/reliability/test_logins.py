@@ -42,8 +42,8 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServe
 
 async def _hold(server: RunningServer, kind: str) -> tuple[float, bytes]:
     """One of five hundred: how long it was kept, and what it was told."""
-    reader, writer = await asyncio.open_connection(server.host, server.port)
     started = time.monotonic()
+    reader, writer = await asyncio.open_connection(server.host, server.port)
     if kind == "asked":
         writer.write(STARTUP)
 

@@ -75,7 +75,7 @@ def test_dropped_at_the_write_timeout(strict: RunningServer, sql: str) -> None:
         client.receive()
         proxy.stop()
         stopped = time.monotonic()
-        wait_until(lambda: dropped(strict) > 0, WRITE_TIMEOUT + 4)
+        wait_until(lambda: dropped(strict) > 0)
         assert time.monotonic() - stopped > WRITE_TIMEOUT - 1
         client.socket.close()
     strict.log.clear()
@@ -99,9 +99,9 @@ def test_a_reader_that_pauses_is_kept(strict: RunningServer) -> None:
         for _ in range(3):
             client.receive()
             proxy.stop()
-            time.sleep(WRITE_TIMEOUT / 2)
+            time.sleep(WRITE_TIMEOUT * 0.4)
             proxy.go_on()
-            time.sleep(0.1)
+            time.sleep(0.4)
         answers = client.ready()
     assert answers[-2] == backend.CommandComplete(f"SELECT {rows}")
 
@@ -164,7 +164,7 @@ def test_a_flood_of_tiny_messages_lets_others_in(server: RunningServer) -> None:
         assert isinstance(link, socket.socket)
         link.settimeout(0.01)
         sent = received = 0
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while received < 200_000 * 6:
             assert time.monotonic() < deadline
             with contextlib.suppress(TimeoutError):
@@ -183,7 +183,7 @@ def test_an_error_to_a_client_that_does_not_read(strict: RunningServer) -> None:
     assert client.key is not None
     with address(strict).session() as other:
         other.query(f"SELECT pg_terminate_backend({client.key.process_id})")
-        wait_until(lambda: gone(other, client.key), WRITE_TIMEOUT + 4)
+        wait_until(lambda: gone(other, client.key))
     client.socket.close()
     at_rest(strict)
 

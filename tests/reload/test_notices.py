@@ -36,7 +36,7 @@ class Texts:
         return True
 
     async def becomes(self, version: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while self.version != version:
                 self.changed.clear()
                 await self.changed.wait()
@@ -156,7 +156,7 @@ async def test_without_notices_the_clock_tells(
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not condition():
             await asyncio.sleep(0.02)
 

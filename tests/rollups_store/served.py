@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,11 +133,3 @@ def explain(client: psycopg.Connection[tuple[object, ...]], sql: str = TOTALS) -
     document = row[0]
     assert isinstance(document, list)
     return dict(document[0])
-
-
-def wait_for(condition: object, seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

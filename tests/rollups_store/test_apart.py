@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from tests.conftest import free_port
-from tests.rollups_store.served import Setup, connect, explain, served, wait_for
+from tests.rollups_store.served import Setup, connect, explain, served
 from tests.rollups_store.support import POSTGRES
 from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.server import RunningServer
+from tests.support.waiting import until
 
 STORE = "cubewire_rollups"
 MODEL = """
@@ -125,10 +126,8 @@ def server(
     setup.config.write_text(json.dumps(config))
     with served(setup) as running:
         with connect(running) as client:
-            wait_for(lambda: explain(client, BY_KIND)["Rollups"] == ["sales.by_day"])
-            wait_for(
-                lambda: explain(client, "SELECT city, COUNT(*) FROM shops GROUP BY 1")["Rollups"]
-            )
+            until(lambda: explain(client, BY_KIND)["Rollups"] == ["sales.by_day"])
+            until(lambda: explain(client, "SELECT city, COUNT(*) FROM shops GROUP BY 1")["Rollups"])
         yield running
 
 

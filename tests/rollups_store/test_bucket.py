@@ -18,9 +18,10 @@ from connectors.bucket_rollups import STATE_SECONDS, BucketRollups
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
 from connectors.registry import open_connector
-from tests.rollups_store.served import TOTALS, configure, connect, explain, served, wait_for
+from tests.rollups_store.served import TOTALS, configure, connect, explain, served
 from tests.rollups_store.support import BUCKET, FEBRUARY, MARCH, PARQUET, Place, build, open_place
 from tests.support.oracle import OraclePostgres
+from tests.support.waiting import until
 
 URLS = (
     ("bucket", "a URL such as"),
@@ -145,13 +146,13 @@ async def test_a_lease_ends_with_its_holder(host: Place) -> None:
         bucket.replace("locks/x.json", json.dumps(holder).encode())
 
     gone = int(Path("/proc/sys/kernel/pid_max").read_text()) + 1
-    for pid, name, until, free in (
+    for pid, name, end, free in (
         (os.getpid(), os.uname().nodename, time.time() + 60, False),
         (gone, os.uname().nodename, time.time() + 60, True),
         (gone, "another", time.time() + 60, False),
         (gone, "another", time.time() - 1, True),
     ):
-        left_by(pid, name, until)
+        left_by(pid, name, end)
         async with lease(bucket, "x") as taken:
             assert taken is free
     bucket.replace("locks/x.json", b"no lease")
@@ -200,7 +201,7 @@ def test_a_server_over_a_bucket(tmp_path: Path, oracle: OraclePostgres) -> None:
     url = f"file://{tmp_path}/bucket"
     setup = configure(PARQUET, tmp_path / "served", oracle, url=url)
     with served(setup) as server, connect(server) as client:
-        wait_for(lambda: explain(client)["Rollups"] == ["events.by_day"])
+        until(lambda: explain(client)["Rollups"] == ["events.by_day"])
         assert "fetched" in str(explain(client)["SQL"])
         rows = client.execute(TOTALS).fetchall()
         client.execute("SET cubewire.rollups = off")

@@ -136,7 +136,7 @@ def test_a_terminal_gets_a_progress_bar(setup: Setup) -> None:
             break
         shown += piece
     os.close(parent)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert "━".encode() in shown
     assert b"5/5" in shown
 
@@ -156,5 +156,5 @@ def test_refresh_runs_until_it_is_told_to_stop(setup: Setup) -> None:
     line = json.loads(process.stderr.readline())
     assert (line["message"], line["rollup"]) == ("a pre-aggregation was built", NAME)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stderr.close()

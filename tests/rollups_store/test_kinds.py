@@ -14,10 +14,11 @@ import psycopg
 import pytest
 
 from proxy.cli import main
-from tests.rollups_store.served import HOURS, Setup, configure, connect, explain, served, wait_for
+from tests.rollups_store.served import HOURS, Setup, configure, connect, explain, served
 from tests.rollups_store.support import KINDS, PARQUET
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer
+from tests.support.waiting import until
 
 MODEL = """
   - name: mornings
@@ -131,10 +132,10 @@ def test_sketches_of_days_are_merged(setup: Setup, server: RunningServer) -> Non
         from_rows = client.execute(ESTIMATED).fetchall()
         client.execute("SET cubewire.rollups = on")
         if setup.kind == PARQUET:
-            wait_for(lambda: explain(client, ESTIMATED)["Rollups"] == ["estimated.by_day"])
+            until(lambda: explain(client, ESTIMATED)["Rollups"] == ["estimated.by_day"])
             assert "COMBINE_AGGR" in str(explain(client, ESTIMATED)["SQL"])
         assert client.execute(ESTIMATED).fetchall() == from_rows
-        wait_for(lambda: explain(client, MIDDLE)["Rollups"] == ["estimated.by_day"])
+        until(lambda: explain(client, MIDDLE)["Rollups"] == ["estimated.by_day"])
         assert client.execute(MIDDLE).fetchall() == [(row[0], row[2]) for row in from_rows]
     for _, ids, middle in from_rows:
         assert isinstance(ids, int)
@@ -145,7 +146,7 @@ def test_sketches_of_days_are_merged(setup: Setup, server: RunningServer) -> Non
 
 def test_rows_of_a_cubes_sql_and_tables_of_others(setup: Setup, server: RunningServer) -> None:
     with connect(server) as client:
-        wait_for(lambda: explain(client, TOTAL)["Rollups"] == ["mornings.rows"])
+        until(lambda: explain(client, TOTAL)["Rollups"] == ["mornings.rows"])
         assert client.execute(TOTAL).fetchall() == [(HOURS,)]
         week = f"{TOTAL} WHERE moment >= '2013-01-07 00:00Z' AND moment < '2013-01-14 00:00Z'"
         assert "UNION" in str(explain(client, TOTAL)["SQL"])
@@ -175,7 +176,7 @@ def test_another_cubes_freshness_is_kept(setup: Setup, server: RunningServer) ->
     expected = [("am", HOURS // 2), ("pm", HOURS // 2)]
     sql = "SELECT kind, MEASURE(count) FROM {} GROUP BY 1 ORDER BY 1"
     with connect(server) as client:
-        wait_for(lambda: explain(client, sql.format("settled"))["Rollups"] == ["events.by_day"])
+        until(lambda: explain(client, sql.format("settled"))["Rollups"] == ["events.by_day"])
         time.sleep(1.0)  # for which the other one's data may be old
         found = explain(client, sql.format("recent"))
         assert found["Rollups"] == []

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psycopg
 
-from tests.rollups_store.served import TOTALS, configure, connect, explain, served, wait_for
+from tests.rollups_store.served import TOTALS, configure, connect, explain, served
 from tests.rollups_store.support import POSTGRES
 from tests.support.oracle import OraclePostgres
+from tests.support.waiting import until
 
 
 def test_a_reader_is_given_what_the_writer_builds(tmp_path: Path, oracle: OraclePostgres) -> None:
@@ -29,7 +30,7 @@ def test_a_reader_is_given_what_the_writer_builds(tmp_path: Path, oracle: Oracle
     setup.config.write_text(json.dumps(config))
     try:
         with served(setup) as server, connect(server) as client:
-            wait_for(lambda: explain(client)["Rollups"] == ["events.by_day"])
+            until(lambda: explain(client)["Rollups"] == ["events.by_day"])
             client.execute("SET cubewire.rollups = 'only'")
             assert [row[0] for row in client.execute(TOTALS).fetchall()] == ["am", "pm"]
     finally:

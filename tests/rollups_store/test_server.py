@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from tests.rollups_store.served import (
     connect,
     explain,
     served,
-    wait_for,
 )
 from tests.rollups_store.support import KINDS, POSTGRES
 from tests.support.oracle import OraclePostgres
 from tests.support.server import RunningServer
+from tests.support.waiting import until
 
 HALF = HOURS // 2
 ANSWER = [("am", HALF, HOURS), ("pm", HALF, HOURS)]
@@ -39,7 +40,7 @@ def server(
 
 def built(server: RunningServer) -> psycopg.Connection[tuple[object, ...]]:
     client = connect(server)
-    wait_for(lambda: explain(client)["Rollups"] == USED)
+    until(lambda: explain(client)["Rollups"] == USED)
     return client
 
 
@@ -60,7 +61,7 @@ def test_the_log_names_what_was_read(server: RunningServer) -> None:
         lines = [json.loads(line) for line in server.log if TOTALS in line]
         return [line.get("rollups") for line in lines if not line["sql"].startswith("EXPLAIN")]
 
-    wait_for(lambda: "events.by_day" in logged())
+    until(lambda: "events.by_day" in logged())
 
 
 def test_only_refuses_what_is_not_stored(server: RunningServer) -> None:
@@ -90,12 +91,13 @@ def test_a_prepared_statement_outlives_many_refreshes(server: RunningServer) -> 
     sql = "SELECT kind, MEASURE(count), MEASURE(total) FROM events WHERE kind = %s GROUP BY 1"
     with built(server) as client:
         seen = set()
-        for _ in range(60):
+
+        def is_refreshed_often() -> bool:
             assert client.execute(sql, ("am",), prepare=True).fetchall() == ANSWER[:1]
-            text = explain(client)["SQL"]
-            seen.add(text)
-            threading.Event().wait(0.05)
-        assert len(seen) > 1
+            seen.add(explain(client)["SQL"])
+            return len(seen) > 3
+
+        until(is_refreshed_often)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,7 +107,7 @@ def test_tables_that_vanish_are_done_without(
     setup = configure(kind, tmp_path / "served", oracle, every="1 day", poll=3600, interval=3600)
     with served(setup) as server, connect(server) as client:
         client.execute("SET cubewire.cache = 'off'")
-        wait_for(lambda: explain(client)["Rollups"] == USED)
+        until(lambda: explain(client)["Rollups"] == USED)
         assert client.execute(TOTALS).fetchall() == ANSWER
         setup.drop()
         assert client.execute(TOTALS).fetchall() == ANSWER
@@ -130,22 +132,24 @@ def test_answers_under_load_are_never_torn(tmp_path: Path, oracle: OraclePostgre
                     seen.append(sum(int(str(row[1])) for row in rows))
 
         with connect(server) as client:
-            wait_for(lambda: explain(client)["Rollups"] == USED)
+            until(lambda: explain(client)["Rollups"] == USED)
         readers = [threading.Thread(target=read) for _ in range(4)]
         for reader in readers:
             reader.start()
+        tens = 0
         with psycopg.connect(setup.dsn, autocommit=True) as owner:
-            for number in range(8):
+            # A busy machine may build once for many changes.
+            while tens < 8 or len({count for seen in counts for count in list(seen)}) < 4:
                 owner.execute(
                     "INSERT INTO served_events SELECT %s * 100 + i, '2013-01-15 05:00:00+00', 'am',"
                     " 2 FROM generate_series(1, 10) AS t(i)",
-                    (number,),
+                    (tens,),
                 )
-                threading.Event().wait(0.4)
-        wait_for(lambda: all(seen and seen[-1] == HOURS + 80 for seen in counts))
+                tens += 1
+                time.sleep(0.4)
+        until(lambda: all(seen and seen[-1] == HOURS + 10 * tens for seen in counts))
         stop.set()
         for reader in readers:
             reader.join()
     assert all((count - HOURS) % 10 == 0 for seen in counts for count in seen)
-    assert len({count for seen in counts for count in seen}) > 2
     assert sum(map(len, counts)) > 100

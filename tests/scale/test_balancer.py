@@ -127,18 +127,19 @@ def test_a_cancel_request_reaches_the_other_host(world: World) -> None:
             connection = stack.enter_context(world.connect_to(host, "anna"))
             # The balancer gives requests to whom it likes: half of them to the other host.
             for _ in range(4):
-                assert cancelled_after(connection) < 5
+                with pytest.raises(psycopg.errors.QueryCanceled), one_request(connection):
+                    connection.execute("SELECT pg_sleep(60)")
 
 
-def cancelled_after(connection: psycopg.Connection) -> float:
-    """Seconds until a statement of a minute was cancelled through the balancer."""
-    timer = threading.Timer(0.3, connection.cancel_safe)
+@contextmanager
+def one_request(connection: psycopg.Connection) -> Iterator[None]:
+    """One cancel request through the balancer, soon."""
+    timer = threading.Timer(1.0, connection.cancel_safe)
     timer.start()
-    started = time.monotonic()
-    with pytest.raises(psycopg.errors.QueryCanceled):
-        connection.execute("SELECT pg_sleep(60)")
-    timer.join()
-    return time.monotonic() - started - 0.3
+    try:
+        yield
+    finally:
+        timer.join()
 
 
 def test_two_versions_of_the_model_never_mix(world: World) -> None:
@@ -149,26 +150,18 @@ def test_two_versions_of_the_model_never_mix(world: World) -> None:
     with world.connect_to(one, "anna") as first, world.connect_to(two, "anna") as second:
         assert version(first) == version(second)
         one.write_model("amount * 2")
-        deadline = time.monotonic() + 20
-        while version(first) == version(second):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: version(first) != version(second))
         for _ in range(3):
             assert first.execute(sql).fetchall() == doubled
             assert second.execute(sql).fetchall() == former
         two.write_model("amount * 2")
-        while version(first) != version(second):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: version(first) == version(second))
         assert second.execute(sql).fetchall() == doubled
         # What the one has found, the other has too.
         for host in world.hosts:
             host.write_model(REVENUE)
-        while {version(first), version(second)} != {version(first)} or (
-            first.execute(sql).fetchall() != former
-        ):
-            assert time.monotonic() < deadline + 20
-            time.sleep(0.05)
+        until(lambda: version(first) == version(second))
+        until(lambda: first.execute(sql).fetchall() == former)
 
 
 def version(connection: psycopg.Connection) -> str:

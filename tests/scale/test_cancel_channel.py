@@ -13,6 +13,7 @@ from proxy.cancel_orders import GOOD_SECONDS, MOST_WAITING, CancelChannel
 from proxy.cancellation import CancelRegistry
 from tests.conftest import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
 
 KEY = b"k" * 32
 
@@ -57,19 +58,13 @@ async def processes(redis: RedisServer) -> AsyncIterator[list[Process]]:
         for process in made:
             process.channel.start()
             stack.push_async_callback(process.channel.close)
-        for _ in range(200):
-            if redis.client().pubsub_numsub("test:cancel")[0][1] == len(made):
-                break
-            await asyncio.sleep(0.02)
+        client = redis.client()
+        await until_async(lambda: client.pubsub_numsub("test:cancel")[0][1] == len(made))
         yield made
 
 
 async def until(process: Process, times: int) -> None:
-    for _ in range(200):
-        if process.connection.times == times:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"cancelled {process.connection.times} times")
+    await until_async(lambda: process.connection.times == times)
 
 
 async def test_the_session_that_has_the_secret_is_meant(processes: list[Process]) -> None:

@@ -145,7 +145,7 @@ class World:
                 ).fetchall()
         return self._expected[key]
 
-    def wait_until_balanced(self, seconds: float = 30.0) -> None:
+    def wait_until_balanced(self, seconds: float = 60.0) -> None:
         """Until the balancer gives connections to both hosts."""
         deadline = time.monotonic() + seconds
         for host in self.hosts:
@@ -243,7 +243,7 @@ def two_hosts(folder: Path) -> Iterator[World]:
 
 
 def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -14,6 +14,8 @@ from typing import cast
 
 import psycopg
 
+from tests.support.waiting import cancelling
+
 LARGE = "SELECT id, city_id, status FROM orders WHERE id < 20000"
 INTROSPECTION = (
     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c "
@@ -118,15 +120,12 @@ class Clients:
 
     def cancel(self, chosen: random.Random) -> None:
         with self._connect() as connection:
-            timer = threading.Timer(0.05 + chosen.random() * 0.2, connection.cancel_safe)
-            timer.start()
             try:
-                connection.execute("SELECT pg_sleep(30)")
+                with cancelling(connection, 0.05 + chosen.random() * 0.2):
+                    connection.execute("SELECT pg_sleep(30)")
                 raise AssertionError("a nap of 30 s ended")
             except psycopg.errors.QueryCanceled:
                 pass
-            finally:
-                timer.join()
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
     def err(self, chosen: random.Random) -> None:

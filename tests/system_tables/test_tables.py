@@ -194,5 +194,5 @@ def test_a_worker_that_does_not_answer_holds_nobody_up(shop: RunningServer) -> N
         finally:
             os.kill(other.pid, signal.SIGCONT)
         assert rows == [(own,)]
-        assert took < 4
+        assert took < 15
         assert warnings == [f"worker {1 - own} has not answered in time: its rows are missing"]

@@ -18,6 +18,7 @@ import pytest
 
 from tests.reliability.support import address
 from tests.support.canary import Canary, slowness
+from tests.support.waiting import until
 from tests.warehouse.support import ROWS, Scene, scene
 
 LOST = {"08006", "57P01", "57P02", "57P03"}
@@ -111,10 +112,19 @@ def strike(scenery: Scene, blow: Callable[[], None], *, timeout: str = "0") -> l
     streams = Running(scenery, "SELECT id, label FROM rows", timeout)
     while streams.rows < 1000 and streams.is_alive():
         time.sleep(0.01)
-    assert waits.began.wait(10)
+    assert waits.began.wait(60)
     time.sleep(0.3)
     blow()
     return [waits, streams]
+
+
+def until_there(scenery: Scene, view: str) -> None:
+    """Wait until the warehouse runs a statement that reads a view."""
+    running = (
+        "SELECT count(*) FROM pg_stat_activity"
+        f" WHERE state = 'active' AND query LIKE '%{view}%' AND pid <> pg_backend_pid()"
+    )
+    until(lambda: scenery.warehouse.run(running) != 0)
 
 
 def check_lost(running: list[Running], seconds: float, states: set[str]) -> None:
@@ -185,9 +195,7 @@ def test_slow(scenery: Scene) -> None:
 def test_a_connection_that_breaks_before_the_first_row_costs_nothing(scenery: Scene) -> None:
     before = scenery.metrics().get("cubewire_warehouse_retries_total", 0)
     blinks = Running(scenery, "SELECT nap AS broken FROM blinks")
-    while scenery.in_use() == 0:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    until_there(scenery, "blinks")
     scenery.proxy.reset()
     assert (blinks.end(20).sqlstate, blinks.rows) == (None, 1)
     assert scenery.metrics()["cubewire_warehouse_retries_total"] > before
@@ -195,7 +203,7 @@ def test_a_connection_that_breaks_before_the_first_row_costs_nothing(scenery: Sc
 
 def test_who_is_ended_by_the_warehouses_administrator_is_not_begun_again(scenery: Scene) -> None:
     naps = Running(scenery, "SELECT nap AS ended FROM naps")
-    time.sleep(0.7)
+    until_there(scenery, "naps")
     scenery.warehouse.run(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query LIKE '%naps%' AND pid <> pg_backend_pid()"
