@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,7 @@ from connectors.errors import WarehouseError
 from connectors.registry import open_connector
 from connectors.tags import Tag, tagged
 from tests.support.endpoint import Answer, Endpoint, Request, serve_http
+from tests.support.waiting import until_async
 
 pytest.importorskip("boto3", reason="make test-warehouses installs it")
 
@@ -201,11 +201,7 @@ async def test_cancel_reaches_athena() -> None:
             with pytest.raises(WarehouseError) as caught:
                 await connector.execute("SELECT * FROM endless", timeout=0.3)
             assert caught.value.sqlstate == "57014"
-            for _ in range(50):
-                if service.stopped:
-                    break
-                await asyncio.sleep(0.05)
-            assert service.stopped
+            await until_async(lambda: service.stopped)
 
 
 async def test_errors() -> None:

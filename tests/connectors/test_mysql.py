@@ -24,6 +24,7 @@ from connectors.registry import open_connector
 from tests.connectors.support import MARIADB as KIND
 from tests.connectors.support import Warehouse, open_warehouse
 from tests.support.mariadb import MariaDb, start_mariadb
+from tests.support.waiting import until_async
 
 UTC = datetime.UTC
 MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 15, 250000)
@@ -265,7 +266,7 @@ async def test_a_foreign_kill_is_a_cancelled_statement(
     warehouse: Warehouse, mariadb_server: MariaDb
 ) -> None:
     running = asyncio.create_task(warehouse.table(warehouse.endless))
-    await asyncio.sleep(0.3)
+    await until_async(lambda: _running(mariadb_server) == 1)
     admin = mariadb_server.connect()
     try:
         with admin.cursor() as cursor:
@@ -282,16 +283,11 @@ async def test_what_is_cancelled_ends_in_the_server(
     warehouse: Warehouse, mariadb_server: MariaDb
 ) -> None:
     running = asyncio.create_task(warehouse.table(warehouse.endless))
-    await asyncio.sleep(0.3)
-    assert _running(mariadb_server) == 1
+    await until_async(lambda: _running(mariadb_server) == 1)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    for _ in range(50):
-        if not _running(mariadb_server):
-            break
-        await asyncio.sleep(0.05)
-    assert _running(mariadb_server) == 0
+    await until_async(lambda: _running(mariadb_server) == 0)
 
 
 def _running(server: MariaDb) -> int:

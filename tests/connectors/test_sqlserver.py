@@ -171,7 +171,7 @@ async def test_a_statement_that_is_stopped_is_hung_up_on(server: TdsServer) -> N
         with pytest.raises(WarehouseError) as caught:
             await connector.execute("SELECT * FROM endless", timeout=0.5)
         assert caught.value.sqlstate == "57014"
-        assert await asyncio.to_thread(server.hung_up.wait, 5)
+        assert await asyncio.to_thread(server.hung_up.wait, 60)
 
 
 async def test_a_wrong_password(server: TdsServer) -> None:

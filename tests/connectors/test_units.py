@@ -20,6 +20,7 @@ from connectors.options import ConnectorOptionsError
 from connectors.postgres_messages import DATA_ROW, MessageSplitter
 from connectors.registry import open_connector
 from connectors.workers import Lanes, Workers, WorkersBusyError
+from tests.support.waiting import until_async
 
 
 def test_unknown_kind_names_the_nearest() -> None:
@@ -208,8 +209,7 @@ async def test_slow_calls_leave_the_quick_lane() -> None:
     release = threading.Event()
     slow = [workers.submit(release.wait) for _ in range(2)]
     assert workers.waiting == 1
-    await asyncio.sleep(0.3)
-    assert workers.waiting == 0
+    await until_async(lambda: workers.waiting == 0)
     assert all(call.slow for call in slow)
     assert await workers.submit(lambda: 1).future == 1
     worker = slow[0].worker
