@@ -6,6 +6,7 @@ their zone, numbers of any length their digits.
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,6 @@ _SKETCHES = frozenset(("_int2", "_int8"))
 
 _HEADER = 4
 """``VARHDRSZ``: what a numeric's type modifier is more than its precision and scale."""
-
-_NOT_FINITE = pa.array(["NaN", "Infinity", "-Infinity"])
 
 Convert = Callable[[pa.Array], pa.Array]
 
@@ -116,9 +115,15 @@ def _refused(column: BuildColumn, field: pa.Field) -> WarehouseError:
     )
 
 
+@functools.cache
+def _not_finite() -> pa.Array:
+    # Not made until it is wanted: ``pa.array`` imports pandas where that is installed.
+    return pa.array(["NaN", "Infinity", "-Infinity"])
+
+
 def finite_numbers(array: pa.Array) -> pa.Array:
     """Texts of numbers. Raises WarehouseError 0A000 for those that are not finite."""
-    if pc.any(pc.is_in(array, value_set=_NOT_FINITE)).as_py():
+    if pc.any(pc.is_in(array, value_set=_not_finite())).as_py():
         raise WarehouseError(
             "0A000",
             "numeric values that are not finite cannot be computed with outside of their warehouse",
