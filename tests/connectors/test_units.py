@@ -209,8 +209,8 @@ async def test_slow_calls_leave_the_quick_lane() -> None:
     release = threading.Event()
     slow = [workers.submit(release.wait) for _ in range(2)]
     assert workers.waiting == 1
-    await until_async(lambda: workers.waiting == 0)
-    assert all(call.slow for call in slow)
+    await until_async(lambda: all(call.slow for call in slow))
+    assert workers.waiting == 0
     assert await workers.submit(lambda: 1).future == 1
     worker = slow[0].worker
     assert worker is not None

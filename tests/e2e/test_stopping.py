@@ -70,6 +70,7 @@ def test_statement_timeout(shop: Target, statement: str) -> None:
             for _ in cursor.stream(statement.encode()):
                 pass
         assert 0.2 < time.monotonic() - started < AT_ONCE
+        connection.execute("RESET statement_timeout")
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (500,)
 
 

@@ -100,7 +100,7 @@ async def test_config_map_is_exchanged(tmp_path: Path) -> None:
 
 
 async def test_burst_is_one_change(tmp_path: Path) -> None:
-    async with watched(tmp_path, debounce=0.4) as (loader, _):
+    async with watched(tmp_path, debounce=1.0) as (loader, _):
         for number in range(30):
             (tmp_path / "one.yml").write_text(str(number))
             await asyncio.sleep(0.02)

@@ -200,7 +200,7 @@ def make_host(folder: Path, name: str, redis: RedisServer, warehouse: Path, time
             }
         },
         "data_sources": {"default": {"type": "duckdb", "path": str(warehouse)}},
-        "cache": {"ttl": "1h", "redis": {"url": redis.url, "secret": "shared", "timeout": "500ms"}},
+        "cache": {"ttl": "1h", "redis": {"url": redis.url, "secret": "shared", "timeout": "2s"}},
         "reload": {"debounce": "100ms"},
     }
     (home / "cubewire.yml").write_text(json.dumps(configuration))
