@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -49,12 +50,15 @@ class Capabilities:
             while nobody reads on, so that others wait for it.
         estimates: what is known before a statement runs: ``cost``, in units of the warehouse's own,
             ``bytes`` that it would read. Then the connector is an Estimator.
+        snapshots: several statements can see one state of the data. Then the connector is a
+            Snapshotter, and so is what reads its copies.
     """
 
     encoded_rows: bool = False
     array_texts: bool = False
     exclusive_streams: bool = True
     estimates: frozenset[str] = frozenset()
+    snapshots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,24 @@ class BatchesOnly:
         raise WarehouseError("0A000", "the data source does not encode rows", reached=False)
 
 
+class SnapshotReader(Protocol):
+    """What runs statements that all see one state of the data, one after the other."""
+
+    async def execute(
+        self,
+        sql: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        time_zone: str = "UTC",
+        timeout: float | None = None,
+    ) -> BatchStream:
+        """As ``Reader.execute``.
+
+        The stream of the statement before has to be at its end (55006 where it is not). Where that
+        was stopped, or the connection was lost, there is no such state any more (08006).
+        """
+
+
 class Connector(Reader, Protocol):
     """One warehouse. Safe for concurrent use from one event loop."""
 
@@ -194,6 +216,21 @@ class Estimator(Protocol):
         timeout: float | None = None,
     ) -> Estimate:
         """What ``capabilities.estimates`` names. Raises as ``Connector.execute``."""
+
+
+@runtime_checkable
+class Snapshotter(Protocol):
+    """A warehouse several statements of which can see one state of its data."""
+
+    def snapshot(
+        self, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[SnapshotReader]:
+        """Hold that state, and one connection, until the context is left.
+
+        ``timeout`` (seconds) is for entering it. Entering raises as ``Connector.execute``; leaving
+        raises 40001 where what was read turns out not to be of one state. Leaving it by an error
+        raises nothing else.
+        """
 
 
 @runtime_checkable

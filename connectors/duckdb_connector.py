@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,14 @@ from typing import Any, TypeVar, cast
 import duckdb
 
 from connectors import duckdb_resident, lake
-from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
+from connectors.base import (
+    BatchesOnly,
+    BatchStream,
+    Capabilities,
+    Parameter,
+    ProbedColumn,
+    SnapshotReader,
+)
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_functions import add_functions
 from connectors.duckdb_reader import DuckDBReader
@@ -34,7 +41,9 @@ from connectors.duckdb_types import bound_values, duckdb_time_zone, postgres_typ
 from connectors.errors import WarehouseError, checked_text, opened, stop_error
 from connectors.options import ConnectorOptionsError
 from connectors.rollup_store import quoted
+from connectors.snapshots import Snapshot
 from connectors.threaded import IDLE_READERS, Chunk, Readers, ThreadedBatches, ThreadedStatement
+from connectors.threaded_snapshot import Start, reader_snapshot
 from connectors.threads import finished_in_thread
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
 
@@ -106,7 +115,7 @@ class DuckDBConnector(BatchesOnly):
     """A DuckDB database as a Connector."""
 
     dialect = "duckdb"
-    capabilities = Capabilities(exclusive_streams=False)
+    capabilities = Capabilities(exclusive_streams=False, snapshots=True)
     _idle = IDLE_READERS
 
     def __init__(self, options: DuckDBOptions) -> None:
@@ -177,10 +186,35 @@ class DuckDBConnector(BatchesOnly):
         timeout: float | None = None,
     ) -> BatchStream:
         """Start one statement; return when its schema is known."""
+        return await self._batches(self._statement, sql, parameters, time_zone, timeout)
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self, *, timeout: float | None = None) -> AsyncIterator[SnapshotReader]:
+        """See ``connectors.base.Snapshotter``.
+
+        It is one of tables and of what views are; files that views read are not part of it.
+        """
+        transaction = reader_snapshot(
+            opened(self._readers, closed=self._closed),
+            DuckDBReader.begin_snapshot,
+            DuckDBReader.end_snapshot,
+            timeout,
+        )
+        async with transaction as start:
+            yield Snapshot(partial(self._batches, start))
+
+    async def _batches(
+        self,
+        start: Start[DuckDBReader],
+        sql: str,
+        parameters: Sequence[Parameter],
+        time_zone: str,
+        timeout: float | None,
+    ) -> BatchStream:
         checked_text(sql)
         zone = duckdb_time_zone(time_zone)
         values = bound_values(parameters)
-        statement = self._statement(timeout)
+        statement = start(timeout)
         first = await statement.step(lambda reader: reader.open(sql, values, zone))
         self._keep_resident(sql)
         return ThreadedBatches(statement, first, self._options.batch_rows)

@@ -29,6 +29,8 @@ VECTOR_ROWS = 2048
 # brings the first rows early (1 ms instead of 7 ms with its 10 MB); the rate is the same.
 STREAM_BUFFER = "1MB"
 
+_BEGIN = "BEGIN TRANSACTION READ ONLY"
+
 # A chunk is handed over when it is full, big, or when making it has taken this long: rows that come
 # slowly are not held back, and rows that come quickly are few hops between threads.
 CHUNK_BYTES = 2 * 1024 * 1024
@@ -50,6 +52,7 @@ class DuckDBReader:
         self._small = SmallStatements() if small is None else small
         self.stopping = False
         self._in_transaction = False
+        self._in_snapshot = False
         self._needs_transaction = not read_only_file
         self._time_zone = ""
         self._search_path = search_path
@@ -80,9 +83,19 @@ class DuckDBReader:
             )
         return statements[0]
 
+    def begin_snapshot(self) -> None:
+        """Have the statements until ``end_snapshot`` run in one transaction."""
+        self.connection.execute(_BEGIN)
+        self._in_snapshot = True
+
+    def end_snapshot(self) -> None:
+        """End that transaction."""
+        self._in_snapshot = False
+        self.connection.execute("ROLLBACK")
+
     def _begin(self) -> None:
-        if self._needs_transaction:
-            self.connection.execute("BEGIN TRANSACTION READ ONLY")
+        if self._needs_transaction and not self._in_snapshot:
+            self.connection.execute(_BEGIN)
             self._in_transaction = True
         self._check()
 

@@ -43,6 +43,16 @@ class Link(Protocol):
 LinkT = TypeVar("LinkT", bound=Link)
 
 
+class Lender(Protocol[LinkT]):
+    """Where a statement has its link from."""
+
+    async def take(self) -> LinkT:
+        """A live link, for the caller alone until ``give_back``."""
+
+    def give_back(self, link: LinkT, *, reusable: bool) -> None:
+        """End the use of a link."""
+
+
 class LinkPool(Generic[LinkT]):
     """At most ``size`` links. Connecting is tried again for a while; statements never are."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol
 
 from connectors.errors import WarehouseError, stop_error
-from connectors.link_pool import LinkPool, LinkT
+from connectors.link_pool import Lender, LinkT
 
 
 class Sender(Protocol):
@@ -27,9 +27,7 @@ class LinkStatement(Generic[LinkT]):
     next statement on it.
     """
 
-    def __init__(
-        self, pool: LinkPool[LinkT], ended: Callable[[LinkStatement[LinkT]], None]
-    ) -> None:
+    def __init__(self, pool: Lender[LinkT], ended: Callable[[LinkStatement[LinkT]], None]) -> None:
         self._pool = pool
         self._report = ended
         self._link: LinkT | None = None

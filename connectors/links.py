@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from connectors.link_pool import LinkPool, LinkT
+from connectors.errors import WarehouseError
+from connectors.kept_link import KeptLink
+from connectors.link_pool import Lender, LinkPool, LinkT
 from connectors.link_statement import LinkStatement
 
 # Links kept for probing and health, so that neither waits behind statements.
 CONTROL_LINKS = 2
 
+ROLLBACK_SECONDS = 5.0
+"""How long the end of a snapshot may take before its link is closed instead."""
+
 StatementT = TypeVar("StatementT", bound=LinkStatement[Any])
+Start = Callable[[float | None], Awaitable[StatementT]]
+"""A new statement with its link, and so many seconds."""
+Step = Callable[[StatementT], Awaitable[None]]
+"""What a statement does to begin or to end a transaction."""
 
 
 class Links(Generic[LinkT, StatementT]):
@@ -30,7 +41,7 @@ class Links(Generic[LinkT, StatementT]):
 
     def __init__(
         self,
-        make: Callable[[LinkPool[LinkT], Callable[[LinkStatement[LinkT]], None]], StatementT],
+        make: Callable[[Lender[LinkT], Callable[[LinkStatement[LinkT]], None]], StatementT],
         connect: Callable[[], Awaitable[LinkT]],
         size: int,
         queue_seconds: float,
@@ -43,8 +54,35 @@ class Links(Generic[LinkT, StatementT]):
 
     async def statement(self, timeout: float | None, *, control: bool = False) -> StatementT:
         """A new statement with its link, for ``control`` one of those kept for that."""
-        pool = self._control if control else self._data
-        statement = self._make(pool, self.statements.discard)
+        return await self._statement_of(self._control if control else self._data, timeout)
+
+    @contextlib.asynccontextmanager
+    async def snapshot(
+        self, begin: Step[StatementT], end: Step[StatementT], timeout: float | None
+    ) -> AsyncIterator[Start[StatementT]]:
+        """A link for statements one after the other, in one transaction.
+
+        Args:
+            begin: starts the transaction.
+            end: ends it; where that fails, the link is closed.
+            timeout: of ``begin``, and of the wait for the link.
+        """
+        kept = KeptLink(self._data)
+        start = partial(self._statement_of, kept)
+        ended = False
+        try:
+            await begin(await start(timeout))
+            try:
+                yield start
+            finally:
+                with contextlib.suppress(WarehouseError):
+                    await end(await start(ROLLBACK_SECONDS))
+                    ended = True
+        finally:
+            kept.release(reusable=ended)
+
+    async def _statement_of(self, lender: Lender[LinkT], timeout: float | None) -> StatementT:
+        statement = self._make(lender, self.statements.discard)
         self.statements.add(statement)
         statement.arm(timeout)
         await statement.take_link()

@@ -7,18 +7,27 @@ come in binary, so that no number passes through a text of fewer digits than it 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
 from connectors.announcements import announced
-from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
+from connectors.base import (
+    BatchesOnly,
+    BatchStream,
+    Capabilities,
+    Parameter,
+    ProbedColumn,
+    SnapshotReader,
+)
 from connectors.errors import WarehouseError, checked_text, opened
 from connectors.link_pool import LinkPool
 from connectors.link_stream import LinkBatchStream
-from connectors.links import Links
+from connectors.links import Links, Start
 from connectors.mysql_flavours import DORIS, MARIADB, MYSQL, STARROCKS, Flavour
 from connectors.mysql_link import MySqlLink, open_link
 from connectors.mysql_packets import Received
@@ -30,9 +39,13 @@ from connectors.mysql_types import (
     shown_types,
     with_markers,
 )
+from connectors.snapshots import Snapshot
 
 # Links kept for killing, so that it does not wait behind statements.
 KILLER_LINKS = 2
+
+_BEGIN = b"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+_END = b"ROLLBACK"
 
 DISABLED = "disabled"
 REQUIRED = "required"
@@ -94,7 +107,7 @@ class MySqlConnector(BatchesOnly):
     """A MySQL server as a Connector."""
 
     flavour: Flavour = MYSQL
-    capabilities = Capabilities()
+    capabilities = Capabilities(snapshots=True)
 
     def __init__(self, options: MySqlOptions) -> None:
         self._options = options
@@ -144,10 +157,36 @@ class MySqlConnector(BatchesOnly):
 
         The session is always in UTC: the server's data of time zones may be missing or old.
         """
+        start = self._open_links().statement
+        return await self._batches(start, sql, parameters, time_zone, timeout)
+
+    @asynccontextmanager
+    async def snapshot(self, *, timeout: float | None = None) -> AsyncIterator[SnapshotReader]:
+        """See ``connectors.base.Snapshotter``.
+
+        It is one of InnoDB's tables. Where one of them is emptied or changed meanwhile, the server
+        says so (40001); where tables exchange their names, it does not.
+        """
+        transaction = self._open_links().snapshot(
+            lambda statement: statement.command(_BEGIN),
+            lambda statement: statement.command(_END),
+            timeout,
+        )
+        async with transaction as start:
+            yield Snapshot(partial(self._batches, start))
+
+    async def _batches(
+        self,
+        start: Start[MySqlStatement],
+        sql: str,
+        parameters: Sequence[Parameter],
+        time_zone: str,
+        timeout: float | None,
+    ) -> BatchStream:
         _check_zone(time_zone)
         text, ordered = with_markers(sql, parameters)
         encoded, values = checked_text(text), parameter_values(ordered)
-        statement = await self._open_links().statement(timeout)
+        statement = await start(timeout)
         await statement.prepare(encoded)
         fields = await statement.run(values)
         try:
@@ -203,7 +242,7 @@ class MySqlConnector(BatchesOnly):
             return
         statement = MySqlStatement(self._killers, lambda _: None)
         await statement.take_link()
-        await statement.kill(thread_id)
+        await statement.command(b"KILL %d" % thread_id)
 
     async def _control_statement(self) -> MySqlStatement:
         return await self._open_links().statement(self._options.connect_seconds, control=True)
@@ -222,12 +261,14 @@ class StarRocksConnector(MySqlConnector):
     """A StarRocks as a Connector."""
 
     flavour = STARROCKS
+    capabilities = Capabilities()
 
 
 class DorisConnector(MySqlConnector):
     """An Apache Doris as a Connector."""
 
     flavour = DORIS
+    capabilities = Capabilities()
 
 
 def _tls_context(options: MySqlOptions) -> ssl.SSLContext | None:

@@ -73,7 +73,8 @@ def _common(collation: str) -> tuple[str, ...]:
         f" net_write_timeout = {_WRITE_SECONDS}, sql_select_limit = DEFAULT,"
         f" max_sort_length = {_SORT_BYTES}, sort_buffer_size = {_SORT_BUFFER_BYTES},"
         f" group_concat_max_len = {_GROUP_CONCAT_BYTES}",
-        "SET SESSION TRANSACTION READ ONLY",
+        # The level is what a snapshot of several statements needs; single ones are the same by it.
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     )
 
 

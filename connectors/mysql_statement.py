@@ -68,9 +68,9 @@ class MySqlStatement(LinkStatement[MySqlLink]):
         await self._next()
         self.finish()
 
-    async def kill(self, thread_id: int) -> None:
-        """End another connection and what it runs."""
-        self._send(self._live(), query(b"KILL %d" % thread_id))
+    async def command(self, sql: bytes) -> None:
+        """Run a statement that has no rows."""
+        self._send(self._live(), query(sql))
         await self._next()
         self.finish()
 

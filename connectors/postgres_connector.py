@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -23,16 +26,19 @@ from connectors.base import (
     ProbedColumn,
     Reader,
     RowStream,
+    SnapshotReader,
 )
 from connectors.errors import WarehouseError, checked_text, opened
 from connectors.link_stream import LinkBatchStream
-from connectors.links import Links
+from connectors.links import Links, Start
 from connectors.postgres_arrow import decode_rows
 from connectors.postgres_hosts import STANDING, Host, Hosts, Standing, standing_of
 from connectors.postgres_kin import check_engine
 from connectors.postgres_link import PostgresLink, open_link
 from connectors.postgres_listen import notifications
 from connectors.postgres_messages import Field
+from connectors.postgres_snapshot import OLDEST as OLDEST_WITH_SNAPSHOTS
+from connectors.postgres_snapshot import begin_snapshot, check_snapshot, end_snapshot
 from connectors.postgres_statement import PostgresRowStream, PostgresStatement
 from connectors.postgres_types import (
     arrow_type,
@@ -41,7 +47,13 @@ from connectors.postgres_types import (
     parameter_texts,
     type_name,
 )
+from connectors.snapshots import Snapshot
 from connectors.tags import check_parts, commented
+
+T = TypeVar("T")
+
+CHECK_SECONDS = 10.0
+"""How long it may take to see whether a snapshot has held."""
 
 # Of the topmost node, which EXPLAIN names before those that it reads from.
 _TOTAL_COST = re.compile(rb'"Total Cost": ([0-9.]+)')
@@ -90,7 +102,9 @@ class PostgresConnector:
     """A PostgreSQL server as a Connector."""
 
     dialect = "postgres"
-    capabilities = Capabilities(encoded_rows=True, array_texts=True, estimates=frozenset(("cost",)))
+    capabilities = Capabilities(
+        encoded_rows=True, array_texts=True, estimates=frozenset(("cost",)), snapshots=True
+    )
 
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options
@@ -107,7 +121,8 @@ class PostgresConnector:
         await self._hosts.start()
         await self.health()
         async for batch in await self.execute("SELECT version()"):
-            check_engine(str(batch[0][0].as_py()))
+            if check_engine(str(batch[0][0].as_py())) < OLDEST_WITH_SNAPSHOTS:
+                self.capabilities = replace(self.capabilities, snapshots=False)
 
     async def close(self) -> None:
         """Stop running statements and close every connection."""
@@ -139,8 +154,40 @@ class PostgresConnector:
         timeout: float | None,
     ) -> BatchStream:
         """The same, on a replica where that is allowed."""
+        start = partial(self._new_statement, anywhere=anywhere)
+        return await self._batches(start, sql, parameters, time_zone, timeout)
+
+    def snapshot(
+        self, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[SnapshotReader]:
+        """See ``connectors.base.Snapshotter``. It is one of the primary."""
+        return self.snapshot_on(anywhere=False, timeout=timeout)
+
+    @asynccontextmanager
+    async def snapshot_on(
+        self, *, anywhere: bool, timeout: float | None
+    ) -> AsyncIterator[SnapshotReader]:
+        """The same, of a replica where that is allowed."""
+        async with AsyncExitStack() as stack:
+
+            async def enter(host: Host, left: float | None) -> Start[PostgresStatement]:
+                transaction = host.links.snapshot(begin_snapshot, end_snapshot, left)
+                return await stack.enter_async_context(transaction)
+
+            start = await self._at_a_host(enter, timeout, anywhere=anywhere)
+            yield Snapshot(partial(self._batches, start))
+            await check_snapshot(await start(CHECK_SECONDS))
+
+    async def _batches(
+        self,
+        start: Start[PostgresStatement],
+        sql: str,
+        parameters: Sequence[Parameter],
+        time_zone: str,
+        timeout: float | None,
+    ) -> BatchStream:
         text, values = self._text(sql), parameter_texts(parameters)
-        statement = await self._new_statement(timeout, anywhere=anywhere)
+        statement = await start(timeout)
         fields = await statement.describe(text, parameter_oids(parameters), time_zone)
         names = [type_name(field.type_oid) for field in fields]
         await statement.run_described(values, [int(is_binary(name)) for name in names])
@@ -290,13 +337,27 @@ class PostgresConnector:
         self, timeout: float | None, *, anywhere: bool = False, control: bool = False
     ) -> PostgresStatement:
         """A statement with its link, of the first server that can be connected to."""
+
+        async def start(host: Host, left: float | None) -> PostgresStatement:
+            return await host.links.statement(left, control=control)
+
+        return await self._at_a_host(start, timeout, anywhere=anywhere)
+
+    async def _at_a_host(
+        self,
+        begin: Callable[[Host, float | None], Awaitable[T]],
+        timeout: float | None,
+        *,
+        anywhere: bool,
+    ) -> T:
+        """What is begun at the first server that can be connected to, in ``timeout`` seconds."""
         hosts = self._open_hosts()
         loop = asyncio.get_running_loop()
         began = loop.time()
         *others, last = hosts.order(anywhere=anywhere)
         for host in others:
             try:
-                return await host.links.statement(timeout, control=control)
+                return await begin(host, timeout)
             except WarehouseError as error:
                 if error.reached or error.sqlstate == "57014":
                     raise
@@ -304,7 +365,7 @@ class PostgresConnector:
             if timeout is not None:
                 timeout -= loop.time() - began
                 began = loop.time()
-        return await last.links.statement(timeout, control=control)
+        return await begin(last, timeout)
 
 
 class PostgresReader:
@@ -325,6 +386,12 @@ class PostgresReader:
         return await self._connector.execute_on(
             sql, parameters, anywhere=True, time_zone=time_zone, timeout=timeout
         )
+
+    def snapshot(
+        self, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[SnapshotReader]:
+        """See ``connectors.base.Snapshotter``."""
+        return self._connector.snapshot_on(anywhere=True, timeout=timeout)
 
     async def stream_rows(
         self,

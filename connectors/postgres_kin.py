@@ -16,8 +16,8 @@ _OTHERS = ("Redshift", "CockroachDB", "CrateDB", "Materialize", "QuestDB", "Risi
 _POSTGRES = re.compile(r"PostgreSQL (\d+)")
 
 
-def check_engine(version: str) -> None:
-    """Refuse a server by what its ``version()`` says.
+def check_engine(version: str) -> int:
+    """The version of PostgreSQL that a server is, by what its ``version()`` says.
 
     Raises:
         WarehouseError: 0A000, it is another engine, or too old a one.
@@ -32,9 +32,11 @@ def check_engine(version: str) -> None:
             hint="Only PostgreSQL and what is built on its own code can be a postgres data source.",
             reached=False,
         )
-    if int(found[1]) < OLDEST:
+    number = int(found[1])
+    if number < OLDEST:
         raise WarehouseError(
             "0A000",
-            f"the data source is PostgreSQL {found[1]}; {OLDEST} or newer is needed",
+            f"the data source is PostgreSQL {number}; {OLDEST} or newer is needed",
             reached=False,
         )
+    return number

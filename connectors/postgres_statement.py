@@ -97,6 +97,11 @@ class PostgresStatement(LinkStatement[PostgresLink]):
             if message.kind == NO_DATA:
                 return ()
 
+    async def command(self, sql: bytes) -> None:
+        """Run a statement that has no rows."""
+        await self.run(sql, (), (), (), self._live().time_zone)
+        await self.rows()
+
     async def rows(self) -> tuple[bytes, int] | None:
         """The next run of DataRow messages; None at the end, when the link has been given back."""
         while not self.ended:

@@ -44,7 +44,7 @@ class SQLiteConnector(ThreadedConnector):
 
     def __init__(self, options: SQLiteOptions) -> None:
         threads = Threads.of(options, local=True)
-        super().__init__("sqlite", self._open, warehouse_error, threads)
+        super().__init__("sqlite", self._open, warehouse_error, threads, snapshots=True)
         self._options = options
 
     def _open(self) -> SQLiteSession:

@@ -44,7 +44,7 @@ class SQLiteSession:
     def __init__(self, path: str, busy_seconds: float) -> None:
         self.stopping = False
         self._failure: WarehouseError | None = None
-        self._probing = False
+        self._unguarded = False
         self._cursor: sqlite3.Cursor | None = None
         self._kinds: tuple[str, ...] = ()
         self._schema = pa.schema([])
@@ -85,13 +85,12 @@ class SQLiteSession:
 
     def probe(self, sql: str) -> tuple[ProbedColumn, ...]:
         """Declared types of the columns of a SELECT, by a view that is never read."""
-        self._probing = True
-        try:
-            self._connection.execute(f"CREATE TEMP VIEW {_PROBE} AS {sql}")
-            found = self._connection.execute(f"PRAGMA temp.table_xinfo({_PROBE})").fetchall()
-        finally:
-            self._connection.execute(f"DROP VIEW IF EXISTS temp.{_PROBE}")
-            self._probing = False
+        with self._own_statements():
+            try:
+                self._connection.execute(f"CREATE TEMP VIEW {_PROBE} AS {sql}")
+                found = self._connection.execute(f"PRAGMA temp.table_xinfo({_PROBE})").fetchall()
+            finally:
+                self._connection.execute(f"DROP VIEW IF EXISTS temp.{_PROBE}")
         return tuple(
             ProbedColumn(name, declared_type(name, declared)) for _, name, declared, *_ in found
         )
@@ -99,6 +98,19 @@ class SQLiteSession:
     def ping(self) -> None:
         """Read the file's schema. Raises where there is no database."""
         self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+
+    def begin_snapshot(self) -> None:
+        """Begin a transaction, whose first statement takes the snapshot.
+
+        A file in WAL mode is written on meanwhile, in others a writer waits for the end.
+        """
+        with self._own_statements():
+            self._connection.execute("BEGIN")
+
+    def end_snapshot(self) -> None:
+        """End the transaction."""
+        with self._own_statements():
+            self._connection.execute("ROLLBACK")
 
     def interrupt(self) -> None:
         """Stop what runs. Any thread."""
@@ -140,12 +152,21 @@ class SQLiteSession:
             cursor.close()
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        if self._probing:
+        if self._unguarded:
             return sqlite3.SQLITE_OK
         forbidden = action == sqlite3.SQLITE_FUNCTION and second in _FORBIDDEN
         if action in _READING and not forbidden:
             return sqlite3.SQLITE_OK
         return sqlite3.SQLITE_DENY
+
+    @contextlib.contextmanager
+    def _own_statements(self) -> Iterator[None]:
+        """What is run inside is ours, and need not be a SELECT."""
+        self._unguarded = True
+        try:
+            yield
+        finally:
+            self._unguarded = False
 
     @contextlib.contextmanager
     def _own_failures(self) -> Iterator[None]:

@@ -8,7 +8,8 @@ folder that is removed at the end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -71,6 +72,15 @@ class StageTable:
     reason: str
 
 
+Fetching = AbstractAsyncContextManager[Sequence[StageTable]]
+"""Tables that are filled one after the other while something is held, such as a snapshot."""
+
+
+def apart(tables: Iterable[StageTable]) -> list[Fetching]:
+    """Tables that are filled at once, nothing being held for them together."""
+    return [nullcontext((table,)) for table in tables]
+
+
 class Stage:
     """Runs statements over tables that are filled first."""
 
@@ -92,14 +102,14 @@ class Stage:
 
     async def execute(
         self,
-        tables: Sequence[StageTable],
+        fetching: Sequence[Fetching],
         sql: str,
         parameters: Sequence[Parameter],
         *,
         time_zone: str = "UTC",
         timeout: float | None = None,
     ) -> BatchStream:
-        """Fetch all tables at once, then start the statement over them.
+        """Fill all tables, those of each part in turn, then start the statement over them.
 
         Cancelling the awaiting task stops all of it. ``timeout`` (seconds) spans the whole.
 
@@ -115,8 +125,8 @@ class Stage:
         loading = _Loading(statement, self._options)
         try:
             async with asyncio.TaskGroup() as group:
-                for table in tables:
-                    group.create_task(loading.load(table), name=f"fetch {table.name}")
+                for part in fetching:
+                    group.create_task(loading.fill(part), name="fetch")
             first = await statement.step(lambda reader: reader.open(sql, values, zone))
         except BaseExceptionGroup as failed:
             await _abandoned(statement)
@@ -162,8 +172,13 @@ class _Loading:
     _tables: dict[str, StageTable] = field(default_factory=dict)
     _bytes: int = 0
 
-    async def load(self, table: StageTable) -> None:
-        """Fill one table."""
+    async def fill(self, fetching: Fetching) -> None:
+        """Fill tables one after the other."""
+        async with fetching as tables:
+            for table in tables:
+                await self._load(table)
+
+    async def _load(self, table: StageTable) -> None:
         stream = await table.open()
         try:
             columns = stored_columns(stream.schema, table.columns)

@@ -221,11 +221,38 @@ class Readers(Generic[R]):
 
     def statement(self, timeout: float | None = None) -> ThreadedStatement[R]:
         """A new statement in a reader of its own."""
-        reader = self._idle.pop() if self._idle else self._make()
-        statement = ThreadedStatement(reader, self.workers, self._take_back, self._translate)
+        return self.statement_in(self.take(), self._take_back, timeout)
+
+    def statement_in(
+        self, reader: R, ended: Callable[[R, bool], None], timeout: float | None
+    ) -> ThreadedStatement[R]:
+        """A new statement in a reader; ``ended`` is told whether that can be used on, or closed."""
+
+        def give_back(statement: ThreadedStatement[R], reusable: bool) -> None:
+            self.statements.discard(statement)
+            ended(reader, reusable)
+
+        statement = ThreadedStatement(reader, self.workers, give_back, self._translate)
         self.statements.add(statement)
         statement.arm(timeout)
         return statement
+
+    def take(self) -> R:
+        """A reader for the caller alone, until it is kept or discarded."""
+        return self._idle.pop() if self._idle else self._make()
+
+    def keep(self, reader: R) -> None:
+        """Have a reader with nothing open for the next statements."""
+        if self._closed:
+            reader.close()
+        elif len(self._idle) < self._most_idle:
+            self._idle.append(reader)
+        else:
+            self.discard(reader)
+
+    def discard(self, reader: R) -> None:
+        """Close a reader that nobody uses."""
+        self.workers.submit(reader.close, urgent=True)
 
     async def close(self) -> None:
         """Stop what runs, close the readers, end the threads."""
@@ -239,16 +266,9 @@ class Readers(Generic[R]):
         while self._idle:
             self._idle.pop().close()
 
-    def _take_back(self, statement: ThreadedStatement[R], reusable: bool) -> None:
-        self.statements.discard(statement)
-        if not reusable:
-            return
-        if self._closed:
-            statement.reader.close()
-        elif len(self._idle) < self._most_idle:
-            self._idle.append(statement.reader)
-        else:
-            self.workers.submit(statement.reader.close, urgent=True)
+    def _take_back(self, reader: R, reusable: bool) -> None:
+        if reusable:
+            self.keep(reader)
 
 
 class ThreadedBatches(Batches, Generic[R]):

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, cast
 
-from connectors.base import BatchesOnly, BatchStream, Capabilities, Parameter, ProbedColumn
+from connectors.base import (
+    BatchesOnly,
+    BatchStream,
+    Capabilities,
+    Parameter,
+    ProbedColumn,
+    SnapshotReader,
+)
 from connectors.errors import WarehouseError, checked_text, opened, stop_error
+from connectors.snapshots import Snapshot
 from connectors.tags import current_tag, tagged
 from connectors.threaded import Chunk, Readers, ThreadedBatches, ThreadedStatement
+from connectors.threaded_snapshot import Start, reader_snapshot
 from connectors.workers import Lanes, Workers, WorkersClosedError
 
 
@@ -43,6 +54,16 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Close the result and the connection. Never raises."""
+
+
+class SnapshotSession(Session, Protocol):
+    """A connection whose statements can see one state of the data."""
+
+    def begin_snapshot(self) -> None:
+        """Have the statements from now on see the state at hand, as a transaction does."""
+
+    def end_snapshot(self) -> None:
+        """Let go of it; the connection is then used for other statements."""
 
 
 class ThreadOptions(Protocol):
@@ -110,9 +131,8 @@ class ThreadedConnector(BatchesOnly):
         connect: opens a connection; runs in a thread.
         translate: the WarehouseError for what the driver raises.
         threads: how many run at once.
+        snapshots: the connections are SnapshotSessions.
     """
-
-    capabilities = Capabilities(exclusive_streams=False)
 
     def __init__(
         self,
@@ -120,8 +140,11 @@ class ThreadedConnector(BatchesOnly):
         connect: Callable[[], Session],
         translate: Callable[[Exception], WarehouseError],
         threads: Threads,
+        *,
+        snapshots: bool = False,
     ) -> None:
         threads.check()
+        self.capabilities = Capabilities(exclusive_streams=False, snapshots=snapshots)
         self.dialect = dialect
         self._connect = connect
         self._translate = translate
@@ -166,8 +189,32 @@ class ThreadedConnector(BatchesOnly):
         timeout: float | None = None,
     ) -> BatchStream:
         """Start one statement; return when its schema is known."""
+        return await self._batches(self._statement, sql, parameters, time_zone, timeout)
+
+    @asynccontextmanager
+    async def snapshot(self, *, timeout: float | None = None) -> AsyncIterator[SnapshotReader]:
+        """See ``connectors.base.Snapshotter``; only where ``capabilities.snapshots``."""
+        if not self.capabilities.snapshots:
+            raise WarehouseError("0A000", "the data source has no snapshots", reached=False)
+        transaction = reader_snapshot(
+            self._open_readers(),
+            lambda reader: cast("SnapshotSession", reader.session()).begin_snapshot(),
+            lambda reader: cast("SnapshotSession", reader.session()).end_snapshot(),
+            timeout,
+        )
+        async with transaction as start:
+            yield Snapshot(partial(self._batches, start))
+
+    async def _batches(
+        self,
+        start: Start[SessionReader],
+        sql: str,
+        parameters: Sequence[Parameter],
+        time_zone: str,
+        timeout: float | None,
+    ) -> BatchStream:
         checked_text(sql)
-        statement = self._statement(timeout)
+        statement = start(timeout)
         tag = current_tag()
 
         def begin(reader: SessionReader) -> Chunk:

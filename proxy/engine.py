@@ -419,6 +419,10 @@ class Engine(CatalogQueries):
         bound = await self._warehouses.bind(query, values, caller)
         return BatchSource(await self._warehouses.execute(bound, caller))
 
+    def snapshots(self, compiled: CompiledStatement) -> Mapping[str, bool]:
+        """See ``Warehouses.snapshots``."""
+        return self._warehouses.snapshots(compiled)
+
     def copy_encoder(self, query: CubeQuery, options: CopyOptions, caller: Caller) -> CopyEncoder:
         """What writes a query's batches as COPY data."""
         return CopyEncoder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from semantic.compiler.api import CompiledStatement, PlanStep
@@ -24,8 +25,19 @@ class Measurement:
     cache: str = "bypass"
 
 
-def explain_text(compiled: CompiledStatement, measured: Measurement | None = None) -> list[str]:
-    """One line a node of the plan, then one a fact."""
+def explain_text(
+    compiled: CompiledStatement,
+    measured: Measurement | None = None,
+    snapshots: Mapping[str, bool] | None = None,
+) -> list[str]:
+    """One line a node of the plan, then one a fact.
+
+    Args:
+        compiled: the statement.
+        measured: what it has taken.
+        snapshots: by data source, whether all that is fetched of it is of one moment; None where
+            that is not known.
+    """
     lines = list(compiled.steps.lines())
     if measured is not None:
         lines[0] += (
@@ -41,6 +53,11 @@ def explain_text(compiled: CompiledStatement, measured: Measurement | None = Non
         "SQL": compiled.sql,
         **_fetches(compiled),
     }
+    if snapshots:
+        facts["Snapshots"] = ", ".join(
+            f"one of {name}" if is_one else f"one for each fetch of {name}"
+            for name, is_one in snapshots.items()
+        )
     if measured is not None:
         facts["Cache"] = measured.cache
         facts["Execution Time"] = f"{measured.total:.3f} ms"
@@ -48,7 +65,9 @@ def explain_text(compiled: CompiledStatement, measured: Measurement | None = Non
 
 
 def explain_document(
-    compiled: CompiledStatement, measured: Measurement | None = None
+    compiled: CompiledStatement,
+    measured: Measurement | None = None,
+    snapshots: Mapping[str, bool] | None = None,
 ) -> dict[str, object]:
     """The same in the form of PostgreSQL's JSON, which readers of plans know."""
     plan = _node(compiled.steps)
@@ -82,6 +101,10 @@ def explain_document(
             for fetch in compiled.fetches
         ],
     }
+    if snapshots:
+        document["Snapshots"] = [
+            {"Data Source": name, "One": is_one} for name, is_one in snapshots.items()
+        ]
     if measured is not None:
         document["Cache"] = measured.cache
         document["Execution Time"] = round(measured.total, 3)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from connectors.base import BatchStream, Connector, Parameter
 from connectors.errors import WarehouseError
 from connectors.postgres_types import FIRST_USER_OID
-from connectors.stage import Stage, StageTable
+from connectors.stage import Fetching, Stage, StageTable, apart
 from connectors.stage_tables import StageColumn
 from proxy.discretion import DiscreetBatches, DiscreetRows, withheld
 from proxy.engine_observer import EngineObserver
@@ -25,6 +25,7 @@ from proxy.wire.oids import TYPES
 from semantic.compiler.api import CompiledStatement, Fetch, Placeholder
 
 Parameters = tuple[Parameter, ...]
+_Asked = tuple[Fetch, Asking]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Warehouses:
         with self._observed(compiled):
             if compiled.fetches:
                 stream = await self.stage.execute(
-                    self._tables(bound, caller),
+                    self._fetching(bound, caller),
                     compiled.sql,
                     bound.parameters,
                     time_zone=zone,
@@ -117,27 +118,38 @@ class Warehouses:
             raise SessionError("XX000", "the warehouse returned other types than announced")
         return rows
 
-    def _tables(self, bound: Bound, caller: Caller) -> list[StageTable]:
-        pairs = zip(bound.compiled.fetches, bound.fetched, strict=True)
-        return [
-            StageTable(
-                fetch.table,
-                tuple(
-                    StageColumn(column.name, column.type.name, stored)
-                    for column, stored in zip(fetch.columns, fetch.stored, strict=True)
-                ),
-                partial(self._fetch, fetch, bound.compiled, parameters, caller),
-                f"{fetch.kind} of data source {fetch.data_source}",
-                fetch.reason if caller.scope.is_whole else "the data source does no more",
-            )
-            for fetch, parameters in pairs
-        ]
+    def snapshots(self, compiled: CompiledStatement) -> Mapping[str, bool]:
+        """The data sources that are fetched from: whether all fetches of one see one state."""
+        fetched = [fetch.data_source for fetch in compiled.fetches]
+        return {
+            name: fetched.count(name) == 1 or self.connectors[name].capabilities.snapshots
+            for name in fetched
+        }
 
-    async def _fetch(
-        self, fetch: Fetch, whole: CompiledStatement, parameters: Parameters, caller: Caller
-    ) -> BatchStream:
-        asking = _asking(fetch, whole, parameters, caller)
-        return await self.sources.of(fetch.data_source).execute(asking)
+    def _fetching(self, bound: Bound, caller: Caller) -> list[Fetching]:
+        whole = bound.compiled
+        asked: dict[str, list[_Asked]] = {}
+        for fetch, parameters in zip(whole.fetches, bound.fetched, strict=True):
+            asking = _asking(fetch, whole, parameters, caller)
+            asked.setdefault(fetch.data_source, []).append((fetch, asking))
+        fetching: list[Fetching] = []
+        for name, fetches in asked.items():
+            if len(fetches) > 1 and self.connectors[name].capabilities.snapshots:
+                fetching.append(self._in_one_snapshot(name, fetches, caller))
+            else:
+                execute = self.sources.of(name).execute
+                tables = [_table(each, partial(execute, ask), caller) for each, ask in fetches]
+                fetching += apart(tables)
+        return fetching
+
+    @asynccontextmanager
+    async def _in_one_snapshot(
+        self, data_source: str, fetches: Sequence[_Asked], caller: Caller
+    ) -> AsyncIterator[Sequence[StageTable]]:
+        source = self.sources.of(data_source)
+        async with source.snapshot([asking for _, asking in fetches]) as starts:
+            pairs = zip(fetches, starts, strict=True)
+            yield [_table(fetch, start, caller) for (fetch, _), start in pairs]
 
     @contextmanager
     def _observed(self, compiled: CompiledStatement) -> Iterator[None]:
@@ -149,6 +161,20 @@ class Warehouses:
             if compiled.governed:
                 raise withheld(error) from None
             raise
+
+
+def _table(fetch: Fetch, start: Callable[[], Awaitable[BatchStream]], caller: Caller) -> StageTable:
+    columns = tuple(
+        StageColumn(column.name, column.type.name, stored)
+        for column, stored in zip(fetch.columns, fetch.stored, strict=True)
+    )
+    return StageTable(
+        fetch.table,
+        columns,
+        start,
+        f"{fetch.kind} of data source {fetch.data_source}",
+        fetch.reason if caller.scope.is_whole else "the data source does no more",
+    )
 
 
 def _asking(

@@ -40,9 +40,10 @@ async def explain_lines(
         )
     measured = await _run(engine, caller, portal, query) if statement.analyze else None
     compiled = shown_plan(query.compiled, caller.scope)
+    snapshots = engine.snapshots(query.compiled)
     if statement.format == "json":
-        return [json.dumps([explain_document(compiled, measured)], indent=2)]
-    return explain_text(compiled, measured)
+        return [json.dumps([explain_document(compiled, measured, snapshots)], indent=2)]
+    return explain_text(compiled, measured, snapshots)
 
 
 async def _run(engine: Engine, caller: Caller, portal: Portal, query: CubeQuery) -> Measurement:

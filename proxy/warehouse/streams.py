@@ -50,7 +50,8 @@ class _Held(Generic[StreamT, ItemT]):
     """The part that does not depend on what the items are.
 
     Args:
-        begin: starts the statement again, after a connection fault before the first item.
+        begin: starts the statement again, after a connection fault before the first item; None
+            where it must not be.
         watcher: told of rows, and of a connection fault.
         keeps_slot: whether the slot is kept while the stream is open; else until its first item.
     """
@@ -59,14 +60,14 @@ class _Held(Generic[StreamT, ItemT]):
         self,
         stream: StreamT,
         ticket: Ticket,
-        begin: Begin[StreamT],
+        begin: Begin[StreamT] | None,
         watcher: Watcher,
         *,
         keeps_slot: bool,
     ) -> None:
         self._stream = stream
         self._ticket = ticket
-        self._begin: Begin[StreamT] | None = begin
+        self._begin = begin
         self._watcher = watcher
         self._keeps_slot = keeps_slot
         self._items = self._iterate(stream)

@@ -51,6 +51,12 @@ class Ticket:
             raise self.told(stop_error("timeout"))
         return left
 
+    def within(self) -> Ticket:
+        """For a statement that runs in this one's slot and time, and is counted by itself."""
+        own = Ticket(self.data_source, self.limits, self.timeout, self.admission, self.entrant)
+        own._began = self._began
+        return own
+
     async def enter(self) -> None:
         """Wait for the slot, if it is not free."""
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from connectors.base import (
@@ -18,6 +20,8 @@ from connectors.base import (
     Replicated,
     RowStream,
     Severable,
+    SnapshotReader,
+    Snapshotter,
 )
 from connectors.errors import WarehouseError
 from connectors.queueing import queueing
@@ -27,7 +31,7 @@ from proxy.progress import Progress
 from proxy.warehouse.admission import Admission, Entrant
 from proxy.warehouse.health import Health, is_connection_fault, jittered
 from proxy.warehouse.limits import NO_LIMIT, Limits, exceeded, limits_for
-from proxy.warehouse.streams import HeldBatches, HeldRows, may_be_begun_again
+from proxy.warehouse.streams import Begin, HeldBatches, HeldRows, may_be_begun_again
 from proxy.warehouse.ticket import Ticket
 
 logger = logging.getLogger("cubewire.warehouse")
@@ -169,7 +173,7 @@ class Warehouse:
                     asking.sql, asking.parameters, time_zone=asking.time_zone, timeout=ticket.left
                 )
 
-        stream = await self._admitted(ticket, asking, begin)
+        stream = await self._admitted(ticket, (asking,), begin)
         keeps = self._connector.capabilities.exclusive_streams
         return HeldBatches(stream, ticket, self._again(begin, ticket), self, keeps_slot=keeps)
 
@@ -187,9 +191,45 @@ class Warehouse:
                     timeout=ticket.left,
                 )
 
-        stream = await self._admitted(ticket, asking, begin)
+        stream = await self._admitted(ticket, (asking,), begin)
         keeps = self._connector.capabilities.exclusive_streams
         return HeldRows(stream, ticket, self._again(begin, ticket), self, keeps_slot=keeps)
+
+    @asynccontextmanager
+    async def snapshot(
+        self, askings: Sequence[Asking]
+    ) -> AsyncIterator[Sequence[Begin[BatchStream]]]:
+        """Statements of one caller that see one state of the data, in one slot.
+
+        Gives what starts each of them. The next is to be started when the one before has ended, and
+        none is begun again: that could be in another state. Only where ``capabilities.snapshots``.
+        Raises as ``execute``, and as ``Snapshotter.snapshot``.
+        """
+        first = askings[0]
+        ticket, reader = self._ticket(first), self._reader(first)
+        assert isinstance(reader, Snapshotter)  # which its capabilities say
+        async with AsyncExitStack() as stack:
+            stack.callback(ticket.leave)
+
+            async def begin() -> SnapshotReader:
+                return await stack.enter_async_context(reader.snapshot(timeout=ticket.left))
+
+            snapshot = await self._admitted(ticket, askings, begin)
+            yield [partial(self._start_in, snapshot, ticket, asking) for asking in askings]
+
+    async def _start_in(
+        self, snapshot: SnapshotReader, ticket: Ticket, asking: Asking
+    ) -> BatchStream:
+        own = ticket.within()
+        try:
+            with tagged(asking.tag):
+                stream = await snapshot.execute(
+                    asking.sql, asking.parameters, time_zone=asking.time_zone, timeout=own.left
+                )
+        except WarehouseError as error:
+            self._is_fault(error)
+            raise own.told(error) from None
+        return HeldBatches(stream, own, None, self, keeps_slot=True)
 
     # ------------------------------------------------------------------------- before it runs
 
@@ -206,17 +246,18 @@ class Warehouse:
         return Ticket(self.name, limits, asking.timeout, self.admission, entrant)
 
     async def _admitted(
-        self, ticket: Ticket, asking: Asking, begin: Callable[[], Awaitable[T]]
+        self, ticket: Ticket, askings: Sequence[Asking], begin: Callable[[], Awaitable[T]]
     ) -> T:
-        """The started statement, holding its ticket's slot."""
+        """What has been begun for one or more statements, holding the ticket's slot."""
         await self._up(ticket)
         if ticket.try_enter():
             self._observer.warehouse_wait(self.name, 0.0)
         else:
-            await self._wait(ticket, asking.progress)
+            await self._wait(ticket, askings[0].progress)
         try:
             if ticket.limits.needs_estimate:
-                await self._estimate(ticket, asking)
+                for asking in askings:
+                    await self._estimate(ticket, asking)
             try:
                 return await begin()
             except WarehouseError as error:

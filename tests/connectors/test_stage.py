@@ -11,7 +11,7 @@ import pytest
 
 from connectors.base import WAREHOUSE_TYPE, BatchStream
 from connectors.errors import WarehouseError
-from connectors.stage import Stage, StageLimitError, StageOptions, StageTable
+from connectors.stage import Stage, StageLimitError, StageOptions, StageTable, apart
 from connectors.stage_tables import StageColumn
 from tests.connectors.support import POSTGRES, Warehouse, all_rows, open_warehouse
 from tests.support.oracle import OraclePostgres
@@ -80,7 +80,7 @@ def numbers(count: int) -> pa.Table:
 
 
 async def only_row(stage: Stage, tables: list[StageTable], sql: str) -> list[object]:
-    found = await all_rows(await stage.execute(tables, sql, ()))
+    found = await all_rows(await stage.execute(apart(tables), sql, ()))
     return [column[0].as_py() for column in found.columns]
 
 
@@ -214,5 +214,5 @@ async def test_the_timeout_spans_the_fetches_and_the_statement(stage: Stage) -> 
     slow = table("t", NUMBERS, Rows(numbers(3), wait=0.2))
     endless = "SELECT count(*) FROM t, range(100000000000) AS r(i) WHERE i * n % 7 = 3"
     with pytest.raises(WarehouseError) as caught:
-        await all_rows(await stage.execute([slow], endless, (), timeout=0.8))
+        await all_rows(await stage.execute(apart([slow]), endless, (), timeout=0.8))
     assert caught.value.sqlstate == "57014"

@@ -19,7 +19,7 @@ from connectors.base import BatchStream, Connector, Parameter
 from connectors.parquet_rollups import ParquetRollups
 from connectors.registry import open_connector
 from connectors.rollup_store import BuildColumn, PartKey, TableBuild
-from connectors.stage import Stage, StageOptions, StageTable
+from connectors.stage import Stage, StageOptions, StageTable, apart
 from connectors.stage_tables import StageColumn
 from semantic.compiler.api import CompiledStatement, Fetch
 from semantic.compiler.rollups.api import (
@@ -117,7 +117,9 @@ class ApartWarehouse(Warehouse):
         stream: BatchStream
         if statement.fetches:
             tables = [self._table(fetch, values, zone) for fetch in statement.fetches]
-            stream = await self._stage.execute(tables, statement.sql, parameters, time_zone=zone)
+            stream = await self._stage.execute(
+                apart(tables), statement.sql, parameters, time_zone=zone
+            )
         else:
             connector = self._connectors[statement.data_source]
             stream = await connector.execute(statement.sql, parameters, time_zone=zone)
