@@ -50,6 +50,7 @@ class Links(Generic[LinkT, StatementT]):
         self._make = make
         self._data = LinkPool(connect, size, queue_seconds, retry_seconds)
         self._control = LinkPool(connect, CONTROL_LINKS, queue_seconds, retry_seconds)
+        self._kept: set[KeptLink[LinkT]] = set()
         self.statements: set[LinkStatement[LinkT]] = set()
 
     async def statement(self, timeout: float | None, *, control: bool = False) -> StatementT:
@@ -68,6 +69,7 @@ class Links(Generic[LinkT, StatementT]):
             timeout: of ``begin``, and of the wait for the link.
         """
         kept = KeptLink(self._data)
+        self._kept.add(kept)
         start = partial(self._statement_of, kept)
         ended = False
         try:
@@ -79,6 +81,7 @@ class Links(Generic[LinkT, StatementT]):
                     await end(await start(ROLLBACK_SECONDS))
                     ended = True
         finally:
+            self._kept.discard(kept)
             kept.release(reusable=ended)
 
     async def _statement_of(self, lender: Lender[LinkT], timeout: float | None) -> StatementT:
@@ -90,6 +93,7 @@ class Links(Generic[LinkT, StatementT]):
 
     def sever(self) -> None:
         """End every running statement: the server has not answered for long."""
+        self._end_snapshots()
         for statement in list(self.statements):
             statement.stop("silence")
 
@@ -97,8 +101,13 @@ class Links(Generic[LinkT, StatementT]):
         """Stop what runs and close every link."""
         self._data.close()
         self._control.close()
+        self._end_snapshots()
         statements = list(self.statements)
         for statement in statements:
             statement.stop("shutdown")
         for statement in statements:
             await statement.closed()
+
+    def _end_snapshots(self) -> None:
+        for kept in self._kept:
+            kept.release(reusable=False)

@@ -20,6 +20,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.types import DoubleType
 
+from connectors.base import Reader, SnapshotReader
 from connectors.duckdb_connector import DuckDBConnector, DuckDBOptions
 from connectors.errors import WarehouseError
 from connectors.lake_delta import DeltaTable
@@ -53,7 +54,9 @@ async def opened(
         await connector.close()
 
 
-async def rows(connector: DuckDBConnector, sql: str, zone: str = "UTC") -> list[tuple[object, ...]]:
+async def rows(
+    connector: Reader | SnapshotReader, sql: str, zone: str = "UTC"
+) -> list[tuple[object, ...]]:
     stream = await connector.execute(sql, time_zone=zone)
     return [tuple(row.values()) async for batch in stream for row in batch.to_pylist()]
 
@@ -85,6 +88,17 @@ async def test_parquet_files_by_a_pattern(tmp_path: Path) -> None:
         pq.write_table(pa.table({"n": [10]}), tmp_path / "10.parquet")
         await until(connector, "SELECT sum(n) AS s FROM numbers", [(13,)])
         assert await rows(connector, "SELECT version FROM cubewire_tables") != [version]
+
+
+async def test_a_snapshot_keeps_the_version_of_a_table(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "1.parquet")
+    tables = {"numbers": {"format": "parquet", "url": f"{tmp_path}/*.parquet"}}
+    count = "SELECT count(*) FROM numbers"
+    async with opened(tables) as connector, connector.snapshot() as snapshot:
+        assert await rows(snapshot, count) == [(1,)]
+        pq.write_table(pa.table({"n": [2]}), tmp_path / "2.parquet")
+        await until(connector, count, [(2,)])
+        assert await rows(snapshot, count) == [(1,)]
 
 
 async def test_files_whose_names_look_like_patterns(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from connectors import postgres_hosts
+from connectors.base import Snapshotter
 from connectors.errors import WarehouseError
 from connectors.postgres_connector import PostgresConnector, PostgresOptions
 from tests.conftest import free_port
-from tests.connectors.support import fetch
+from tests.connectors.support import all_rows, fetch
 from tests.support.fault_proxy import FaultProxy
 from tests.support.oracle import start_oracle
 from tests.support.replica import Cluster, replica_of, taken_over
@@ -82,6 +83,24 @@ async def test_reads_go_to_the_replica_and_all_else_to_the_primary(
     replica.run("SELECT pg_wal_replay_resume()")
     await until(source, "replica")
     assert await read(source, "SELECT n::text AS a FROM told") == "2"
+
+
+@pytest.mark.slow
+async def test_a_snapshot_is_of_one_server(
+    pair: tuple[Cluster, Cluster], source: PostgresConnector
+) -> None:
+    await until(source, "replica")
+    primary, _ = pair
+    for reader, wanted in ((source.reader(), "replica"), (source, "primary")):
+        assert isinstance(reader, Snapshotter)
+        async with reader.snapshot() as snapshot:
+            before = await all_rows(await snapshot.execute("SELECT n FROM told"))
+            primary.run("UPDATE told SET n = n + 1")
+            await asyncio.sleep(0.3)
+            for _ in range(3):
+                found = await all_rows(await snapshot.execute(WHERE))
+                assert found[0].to_pylist() == [wanted]
+            assert await all_rows(await snapshot.execute("SELECT n FROM told")) == before
 
 
 @pytest.mark.slow

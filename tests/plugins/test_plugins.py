@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import sys
 import tomllib
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from connectors.base import Snapshotter
 from connectors.options import ConnectorOptionsError
 from proxy.config.sources import PluginSource
 from proxy.plugins import GROUP, open_source
 from tests.architecture.sources import ROOT
+from tests.connectors.support import all_rows
 
 TEMPLATE = ROOT / "deploy" / "connector_template"
 
@@ -43,6 +46,7 @@ def source(name: str, **options: object) -> PluginSource:
 async def test_the_template(template: None, tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
     database.execute("CREATE TABLE t (a INTEGER)")
     database.executemany("INSERT INTO t VALUES (?)", [(i,) for i in range(10_000)])
     database.commit()
@@ -55,6 +59,15 @@ async def test_the_template(template: None, tmp_path: Path) -> None:
         rows = [value for batch in [b async for b in stream] for value in batch[0].to_pylist()]
         assert rows == list(range(10_000))
         assert [column.name for column in await connector.probe("SELECT a FROM t")] == ["a"]
+        assert connector.capabilities.snapshots
+        assert isinstance(connector, Snapshotter)
+        count = "/* int8 */ SELECT count(*) AS n FROM t"
+        async with connector.snapshot() as snapshot:
+            before = await all_rows(await snapshot.execute(count))
+            with contextlib.closing(sqlite3.connect(path)) as writer, writer:
+                writer.execute("DELETE FROM t")
+            assert await all_rows(await snapshot.execute(count)) == before
+        assert (await all_rows(await connector.execute(count))) != before
     finally:
         await connector.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -66,6 +66,12 @@ def asking(sql: str, timeout: float | None = None) -> Asking:
 BOTH = (asking("SELECT n FROM a"), asking("SELECT n FROM b"))
 
 
+async def run(source: Warehouse, askings: Sequence[Asking]) -> None:
+    async with source.snapshot(askings) as starts:
+        for start in starts:
+            await all_rows(await start())
+
+
 async def the_sum(source: Warehouse, ledger: PostgresLedger) -> int:
     found = 0
     async with source.snapshot(BOTH) as starts:
@@ -95,8 +101,7 @@ async def test_estimates_need_no_second_connection(ledger: PostgresLedger) -> No
         assert await the_sum(source, ledger) == SUM
         dear = asking("SELECT count(*) FROM generate_series(1, 1000000)")
         with pytest.raises(WarehouseError) as caught:
-            async with source.snapshot((BOTH[0], dear)):
-                raise AssertionError
+            await run(source, (BOTH[0], dear))
         assert caught.value.sqlstate == "53400"
         assert observer.refused == ["cost"]
 
@@ -106,9 +111,7 @@ async def test_rows_are_counted_by_statement(ledger: PostgresLedger) -> None:
         three = asking("SELECT generate_series(1, 3)")
         four = asking("SELECT generate_series(1, 4)")
         with pytest.raises(WarehouseError) as caught:
-            async with source.snapshot((three, three, four)) as starts:
-                for start in starts:
-                    await all_rows(await start())
+            await run(source, (three, three, four))
         assert caught.value.sqlstate == "53400"
         assert await the_sum(source, ledger) == SUM
 
@@ -121,9 +124,7 @@ async def test_the_deadline_is_of_all_together(
     async with warehouse(ledger, **limits) as source:
         naps = [asking("SELECT pg_sleep(0.4)::text AS n", timeout)] * 2
         with pytest.raises(WarehouseError) as caught:
-            async with source.snapshot(naps) as starts:
-                for start in starts:
-                    await all_rows(await start())
+            await run(source, naps)
         assert caught.value.sqlstate == "57014"
         assert (caught.value.hint is not None) is hinted
         assert await the_sum(source, ledger) == SUM
@@ -135,11 +136,11 @@ async def test_a_lost_connection_is_no_second_try(ledger: PostgresLedger) -> Non
     with FaultProxy("127.0.0.1", port) as proxy:
         ledger.source["dsn"] = ledger.dsn.replace(f":{port}/", f":{proxy.port}/")
         async with warehouse(ledger, observer) as source:
-            with pytest.raises(WarehouseError) as caught:
-                async with source.snapshot(BOTH) as starts:
-                    await all_rows(await starts[0]())
-                    proxy.reset()
-                    await all_rows(await starts[1]())
+            async with source.snapshot(BOTH) as starts:
+                await all_rows(await starts[0]())
+                proxy.reset()
+                with pytest.raises(WarehouseError) as caught:
+                    await starts[1]()
             assert caught.value.sqlstate == "08006"
             assert observer.retries == 0
             assert await the_sum(source, ledger) == SUM

@@ -89,6 +89,14 @@ class Session:
         """One cheap round trip."""
         self._connection.execute("SELECT 1").fetchone()
 
+    def begin_snapshot(self) -> None:
+        """Have what follows see one state of the data, where the warehouse has such a thing."""
+        self._connection.execute("BEGIN")
+
+    def end_snapshot(self) -> None:
+        """Leave no transaction behind. Without these two, say nothing of ``snapshots`` below."""
+        self._connection.execute("ROLLBACK")
+
     def interrupt(self) -> None:
         """Called from another thread, where a statement is cancelled or has no time left."""
         self._connection.interrupt()
@@ -107,7 +115,9 @@ def translate(error: Exception) -> WarehouseError:
 def connector(options: Options) -> ThreadedConnector:
     """The connector, not started yet."""
     threads = Threads(batch_rows=options.batch_rows, local=True)
-    return ThreadedConnector("sqlite", lambda: Session(options), translate, threads)
+    return ThreadedConnector(
+        "sqlite", lambda: Session(options), translate, threads, snapshots=True
+    )
 
 
 PLUGIN = ConnectorPlugin(Options, connector)
