@@ -68,7 +68,7 @@ class Scene:
 
     def snapshot(self) -> contextlib.AbstractAsyncContextManager[SnapshotReader]:
         assert isinstance(self.connector, Snapshotter)
-        return self.connector.snapshot(timeout=5)
+        return self.connector.snapshot(timeout=30)
 
     @property
     def at_rest(self) -> bool:

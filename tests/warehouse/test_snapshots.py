@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -66,10 +66,13 @@ def asking(sql: str, timeout: float | None = None) -> Asking:
 BOTH = (asking("SELECT n FROM a"), asking("SELECT n FROM b"))
 
 
-async def run(source: Warehouse, askings: Sequence[Asking]) -> None:
+async def run(
+    source: Warehouse, askings: Sequence[Asking], after_each: Callable[[], None] = lambda: None
+) -> None:
     async with source.snapshot(askings) as starts:
         for start in starts:
             await all_rows(await start())
+            after_each()
 
 
 async def the_sum(source: Warehouse, ledger: PostgresLedger) -> int:
@@ -136,11 +139,8 @@ async def test_a_lost_connection_is_no_second_try(ledger: PostgresLedger) -> Non
     with FaultProxy("127.0.0.1", port) as proxy:
         ledger.source["dsn"] = ledger.dsn.replace(f":{port}/", f":{proxy.port}/")
         async with warehouse(ledger, observer) as source:
-            async with source.snapshot(BOTH) as starts:
-                await all_rows(await starts[0]())
-                proxy.reset()
-                with pytest.raises(WarehouseError) as caught:
-                    await starts[1]()
+            with pytest.raises(WarehouseError) as caught:
+                await run(source, BOTH, proxy.reset)
             assert caught.value.sqlstate == "08006"
             assert observer.retries == 0
             assert await the_sum(source, ledger) == SUM
