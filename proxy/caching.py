@@ -14,6 +14,7 @@ from proxy.cache.freshness import TimesToLive, cube_freshness
 from proxy.cache.generations import ALL, Generations
 from proxy.cache.invalidation import Forget, Invalidation, SharedInvalidation
 from proxy.cache.listening import follow
+from proxy.cache.marks import Marks
 from proxy.cache.memory import MemoryStore
 from proxy.cache.redis_client import open_client
 from proxy.cache.results import ResultCache
@@ -153,7 +154,8 @@ def _shared(
     channel = open_client(url, redis.timeout, waits=True)
     breaker = Breaker(redis.timeout)
     prefix = redis.prefix.encode()
-    own = redis.secret.get_secret_value().encode() if redis.secret is not None else installation()
+    shared = None if redis.secret is None else redis.secret.get_secret_value().encode()
+    own = installation() if shared is None else shared
     results.shared = RedisResults(
         client,
         breaker,
@@ -164,7 +166,19 @@ def _shared(
         redis.lock_wait,
         config.stale_while_revalidate,
     )
-    return SharedInvalidation(cached.generations, forget, client, breaker, prefix, channel)
+    return SharedInvalidation(
+        cached.generations,
+        forget,
+        client,
+        breaker,
+        Marks(
+            prefix + b":marks",
+            None if shared is None else hmac.digest(shared, b"invalidation marks", "sha256"),
+        ),
+        cached.cubes,
+        prefix,
+        channel,
+    )
 
 
 async def refresh_key_answer(connector: Connector, sql: str) -> str:

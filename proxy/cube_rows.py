@@ -89,6 +89,10 @@ class CachedRows:
             if cube.data_source == data_source
         ]
 
+    def cubes(self) -> frozenset[str]:
+        """All cubes of the models in service, and of the last ones."""
+        return frozenset(name for versions in self.versions.values() for name in versions.cubes)
+
     async def close(self) -> None:
         """Stop what is being asked."""
         for versions in self.versions.values():

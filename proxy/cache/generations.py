@@ -7,17 +7,13 @@ a Redis that was emptied, is none of before.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from proxy.cache.marks import new_mark
+
 ALL = "*"
 """The mark that counts for every cube."""
-
-
-def new_mark() -> str:
-    """A mark that never was."""
-    return secrets.token_hex(8)
 
 
 @dataclass(slots=True)
@@ -26,11 +22,14 @@ class Generations:
 
     Attributes:
         unshared: cubes invalidated here that Redis has not been told of.
+        refused: how many marks in Redis were not believed.
     """
 
     unshared: set[str] = field(default_factory=set)
+    refused: int = 0
     _shared: dict[str, str] = field(default_factory=dict)
     _own: dict[str, str] = field(default_factory=dict)
+    _unknown: str = field(default_factory=new_mark)
 
     @property
     def are_shared(self) -> bool:
@@ -45,6 +44,7 @@ class Generations:
     def adopt(self, shared: Mapping[str, str]) -> frozenset[str]:
         """Take over Redis' marks; returns the cubes whose mark is another than it was."""
         before, self._shared = self._shared, dict(shared)
+        self._unknown = new_mark()
         if not before:
             return frozenset()
         return frozenset(
@@ -56,9 +56,12 @@ class Generations:
         return _written(cubes, self._own) + b"/" + self.shared_token(cubes)
 
     def shared_token(self, cubes: Iterable[str]) -> bytes:
-        """The same, for keys in Redis."""
-        return _written(cubes, self._shared)
+        """The same, for keys in Redis.
+
+        Of a cube whose mark is not known yet they are nobody else's.
+        """
+        return _written(cubes, self._shared, self._unknown)
 
 
-def _written(cubes: Iterable[str], marks: Mapping[str, str]) -> bytes:
-    return ",".join(marks.get(cube, "") for cube in (ALL, *sorted(cubes))).encode()
+def _written(cubes: Iterable[str], marks: Mapping[str, str], absent: str = "") -> bytes:
+    return ",".join(marks.get(cube, absent) for cube in (ALL, *sorted(cubes))).encode()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
 from proxy.cache.breaker import Breaker, UnavailableError
-from proxy.cache.generations import ALL, Generations, new_mark
+from proxy.cache.generations import ALL, Generations
+from proxy.cache.marks import Marks
 from proxy.cache.redis_client import Client
 
 logger = logging.getLogger("cubewire.cache")
@@ -68,13 +69,19 @@ class SharedInvalidation(Invalidation):
     """The same, for all processes that share a Redis.
 
     Attributes:
+        marks: as Redis has them.
+        cubes: tells which this process may be asked for.
+        topic: of the messages that there is something new.
         channel: a client that waits for messages.
     """
 
     client: Client
     breaker: Breaker
-    prefix: bytes
+    marks: Marks
+    cubes: Callable[[], Iterable[str]]
+    topic: bytes
     channel: Client
+    _refuses: bool = False
     _closing: bool = False
     _watch: asyncio.Task[None] | None = None
     _soon: asyncio.Event | None = None
@@ -117,10 +124,6 @@ class SharedInvalidation(Invalidation):
             with contextlib.suppress(RedisError, OSError):
                 await client.aclose()
 
-    @property
-    def _marks(self) -> bytes:
-        return self.prefix + b":marks"
-
     async def _keep_looking(self) -> None:
         assert self._soon is not None
         while not self._closing:
@@ -134,8 +137,7 @@ class SharedInvalidation(Invalidation):
         """Tell Redis what it has not been told, and take over what it knows."""
         was_open = self.breaker.is_open
         try:
-            await self._share()
-            marks = await self.breaker.probe(self._read)
+            marks = await self._exchange()
         except UnavailableError as error:
             if self.breaker.is_open and not was_open:
                 fields = {"reason": str(error)}
@@ -143,27 +145,50 @@ class SharedInvalidation(Invalidation):
             return
         if was_open:
             logger.info("Redis answers again")
-        changed = self.generations.adopt(
-            # What another version has put there may be anything.
-            {_text(name): _text(mark) for name, mark in marks.items()}
-        )
+        changed = self.generations.adopt(marks)
         if changed:
             self.forget(None if ALL in changed else changed)
 
+    async def _exchange(self) -> Mapping[str, str]:
+        """Tell what was not told, and return what is believed of what is there, by cube."""
+        cubes = frozenset((ALL, *self.cubes()))
+        await self._share()
+        judged = self.marks.judge(await self._read(), cubes)
+        self._report(judged.refused)
+        if judged.refused or judged.missing:
+            # Where one is missing another process may be quicker, and where one is refused it may
+            # have stood for an invalidation.
+            self._mark_unshared(judged.refused)
+            await self._share()
+            judged = self.marks.judge(await self._read(judged.missing), cubes)
+        return judged.marks
+
     async def _share(self) -> None:
         for cube in tuple(self.generations.unshared):
-            mark = new_mark().encode()
-            await self.breaker.probe(lambda: self.client.hset(self._marks, cube.encode(), mark))  # noqa: B023
+            name, mark = cube.encode(), self.marks.new(cube)
+            await self.breaker.probe(lambda: self.client.hset(self.marks.name, name, mark))  # noqa: B023
             self.generations.unshared.discard(cube)
-            await self.breaker.probe(lambda: self.client.publish(self.prefix, cube.encode()))  # noqa: B023
+            await self.breaker.probe(lambda: self.client.publish(self.topic, name))  # noqa: B023
 
-    async def _read(self) -> dict[bytes, bytes]:
+    async def _read(self, missing: Iterable[str] = ()) -> dict[bytes, bytes]:
+        return await self.breaker.probe(lambda: self._ask(missing))
+
+    async def _ask(self, missing: Iterable[str]) -> dict[bytes, bytes]:
         pipeline = self.client.pipeline(transaction=False)
-        # A Redis that was emptied has none: no mark of now must be one of before.
-        pipeline.hsetnx(self._marks, ALL, new_mark())
-        pipeline.hgetall(self._marks)
-        _, marks = await pipeline.execute()
-        return dict(marks)
+        for cube in missing:
+            pipeline.hsetnx(self.marks.name, cube.encode(), self.marks.new(cube))
+        pipeline.hgetall(self.marks.name)
+        return dict((await pipeline.execute())[-1])
+
+    def _report(self, refused: Collection[str]) -> None:
+        self.generations.refused += len(refused)
+        if refused and not self._refuses:
+            logger.warning(
+                "marks in Redis that are too old, or were not made with cache.redis.secret,"
+                " are taken for invalidations",
+                extra={"fields": {"cubes": ",".join(sorted(refused))}},
+            )
+        self._refuses = bool(refused)
 
     async def _listen(self) -> None:
         """Hear at once of what others invalidate; looking makes up for what is not heard."""
@@ -171,12 +196,8 @@ class SharedInvalidation(Invalidation):
         while hasattr(self.channel, "pubsub") and not self._closing:
             try:
                 async with self.channel.pubsub() as channel:
-                    await channel.subscribe(self.prefix)
+                    await channel.subscribe(self.topic)
                     async for _ in channel.listen():
                         self._soon.set()
             except (RedisError, OSError, TimeoutError):
                 await asyncio.sleep(LOOK_SECONDS)
-
-
-def _text(data: bytes) -> str:
-    return data.decode(errors="replace")

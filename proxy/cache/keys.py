@@ -16,7 +16,7 @@ from decimal import Decimal
 from connectors.base import Parameter
 from proxy.rows.settings import TextSettings
 
-VERSION = b"1"
+VERSION = b"2"
 """Of the key's and of all stored forms: entries of another version are not found."""
 
 _EXACT = (bool, int, float, Decimal, str, bytes, dt.date, dt.time, dt.datetime, uuid.UUID)
@@ -65,10 +65,21 @@ def is_volatile(sql: str) -> bool:
 def digest(parts: Iterable[bytes]) -> bytes:
     """A hash of a list of texts, 32 bytes."""
     found = hashlib.blake2b(VERSION, digest_size=32)
+    _add(found, parts)
+    return found.digest()
+
+
+def checksum(secret: bytes, parts: Iterable[bytes]) -> bytes:
+    """A hash of a list of texts that only who has the secret can make, 32 bytes."""
+    found = hashlib.blake2b(key=secret, digest_size=32)
+    _add(found, parts)
+    return found.digest()
+
+
+def _add(found: hashlib.blake2b, parts: Iterable[bytes]) -> None:
     for part in parts:
         found.update(len(part).to_bytes(8, "big"))
         found.update(part)
-    return found.digest()
 
 
 def statement_key(

@@ -17,6 +17,13 @@ OF_SENTINELS = "sentinel_"
 """Begins the options of a Sentinel URL that are about the Sentinels themselves."""
 
 
+_TIME = "return redis.call('TIME')"
+_VALUE = """
+local now = redis.call('TIME')
+return {redis.call('GET', KEYS[1]), now[1], now[2]}
+"""
+
+
 class Client(Protocol):
     """As much of a client as is used; keys and values are bytes."""
 
@@ -40,6 +47,22 @@ class Client(Protocol):
 
     async def aclose(self) -> None:
         """Close its connections."""
+
+
+async def time_at(client: Client, name: bytes) -> int:
+    """Milliseconds since 1970 by the clock of the server that has this name's value."""
+    seconds, micros = await client.eval(_TIME, 1, name)
+    return _milliseconds(seconds, micros)
+
+
+async def timed_value(client: Client, name: bytes) -> tuple[bytes | None, int]:
+    """A value, and the time at which it was read, as ``time_at`` has it."""
+    value, seconds, micros = await client.eval(_VALUE, 1, name)
+    return value, _milliseconds(seconds, micros)
+
+
+def _milliseconds(seconds: bytes, micros: bytes) -> int:
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def open_client(url: str, timeout: float, *, waits: bool = False) -> Client:

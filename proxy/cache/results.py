@@ -87,6 +87,10 @@ class Shared(Protocol):
     def is_available(self) -> bool:
         """Whether it answers."""
 
+    @property
+    def refused_marks(self) -> int:
+        """Marks of invalidations in it that were not believed."""
+
     async def open(self, request: Request, *, refresh: bool) -> SharedRows:
         """The rows of a statement: from Redis, or of the warehouse and on their way to Redis."""
 
@@ -278,6 +282,11 @@ class ResultCache:
     def redis_available(self) -> bool | None:
         """Whether level 2 answers; None where there is none."""
         return None if self.shared is None else self.shared.is_available
+
+    @property
+    def redis_refused_marks(self) -> int:
+        """Marks of invalidations in level 2 that were not believed."""
+        return 0 if self.shared is None else self.shared.refused_marks
 
     async def close(self) -> None:
         """Stop what runs for nobody but the cache."""

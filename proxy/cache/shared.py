@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from proxy.cache.breaker import Breaker, UnavailableError
 from proxy.cache.generations import Generations
 from proxy.cache.lock import Lock
-from proxy.cache.redis_client import Client
+from proxy.cache.redis_client import Client, timed_value
 from proxy.cache.results import Request, SharedRows
 from proxy.cache.stored import (
     ARROW,
@@ -85,6 +85,11 @@ class RedisResults:
         return not self.breaker.is_open
 
     @property
+    def refused_marks(self) -> int:
+        """See ``proxy.cache.results.Shared``."""
+        return self.generations.refused
+
+    @property
     def _is_usable(self) -> bool:
         return not self.breaker.is_open and self.generations.are_shared
 
@@ -137,13 +142,13 @@ class RedisResults:
     async def _find(self, request: Request) -> SharedRows | None:
         """The rows, if they are stored, whole and young enough. Raises UnavailableError."""
         name = self._name(request)
-        data, left = await self.breaker.call(lambda: self._head(name))
-        if data is None or left <= 0 or len(data) > self.max_entry_bytes:
+        data, now = await self.breaker.call(lambda: timed_value(self.client, name))
+        if data is None or len(data) > self.max_entry_bytes:
             return None
         try:
             head = unpack_head(data, request.shared_key, self.secret)
-            age = (head.lifetime - left) / 1000
-            # Longer than it was given it lives only where Redis' clock has been set back.
+            age = (now - head.stored) / 1000
+            # In the future it was stored only where Redis' clock has been set back.
             if not 0 <= age < request.lifetime:
                 return None
             rows = unpack_written(head.written, request.form)
@@ -156,13 +161,6 @@ class RedisResults:
         if (head.kind == ARROW) != (request.encoder is not None) and chunks:
             return None
         return SharedRows(ChunkSource(chunks, request.encoder), age)
-
-    async def _head(self, name: bytes) -> tuple[bytes | None, int]:
-        pipeline = self.client.pipeline(transaction=False)
-        pipeline.get(name)
-        pipeline.pttl(name)
-        data, left = await pipeline.execute()
-        return data, int(left)
 
     async def _chunks(self, name: bytes, head: Head, key: bytes, size: int) -> list[bytes]:
         """The chunks after the first.

@@ -4,12 +4,12 @@ An entry is a head, which holds the first chunk, and further chunks under a name
 of it alone has. A small result of Arrow is there as rows as well, in the form in which it was first
 asked for: decoding and encoding it would take longer than fetching it. A checksum covers the
 entry's key, the writing and the place of the chunk: what was changed, or stands under another key
-than it was stored under, is not read. Nothing is unpickled.
+than it was stored under, is not read. The head has the moment it was stored, since how long Redis
+keeps it can be changed there. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import struct
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from proxy.cache.keys import checksum
 from proxy.rows.encoded import EncodedRows, rows_from_messages
 
-MAGIC = b"CWR2"
+MAGIC = b"CWR3"
 NONCE_BYTES = 16
 MAC_BYTES = 32
 ARROW, ROWS = b"A", b"R"
@@ -46,7 +47,7 @@ class Head:
     Attributes:
         kind: ``ARROW`` or ``ROWS``.
         chunks: how many there are, the first one included; an empty result has none.
-        lifetime: milliseconds for which it was stored.
+        stored: when, in milliseconds of Redis' clock.
         nonce: of this writing.
         first: the first chunk.
         written: the whole result as rows, as ``pack_written`` has it; empty where it is not there.
@@ -54,7 +55,7 @@ class Head:
 
     kind: bytes
     chunks: int
-    lifetime: int
+    stored: int
     nonce: bytes
     first: bytes = b""
     written: bytes = b""
@@ -67,7 +68,7 @@ def new_nonce() -> bytes:
 
 def pack_head(head: Head, key: bytes, secret: bytes) -> bytes:
     """A head as it is stored."""
-    fields = (MAGIC, head.kind, head.chunks, head.lifetime, head.nonce, len(head.written))
+    fields = (MAGIC, head.kind, head.chunks, head.stored, head.nonce, len(head.written))
     body = b"".join((_HEAD.pack(*fields), head.written, head.first))
     return body + _mac(secret, key, b"head", body)
 
@@ -77,11 +78,11 @@ def unpack_head(data: bytes, key: bytes, secret: bytes) -> Head:
     body = _checked(data, secret, key, b"head")
     if len(body) < _HEAD.size:
         raise DamagedError
-    magic, kind, chunks, lifetime, nonce, written = _HEAD.unpack_from(body)
+    magic, kind, chunks, stored, nonce, written = _HEAD.unpack_from(body)
     first = _HEAD.size + written
     if magic != MAGIC or first > len(body):
         raise DamagedError
-    return Head(kind, chunks, lifetime, nonce, body[first:], body[_HEAD.size : first])
+    return Head(kind, chunks, stored, nonce, body[first:], body[_HEAD.size : first])
 
 
 def pack_chunk(data: bytes, key: bytes, nonce: bytes, number: int, secret: bytes) -> bytes:
@@ -102,11 +103,7 @@ def _checked(data: bytes, secret: bytes, key: bytes, place: bytes) -> bytes:
 
 
 def _mac(secret: bytes, key: bytes, place: bytes, body: bytes) -> bytes:
-    found = hashlib.blake2b(key=secret, digest_size=MAC_BYTES)
-    for part in (key, place, body):
-        found.update(len(part).to_bytes(8, "big"))
-        found.update(part)
-    return found.digest()
+    return checksum(secret, (key, place, body))
 
 
 # ------------------------------------------------------------------------------- content

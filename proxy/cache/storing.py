@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from proxy.cache.breaker import Breaker, UnavailableError
 from proxy.cache.lock import Lock
-from proxy.cache.redis_client import Client
+from proxy.cache.redis_client import Client, time_at
 from proxy.cache.stored import (
     ARROW,
     ROWS,
@@ -159,7 +159,8 @@ class Storing:
             return
         small = self._kind == ARROW and self._written_size <= WRITTEN_BYTES
         written = pack_written(self._written, self.form) if small else b""
-        head = Head(self._kind, self._chunks, self.lifetime, self.nonce, self._first, written)
+        now = await self.breaker.call(lambda: time_at(self.client, self.entry))
+        head = Head(self._kind, self._chunks, now, self.nonce, self._first, written)
         value = pack_head(head, self.key, self.secret)
         await self.lock.commit(self.entry, value, self.lifetime)
 

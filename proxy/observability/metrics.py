@@ -54,6 +54,7 @@ HELP = {
     "cubewire_result_cache_bytes": "Memory that cached results take.",
     "cubewire_result_cache_evictions_total": "Cached results that had to make room for others.",
     "cubewire_redis_available": "1 where the Redis of the result cache answers.",
+    "cubewire_redis_refused_marks_total": "Marks of invalidations in it that were not believed.",
     "cubewire_rollup_statements_total": "Statements on cubes with pre-aggregations by what came of "
     "them (hit, or why not).",
     "cubewire_rollup_builds_total": "Parts of pre-aggregations built here, by status.",
@@ -91,6 +92,10 @@ class CacheState(Protocol):
     @property
     def redis_available(self) -> bool | None:
         """Whether its Redis answers; None where it has none."""
+
+    @property
+    def redis_refused_marks(self) -> int:
+        """Marks of invalidations in it that were not believed."""
 
 
 class WarehouseState(Protocol):
@@ -319,6 +324,8 @@ class Metrics(Collector):
             if self.cache.redis_available is not None:
                 available = int(self.cache.redis_available)
                 yield _gauge("cubewire_redis_available", [((), available)])
+                refused = [((), self.cache.redis_refused_marks)]
+                yield _counter("cubewire_redis_refused_marks_total", refused)
         yield _counter("cubewire_rollup_statements_total", self._rollups.items(), ("outcome",))
         yield _counter("cubewire_rollup_builds_total", self._builds.items(), ("status",))
         yield _counter("cubewire_model_reloads_total", self._reloads.items(), ("result",))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -147,6 +148,38 @@ def test_an_entry_with_a_missing_chunk_is_a_miss(family: Family) -> None:
         second = two.execute(sql).fetchall()
         assert len(second) == len(first)
         assert second[0][1] > first[0][1]
+
+
+def test_an_entry_grows_old_however_long_redis_keeps_it(family: Family) -> None:
+    """Who can write to Redis can have it keep an entry for ever."""
+    sql = "SELECT asked AS kept FROM brief"
+    name = stored(family, sql)
+    client = family.redis.client()
+    until(lambda: client.pttl(name) < 500, 5)
+    client.pexpire(name, 1000)
+    time.sleep(0.6)
+    assert client.pttl(name) > 0
+    assert outcome(family.two, sql) == "miss"
+
+
+def test_a_mark_is_not_put_back(family: Family) -> None:
+    sql = "SELECT asked AS marked FROM counted"
+    client = family.redis.client()
+    with connect(family.two) as two:
+        stored(family, sql)
+        before, old = value(two, sql), client.hgetall("cubewire:marks")
+        assert invalidate(family, "?cube=counted")[0] == 200
+        after = -1
+
+        def follows() -> bool:
+            nonlocal after
+            after = value(two, sql)
+            return bool(after > before)
+
+        until(follows, 5)
+        client.hset("cubewire:marks", "counted", old[b"counted"])
+        until(lambda: value(two, sql) > after, 5)
+        until(lambda: client.hget("cubewire:marks", "counted") != old[b"counted"], 5)
 
 
 def invalidate(family: Family, query: str = "", token: str = TOKEN) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from proxy.cache.breaker import Breaker
 from proxy.cache.freshness import FOREVER
 from proxy.cache.generations import Generations
 from proxy.cache.invalidation import SharedInvalidation
+from proxy.cache.marks import Marks
 from proxy.cache.redis_client import open_client
 from proxy.cache.results import Request
 from proxy.cache.shared import RedisResults
@@ -45,7 +46,16 @@ async def check(url: str) -> None:
     client, channel = open_client(url, 2.0), open_client(url, 2.0, waits=True)
     breaker, marks = Breaker(2.0), Generations()
     forgotten: list[frozenset[str] | None] = []
-    invalidation = SharedInvalidation(marks, forgotten.append, client, breaker, b"kinds", channel)
+    invalidation = SharedInvalidation(
+        marks,
+        forgotten.append,
+        client,
+        breaker,
+        Marks(b"kinds:marks", b"s" * 32),
+        lambda: ["c"],
+        b"kinds",
+        channel,
+    )
     await invalidation.start()
     assert marks.are_shared
     results = RedisResults(client, breaker, marks, b"kinds", b"s" * 32, 10_000_000, 1.0)

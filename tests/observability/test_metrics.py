@@ -89,6 +89,8 @@ def test_every_metric_is_in_the_readme() -> None:
 
 def test_every_metric_is_exposed() -> None:
     metrics = Metrics("x")
-    metrics.cache = SimpleNamespace(used=0, evictions=0, redis_available=True)
+    metrics.cache = SimpleNamespace(
+        used=0, evictions=0, redis_available=True, redis_refused_marks=0
+    )
     names = {family.name for family in metrics.collect()}
     assert names == {name.removesuffix("_total") for name in HELP}
