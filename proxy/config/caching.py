@@ -23,8 +23,9 @@ class RedisConfig(Section):
     prefix: str = Field(default="cubewire", description="What all keys begin with.")
     secret: SecretStr | None = Field(
         default=None,
-        description="Key of the entries' checksums, the same for all processes that share them; "
-        "without one, made of `state_directory`.",
+        description="Key of the checksums of results and of marks of invalidations, the same for "
+        "all processes that share them; without one, that of results is made of `state_directory`, "
+        "and marks have none.",
     )
     timeout: Seconds = Field(
         default=0.05, gt=0, description="What an answer of Redis may take; later it is a miss."
