@@ -13,13 +13,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import duckdb
 
@@ -44,15 +43,15 @@ from connectors.rollup_store import quoted
 from connectors.snapshots import Snapshot
 from connectors.threaded import IDLE_READERS, Chunk, Readers, ThreadedBatches, ThreadedStatement
 from connectors.threaded_snapshot import Start, reader_snapshot
-from connectors.threads import finished_in_thread
+from connectors.threads import begun_in_own_thread
 from connectors.workers import Lanes, Workers, WorkersClosedError, be_nice
-
-T = TypeVar("T")
 
 MEMORY = ":memory:"
 SERVER_SETS = {"set_by": "server"}
 """Metadata of options that follow from other keys of the configuration."""
 HALF = "50%"
+LOOK_SECONDS = 2.0
+"""What the end waits for a look at the lake's tables, which may hang at a store that is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +132,7 @@ class DuckDBConnector(BatchesOnly):
             lake.Lake(options.tables, options.storage, options.metadata) if options.tables else None
         )
         self._following: asyncio.Task[None] | None = None
+        self._looking: asyncio.Future[None] | None = None
         self._search_path = ""
         self._closed = False
 
@@ -148,7 +148,7 @@ class DuckDBConnector(BatchesOnly):
             Workers("duckdb", lanes), self._new_reader, warehouse_error, self._idle
         )
         try:
-            self._database = await _in_own_thread(self._open)
+            self._database = await begun_in_own_thread(self._open, "duckdb-open")
         except ConnectorOptionsError as error:
             self._remove_spill()
             raise WarehouseError("08001", str(error), reached=False) from error
@@ -167,14 +167,17 @@ class DuckDBConnector(BatchesOnly):
     async def close(self) -> None:
         """Stop running statements and close the database."""
         self._closed = True
-        if self._following is not None:
+        if self._lake is not None and self._following is not None:
+            self._lake.leave()
             self._following.cancel()
             await asyncio.wait([self._following])
+            if self._looking is not None:
+                await asyncio.wait([self._looking], timeout=LOOK_SECONDS)
         if self._readers is not None:
             await self._readers.close()
         database, self._database = self._database, None
         if database is not None:
-            await _in_own_thread(database.close)
+            await begun_in_own_thread(database.close, "duckdb-close")
         self._remove_spill()
 
     async def execute(
@@ -291,8 +294,9 @@ class DuckDBConnector(BatchesOnly):
         """Look for new versions of the lake's tables, again and again."""
         while True:
             await asyncio.sleep(self._options.table_seconds)
-            with self._cursor() as connection:
-                await finished_in_thread(tables.follow, connection)
+            look = partial(_look, tables, self._cursor())
+            self._looking = begun_in_own_thread(look, "duckdb-lake")
+            await asyncio.shield(self._looking)
 
     def _harden(self, database: duckdb.DuckDBPyConnection) -> None:
         options = self._options
@@ -350,34 +354,12 @@ class DuckDBConnector(BatchesOnly):
             shutil.rmtree(spill, ignore_errors=True)
 
 
+def _look(tables: lake.Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    # The connection is closed by the thread that uses it, whenever that ends.
+    with connection:
+        tables.follow(connection)
+
+
 def _current_schema(connection: duckdb.DuckDBPyConnection) -> str:
     found = connection.execute("SELECT current_database(), current_schema()").fetchall()
     return ".".join(quoted(str(name)) for name in found[0])
-
-
-async def _in_own_thread(function: Callable[[], T]) -> T:
-    """Run ``function`` in a new thread that ends with it."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        # Whoever waited may have been told to stop meanwhile.
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(cast("T", result))
-
-    def work() -> None:
-        result: T | None = None
-        failure: BaseException | None = None
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            failure = error
-        with contextlib.suppress(RuntimeError):  # a loop that is closed waits for nothing
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=work, name="duckdb-open", daemon=True).start()
-    return await future

@@ -54,6 +54,7 @@ class Lake:
         }
         self._known: dict[str, LakeSnapshot] = {}
         self._noted: dict[str, str] = {}
+        self._is_left = False
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -82,6 +83,8 @@ class Lake:
     def follow(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Look whether tables have changed. What cannot be read stays as it was, with a warning."""
         for name in self._tables:
+            if self._is_left:
+                return
             try:
                 self._follow(connection, name)
             except Exception as error:  # noqa: BLE001 - of three libraries and their drivers
@@ -96,6 +99,10 @@ class Lake:
                 "versions of the data lake's tables are not told",
                 extra={"fields": {"reason": self._told(error)}},
             )
+
+    def leave(self) -> None:
+        """Look at no further table. From any thread."""
+        self._is_left = True
 
     def _follow(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         known = self._known.get(name)

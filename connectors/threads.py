@@ -1,12 +1,13 @@
-"""Work in a thread that its caller does not leave before it has ended."""
+"""Work in threads: one that its caller does not leave, and one that is left to itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -29,3 +30,34 @@ async def finished_in_thread(
         if not future.cancelled():
             future.exception()  # seen: the cancellation is what is reported
         raise
+
+
+def begun_in_own_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
+    """What ``work`` returns in a new thread that ends with it.
+
+    Nobody waits for the thread, the end of the process neither.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        # Whoever waited may have been told to stop meanwhile.
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", result))
+
+    def run() -> None:
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            failure = error
+        with contextlib.suppress(RuntimeError):  # a loop that is closed waits for nothing
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -21,7 +23,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.types import DoubleType
 
 from connectors.base import Reader, SnapshotReader
-from connectors.duckdb_connector import DuckDBConnector, DuckDBOptions
+from connectors.duckdb_connector import LOOK_SECONDS, DuckDBConnector, DuckDBOptions
 from connectors.errors import WarehouseError
 from connectors.lake_delta import DeltaTable
 from connectors.lake_files import LakeFiles
@@ -389,6 +391,28 @@ async def test_a_table_that_cannot_be_read_any_more_is_served_as_it_was(
         newest.unlink()
         deltalake.write_deltalake(described["url"], ORDERS.slice(0, 1), mode="overwrite")
         await until(connector, "SELECT id FROM t", [(1,)])
+
+
+async def test_the_end_does_not_wait_for_a_store_that_hangs(
+    tmp_path: Path, catalog: SqlCatalog
+) -> None:
+    table = catalog.create_table("sales.orders", schema=ORDERS.schema)
+    pipe = tmp_path / "t.metadata.json"
+    pipe.write_bytes(Path(table.metadata_location.removeprefix("file://")).read_bytes())
+    tables = {"t": {"format": "iceberg", "url": f"file://{pipe}"}}
+    connector = DuckDBConnector(DuckDBOptions(tables=tables, table_seconds=SOON))
+    await connector.start()
+    pipe.unlink()
+    os.mkfifo(pipe)  # who opens it to read waits until somebody writes
+    try:
+        await asyncio.sleep(20 * SOON)
+        began = time.monotonic()
+        async with asyncio.timeout(4 * LOOK_SECONDS):
+            await connector.close()
+        assert time.monotonic() - began < 2 * LOOK_SECONDS
+    finally:
+        # Fails where nobody waits.
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
 
 
 def test_names_that_are_one_to_duckdb() -> None:
