@@ -46,7 +46,7 @@ def check_url(url: str) -> None:
     if parts.scheme not in EXTRAS:
         known = ", ".join(f"{each}://" for each in EXTRAS if each != "memory")
         raise ValueError(f"writers cannot share {parts.scheme}://, but {known}")
-    has_user = parts.username is not None and parts.scheme != "abfs"
+    has_user = parts.username is not None and parts.scheme not in {"abfs", "abfss"}
     if has_user or parts.password is not None or parts.query:
         raise ValueError("credentials belong in rollups.storage or the environment, not in the URL")
 

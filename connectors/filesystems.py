@@ -16,6 +16,7 @@ EXTRAS = {
     "gcs": "gcs",
     "az": "azure",
     "abfs": "azure",
+    "abfss": "azure",
     "file": "s3",
     "memory": "s3",
 }

@@ -58,7 +58,9 @@ class LakeFiles:
         if self._driver is None:
             return (folder,)
         stripped = str(self._driver._strip_protocol(folder)).rstrip("/")
-        return folder, f"{self._scheme}://{stripped}/"
+        # DuckDB writes what it finds with the first name of the driver's, whatever it was asked by.
+        names = dict.fromkeys((self._scheme, self._name()))
+        return folder, *(f"{name}://{stripped}/" for name in names)
 
     def register(self, database: duckdb.DuckDBPyConnection) -> None:
         """Let a database read from here; one driver for each scheme."""
