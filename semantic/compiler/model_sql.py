@@ -24,6 +24,7 @@ from semantic.compiler.dialect import (
 )
 from semantic.compiler.granularities import local_period, period_of
 from semantic.compiler.nulls import is_null_of_nulls
+from semantic.compiler.number_literals import with_whole_numbers
 from semantic.compiler.trees import enclose, enclose_negations, identifier, rebuild, table_of
 from semantic.compiler.typed_literals import cast_intervals
 from semantic.errors import SemanticError, UnsupportedError
@@ -126,7 +127,7 @@ def _parsed(dialect: str, text: str, into_query: bool) -> exp.Expr | None:
     if into_query and not is_query:
         text = f"SELECT * FROM {text}"
     reader = dialect_of(dialect)
-    tokens = cast_intervals(list(reader.tokenize(text)))
+    tokens = cast_intervals(with_whole_numbers(list(reader.tokenize(text)), text, dialect))
     found = [tree for tree in reader.parser().parse(tokens, text) if tree is not None]
     if len(found) != 1:
         return None

@@ -14,6 +14,8 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from semantic.compiler.clause_forms import with_directions, with_enclosed_groupings
+from semantic.compiler.number_literals import with_decimal_numbers
 from semantic.compiler.positions import position_of
 from semantic.compiler.root_operators import normalise_roots
 from semantic.compiler.trees import enclose_negations
@@ -43,6 +45,8 @@ _PARAMETER = re.compile(
 """Parameters, and whatever a dollar sign may stand in that is none."""
 
 _INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
+_USING = re.compile(r"\busing\b", re.IGNORECASE)
+_GROUPINGS = re.compile(r"\b(?:rollup|cube|sets)\b", re.IGNORECASE)
 _NEGATION = re.compile(r"\bnot\b|~", re.IGNORECASE)
 _PRECISE_NOW = re.compile(r"\b(?:current_|local)timestamp\s*\(", re.IGNORECASE)
 _VALUES = re.compile(r"\bvalues\b", re.IGNORECASE)
@@ -86,8 +90,8 @@ def parse(sql: str) -> ParsedStatement:
         SemanticError: the text holds something that would be read otherwise than PostgreSQL does.
     """
     try:
-        tokens = with_unicode_names(_tokenize(sql), sql)
-        readable = enclosed_literals(_with_cast_intervals(sql, tokens))
+        tokens = with_decimal_numbers(with_unicode_names(_tokenize(sql), sql), sql)
+        readable = _readable(sql, tokens)
         trees = [tree for tree in POSTGRES.parser().parse(readable, sql) if tree is not None]
     except ParseError as error:
         raise UnparsableStatement(
@@ -210,11 +214,16 @@ def _tokenize(sql: str) -> list[Token]:
     return tokens
 
 
-def _with_cast_intervals(sql: str, tokens: list[Token]) -> list[Token]:
-    if not _INTERVAL.search(sql):
-        return tokens
-    refuse_cut_intervals(tokens)
-    return cast_intervals(tokens)
+def _readable(sql: str, tokens: list[Token]) -> list[Token]:
+    """The tokens of a statement, put so that the parser reads what PostgreSQL does."""
+    if _INTERVAL.search(sql):
+        refuse_cut_intervals(tokens)
+        tokens = cast_intervals(tokens)
+    if _USING.search(sql):
+        tokens = with_directions(tokens)
+    if _GROUPINGS.search(sql):
+        tokens = with_enclosed_groupings(tokens)
+    return enclosed_literals(tokens)
 
 
 def _refuse_misread_tokens(sql: str, tokens: list[Token]) -> None:

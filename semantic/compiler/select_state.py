@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from sqlglot import exp
 
@@ -16,6 +17,7 @@ from semantic.compiler.sources import FromClause
 from semantic.compiler.statement import Statement, refuse_other_arguments, unsupported
 from semantic.errors import SemanticError
 
+_BIGINT_END = Decimal(2**63)
 GROUP_SETS = (exp.GroupingSets, exp.Rollup, exp.Cube)
 
 
@@ -117,4 +119,13 @@ def limits_of(node: exp.Expr) -> tuple[exp.Expr | None, exp.Expr | None, bool]:
         ):
             count = None
     start = offset.expression if isinstance(offset, exp.Offset) else None
+    for number in (count, start):
+        if isinstance(number, exp.Literal) and not number.is_string:
+            _check_bigint(number)
     return count, None if isinstance(start, exp.Null) else start, with_ties
+
+
+def _check_bigint(number: exp.Literal) -> None:
+    # A half is rounded up.
+    if Decimal(number.this) >= _BIGINT_END - Decimal("0.5"):
+        raise SemanticError("22003", "bigint out of range", position=position_of(number))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
+from semantic.compiler.tokens import beside
 from semantic.errors import UnsupportedError
 
 _TEXTS = frozenset({TokenType.STRING, TokenType.BYTE_STRING, TokenType.HEREDOC_STRING})
@@ -35,8 +36,8 @@ def enclosed_literals(tokens: list[Token]) -> list[Token]:
                 found = list(tokens) if found is None else found
                 # What was inserted so far stands before this literal.
                 shift = len(found) - len(tokens)
-                found.insert(index + shift, _beside(TokenType.R_PAREN, ")", tokens[index - 1]))
-                found.insert(start + shift, _beside(TokenType.L_PAREN, "(", tokens[start]))
+                found.insert(index + shift, beside(TokenType.R_PAREN, ")", tokens[index - 1]))
+                found.insert(start + shift, beside(TokenType.L_PAREN, "(", tokens[start]))
     return tokens if found is None else found
 
 
@@ -67,7 +68,7 @@ def cast_intervals(tokens: list[Token]) -> list[Token]:
         if field is not None:
             if not _is_unit(tokens, start, end):
                 continue
-            texts = [_beside(TokenType.STRING, f"{texts[0].text} {field.text.lower()}", texts[0])]
+            texts = [beside(TokenType.STRING, f"{texts[0].text} {field.text.lower()}", texts[0])]
             end += 1
         found += tokens[copied:start]
         found += _cast(tokens[start], texts)
@@ -129,14 +130,10 @@ def _field(tokens: Sequence[Token], index: int) -> Token | None:
 def _cast(interval: Token, texts: Sequence[Token]) -> list[Token]:
     last = texts[-1]
     return [
-        _beside(TokenType.VAR, "CAST", interval),
-        _beside(TokenType.L_PAREN, "(", interval),
+        beside(TokenType.VAR, "CAST", interval),
+        beside(TokenType.L_PAREN, "(", interval),
         *texts,
-        _beside(TokenType.ALIAS, "AS", last),
-        _beside(TokenType.INTERVAL, "INTERVAL", last),
-        _beside(TokenType.R_PAREN, ")", last),
+        beside(TokenType.ALIAS, "AS", last),
+        beside(TokenType.INTERVAL, "INTERVAL", last),
+        beside(TokenType.R_PAREN, ")", last),
     ]
-
-
-def _beside(kind: TokenType, text: str, token: Token) -> Token:
-    return Token(kind, text, token.line, token.col, token.start, token.end)

@@ -136,3 +136,32 @@ def test_random_expressions(seed: int, connection: Connection) -> None:
         assert _answer(connection, again) in (expected, "42725", "42883", "42804"), text
         compared += 1
     assert compared > 100
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_numbers(seed: int, connection: Connection) -> None:
+    """Each is one constant of PostgreSQL's value and type, whatever stands beside it."""
+    pick = random.Random(seed).choice
+    compared = 0
+    for _ in range(400):
+        prefix = pick(("", "", "0x", "0X", "0o", "0b"))
+        number = prefix + "".join(pick("0011729_._eEaf+-") for _ in range(pick(range(1, 9))))
+        before, after = pick((("", ""), ("(", ")"), ("-", "::numeric"), ("", "+1")))
+        text = f"{before}{number}{after}"
+        if number.strip("+-") != number or "--" in text:
+            continue
+        expected = _answer(connection, f"{text}, pg_typeof({text})")
+        if isinstance(expected, str):
+            continue
+        (ours,) = parse(f"SELECT {text} {SOURCE}").tree.expressions
+        again = ours.sql("postgres")
+        assert _answer(connection, f"{again}, pg_typeof({again})") == expected, text
+        compared += 1
+    assert compared > 60
+
+
+@pytest.mark.parametrize("text", ["1_000a", "0x1F'a'", "1_0$1"])
+def test_numbers_with_something_behind(text: str, connection: Connection) -> None:
+    assert _answer(connection, text) == "42601"
+    with pytest.raises(SemanticError):
+        parse(f"SELECT {text}")

@@ -125,6 +125,12 @@ def _denied(node: exp.Expr, sql: str) -> SemanticError:
     refused = _set_refused(name, node)
     if refused is not None:
         return refused
+    if isinstance(node, exp.HexString | exp.BitString):
+        return UnsupportedError(
+            "constants of bits are not supported over a cube",
+            hint="Write a number, such as 0x1F or 0b101.",
+            position=position(node),
+        )
     spelled = f"the construct {type(node).__name__}" if name is None else f"function {name}"
     place = position(node)
     if name is not None and place is not None:
