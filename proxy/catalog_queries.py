@@ -176,12 +176,12 @@ class CatalogQueries:
                 calls set_config.
         """
         if caller.own is not None and not _sets(sql):
-            await self._provide(caller.own, sql, caller)
-            return own_source(
-                await caller.own.open(
-                    sql, parameter_oids, parameter_formats, parameters, result_formats
-                )
+            warnings = await self._provide(caller.own, sql, caller)
+            own = await caller.own.open(
+                sql, parameter_oids, parameter_formats, parameters, result_formats
             )
+            own.notices += warnings
+            return own_source(own)
 
         async def start(backend: CatalogBackend) -> CatalogResult:
             return await backend.run(
@@ -195,8 +195,10 @@ class CatalogQueries:
     ) -> CatalogSource:
         """Start one statement of any kind on the catalog PostgreSQL by the simple protocol."""
         if caller.own is not None and not _sets(sql):
-            await self._provide(caller.own, sql, caller)
-            return own_source(await caller.own.open(sql))
+            warnings = await self._provide(caller.own, sql, caller)
+            own = await caller.own.open(sql)
+            own.notices += warnings
+            return own_source(own)
 
         async def start(backend: CatalogBackend) -> CatalogResult:
             return await backend.run_simple(sql)
@@ -230,17 +232,21 @@ class CatalogQueries:
             return CatalogSource(result, stack.pop_all())
         raise AssertionError("unreachable")
 
-    async def _provide(self, own: OwnBackend, sql: str, caller: Caller) -> None:
+    async def _provide(self, own: OwnBackend, sql: str, caller: Caller) -> list[dict[str, str]]:
+        """Give a session's own backend the rows that a statement names; what is to be told."""
         snapshot = await self._system_rows(sql, caller)
         if snapshot.settings:
             await own.provide(snapshot.settings)
+        return list(map(_warning, snapshot.warnings))
 
     async def open_catalog_copy(self, sql: str, caller: Caller) -> CatalogSource:
         """Start a COPY ... TO STDOUT of what the catalog answers."""
         if caller.own is None:
             return await self.open_catalog_simple(sql, caller)
-        await self._provide(caller.own, sql, caller)
-        return CatalogSource(await caller.own.copy_out(sql), AsyncExitStack())
+        warnings = await self._provide(caller.own, sql, caller)
+        result = await caller.own.copy_out(sql)
+        result.notices += warnings
+        return CatalogSource(result, AsyncExitStack())
 
 
 def _warning(message: str) -> dict[str, str]:

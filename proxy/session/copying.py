@@ -65,7 +65,7 @@ async def open_copy(
     if isinstance(query, CatalogQuery):
         source = await engine.open_catalog_copy(portal.prepared.text, caller)
         formats = source.result.copy_formats or ()
-        return CopyRows(source, int(binary), len(formats))
+        return CopyRows(source, int(binary), len(formats), source.result.notices)
     if not isinstance(query, CubeQuery):
         raise SessionError("XX000", "a query was not prepared")
     batches = await engine.open_batches(query, portal.values, caller)

@@ -125,7 +125,10 @@ class CursorCommands:
                 formats,
                 portal.values,
             )
-            return (await self._open_query(run)).reader
+            rows = await self._open_query(run)
+            # They go out with the first rows that are fetched.
+            state.notices += rows.notices or []
+            return rows.reader
 
         codes = (1,) if statement.binary else ()
         state.portals[statement.name] = Portal(

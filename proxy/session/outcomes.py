@@ -97,6 +97,8 @@ class OutcomeWriter:
             record.bytes += len(data)
             await self._send(data, len(data))
         self._client.send(_COPY_DONE)
+        self._notices(outcome.notices or [])
+        self._notices(self._state.notices)
         self._client.send(CommandComplete(outcome.chunks.tag(record.rows)).encode())
 
     async def _send(self, data: bytes | memoryview, size: int) -> None:

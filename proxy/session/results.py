@@ -68,11 +68,16 @@ class CopyChunks(Protocol):
 
 @dataclass(slots=True, eq=False)
 class CopyRows:
-    """Rows to send as COPY data; ``format`` is 0 for text and csv, 1 for binary."""
+    """Rows to send as COPY data; ``format`` is 0 for text and csv, 1 for binary.
+
+    Attributes:
+        notices: as those of ``Rows``.
+    """
 
     chunks: CopyChunks
     format: int
     columns: int
+    notices: list[dict[str, str]] | None = None
 
     async def close(self) -> None:
         """Free the result."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from sqlglot import exp
+from sqlglot.errors import ParseError
 
+from semantic.compiler.dialect import dialect_of
+from semantic.compiler.number_literals import with_whole_numbers
 from semantic.compiler.parse import parse
 from semantic.errors import SemanticError
 
@@ -49,3 +52,32 @@ def test_places_are_those_of_the_text() -> None:
     for column in parsed.tree.find_all(exp.Column):
         place = column.this.meta
         assert sql[place["start"] : place["end"] + 1] == column.name
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "numbers"),
+    [
+        ("postgres", "a > 1_000 AND b = 0x1F", ["1000", "31"]),
+        ("duckdb", "a > 1_000", ["1000"]),
+        ("duckdb", "b = 0x1F", None),
+        ("sqlite", "b = 0x1F", ["31"]),
+        ("sqlite", "(SELECT 1_000)", None),
+        ("spark", "CASE WHEN a = 1 THEN 10L END", ["1", "10"]),
+    ],
+)
+def test_numbers_of_a_warehouse_are_whole_or_an_error(
+    dialect: str, text: str, numbers: list[str] | None
+) -> None:
+    reader = dialect_of(dialect)
+
+    def read() -> list[str]:
+        tokens = with_whole_numbers(list(reader.tokenize(text)), text, dialect)
+        (tree,) = reader.parser().parse(tokens, text)
+        assert tree is not None
+        return [node.this for node in tree.find_all(exp.Literal, bfs=False)]
+
+    if numbers is None:
+        with pytest.raises(ParseError):
+            read()
+    else:
+        assert read() == numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -20,6 +20,7 @@ from tests.system_tables.conftest import TOKEN, connect
 from tests.system_tables.test_commands import cubewire, top
 
 NAMES = ("rome", "oslo")
+AWAY = "Redis does not answer: rows of other hosts are missing"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,31 @@ def test_a_session_of_another_host_is_ended(
             connection.execute("SELECT 1")
 
 
+def check_every_way_warns(
+    operator: psycopg.Connection, sql: bytes, warnings: list[str | None]
+) -> None:
+    """Whichever way the rows of a table are read, what is missing is told."""
+
+    def copy() -> list[bytes]:
+        with operator.cursor() as reading, reading.copy(b"COPY (%b) TO STDOUT" % sql) as rows:
+            return [bytes(piece) for piece in rows]
+
+    def fetch() -> list[object]:
+        with operator.transaction(), operator.cursor("c") as cursor:
+            return [*cursor.execute(sql).fetchall()]
+
+    ways: dict[str, Callable[[], object]] = {
+        "simple": lambda: operator.pgconn.exec_(sql),
+        "extended": lambda: operator.execute(sql, prepare=True).fetchall(),
+        "copy": copy,
+        "cursor": fetch,
+    }
+    for name, read in ways.items():
+        warnings.clear()
+        read()
+        assert warnings == [AWAY], name
+
+
 def test_without_redis_each_host_is_alone(
     hosts: dict[str, tuple[RunningServer, Path]], redis: RedisServer
 ) -> None:
@@ -156,7 +182,11 @@ def test_without_redis_each_host_is_alone(
         redis.kill()
         try:
             assert operator.execute(own).fetchall() == [("rome",)]
-            assert warnings == ["Redis does not answer: rows of other hosts are missing"]
+            assert warnings == [AWAY]
+            check_every_way_warns(operator, own, warnings)
+            operator.execute("CREATE TEMPORARY TABLE mine AS SELECT 'rome' AS host")
+            check_every_way_warns(operator, own, warnings)
+            operator.execute("DROP TABLE mine")
             folder = hosts["rome"][1]
             shown = cubewire(folder, "top", "--once")
             assert shown.returncode == 1
