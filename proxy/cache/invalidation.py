@@ -159,16 +159,21 @@ class SharedInvalidation(Invalidation):
             # Where one is missing another process may be quicker, and where one is refused it may
             # have stood for an invalidation.
             self._mark_unshared(judged.refused)
-            await self._share()
+            await self._share(judged.refused)
             judged = self.marks.judge(await self._read(judged.missing), cubes)
         return judged.marks
 
-    async def _share(self) -> None:
+    async def _share(self, replaced: Collection[str] = ()) -> None:
+        """Put the marks of what was invalidated here in place, and wake the others.
+
+        Not for those that only replace others: two processes would wake each other without end.
+        """
         for cube in tuple(self.generations.unshared):
             name, mark = cube.encode(), self.marks.new(cube)
             await self.breaker.probe(lambda: self.client.hset(self.marks.name, name, mark))  # noqa: B023
             self.generations.unshared.discard(cube)
-            await self.breaker.probe(lambda: self.client.publish(self.topic, name))  # noqa: B023
+            if cube not in replaced:
+                await self.breaker.probe(lambda: self.client.publish(self.topic, name))  # noqa: B023
 
     async def _read(self, missing: Iterable[str] = ()) -> dict[bytes, bytes]:
         return await self.breaker.probe(lambda: self._ask(missing))

@@ -101,7 +101,7 @@ class Marks:
         if not hmac.compare_digest(proof, self._checksum(self.secret, cube, body)):
             return False
         at = int(body.partition(_SEPARATOR)[0], 16)
-        if at < newest.at:
+        if at <= newest.at:
             return False
         self._newest[cube] = _Known(at, mark)
         return True

@@ -157,6 +157,17 @@ async def test_another_secret(server: RedisServer, redis: Any) -> None:
         assert await plain.look() == one.token
 
 
+async def test_two_secrets_do_not_wake_each_other(server: RedisServer, redis: Any) -> None:
+    listening = redis.pubsub()
+    listening.subscribe("tests")
+    async with host(server) as one, host(server, OTHER) as two:
+        for each in (one, two, one, two):
+            await each.look()
+        assert one.generations.refused + two.generations.refused >= 4
+    assert listening.get_message(timeout=1)["type"] == "subscribe"
+    assert listening.get_message(timeout=0.2) is None
+
+
 async def test_a_cube_whose_mark_is_not_known_shares_nothing(
     server: RedisServer, redis: Any
 ) -> None:

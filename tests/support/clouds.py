@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,7 @@ BUCKET = "cubewire"
 ACCOUNT = "devstoreaccount1"
 # The one that Azurite comes with.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_ACCOUNT_KEYS = ("client_email", "private_key", "private_key_id")
 START_SECONDS = 60.0
 
 
@@ -103,7 +105,11 @@ def _google(port: int) -> tuple[list[str], Cloud]:
     options = {"endpoint_url": place, "token": "anon", "project": "test"}
     command = ["fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     command += ["-backend", "memory", "-public-host", f"127.0.0.1:{port}"]
-    return command, Cloud(f"gs://{BUCKET}/prefix", options)
+    account = {"gcs_base_url": place, "disable_oauth": True, **dict.fromkeys(_ACCOUNT_KEYS, "")}
+    delta = {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(account)}
+    iceberg = {"gcs.service.host": place, "gcs.oauth2.token": "anon"}
+    iceberg["gcs.oauth2.token-expires-at"] = "4102444800000"
+    return command, Cloud(f"gs://{BUCKET}/prefix", options, delta, iceberg)
 
 
 CLOUDS: Mapping[str, Kind] = {
