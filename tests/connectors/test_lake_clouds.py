@@ -61,10 +61,18 @@ def delta(place: Place) -> Made:
     options = dict(place.cloud.delta)
     url = f"{place.url}/orders"
 
+    written: dict[str, Any] = {"mode": "overwrite", "partition_by": ["region"]}
+    here = place.folder / "delta"
+
     def overwrite(table: pa.Table) -> None:
-        deltalake.write_deltalake(
-            url, table, mode="overwrite", partition_by=["region"], storage_options=options
-        )
+        if not url.startswith("gs:"):
+            deltalake.write_deltalake(url, table, storage_options=options, **written)
+            return
+        # delta-rs writes there by the XML API, which fake-gcs-server does not know.
+        deltalake.write_deltalake(str(here), table, **written)
+        # The log, whose name sorts before those of the data, comes last.
+        for path in sorted((each for each in here.rglob("*") if each.is_file()), reverse=True):
+            place.cloud.driver().put_file(str(path), f"{url}/{path.relative_to(here)}")
 
     overwrite(ORDERS)
     return {"format": "delta", "url": url}, options, overwrite
