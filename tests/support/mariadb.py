@@ -36,6 +36,7 @@ bind_address=127.0.0.1
 character_set_server=latin1
 collation_server=latin1_swedish_ci
 default_time_zone=+05:30
+transaction_isolation=READ-COMMITTED
 """
 _FOLDERS = "/usr/sbin:/usr/local/sbin:/usr/local/bin"
 
