@@ -84,13 +84,6 @@ class Links(Generic[LinkT, StatementT]):
             self._kept.discard(kept)
             kept.release(reusable=ended)
 
-    async def _statement_of(self, lender: Lender[LinkT], timeout: float | None) -> StatementT:
-        statement = self._make(lender, self.statements.discard)
-        self.statements.add(statement)
-        statement.arm(timeout)
-        await statement.take_link()
-        return statement
-
     def sever(self) -> None:
         """End every running statement: the server has not answered for long."""
         self._end_snapshots()
@@ -107,6 +100,13 @@ class Links(Generic[LinkT, StatementT]):
             statement.stop("shutdown")
         for statement in statements:
             await statement.closed()
+
+    async def _statement_of(self, lender: Lender[LinkT], timeout: float | None) -> StatementT:
+        statement = self._make(lender, self.statements.discard)
+        self.statements.add(statement)
+        statement.arm(timeout)
+        await statement.take_link()
+        return statement
 
     def _end_snapshots(self) -> None:
         for kept in self._kept:

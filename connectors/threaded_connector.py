@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, cast
 
@@ -134,6 +134,8 @@ class ThreadedConnector(BatchesOnly):
         snapshots: the connections are SnapshotSessions.
     """
 
+    capabilities = Capabilities(exclusive_streams=False)
+
     def __init__(
         self,
         dialect: str,
@@ -144,7 +146,8 @@ class ThreadedConnector(BatchesOnly):
         snapshots: bool = False,
     ) -> None:
         threads.check()
-        self.capabilities = Capabilities(exclusive_streams=False, snapshots=snapshots)
+        if snapshots:
+            self.capabilities = replace(self.capabilities, snapshots=True)
         self.dialect = dialect
         self._connect = connect
         self._translate = translate

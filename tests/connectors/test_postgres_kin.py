@@ -12,15 +12,15 @@ from tests.support.oracle import OraclePostgres
 
 
 @pytest.mark.parametrize(
-    "version",
+    ("version", "number"),
     [
-        "PostgreSQL 16.4 on x86_64-pc-linux-gnu, compiled by gcc (GCC) 12.2.0, 64-bit",
-        "PostgreSQL 12.12 (Greenplum Database 7.1.0 build commit:0) on x86_64-pc-linux-gnu",
-        "PostgreSQL 11.2-YB-2.21.0.0-b0 on x86_64-pc-linux-gnu",
+        ("PostgreSQL 16.4 on x86_64-pc-linux-gnu, compiled by gcc (GCC) 12.2.0, 64-bit", 16),
+        ("PostgreSQL 12.12 (Greenplum Database 7.1.0 build commit:0) on x86_64-pc-linux-gnu", 12),
+        ("PostgreSQL 11.2-YB-2.21.0.0-b0 on x86_64-pc-linux-gnu", 11),
     ],
 )
-def test_kin(version: str) -> None:
-    check_engine(version)
+def test_kin(version: str, number: int) -> None:
+    assert check_engine(version) == number
 
 
 @pytest.mark.parametrize(

@@ -12,5 +12,5 @@ from tests.support import limited
 if __name__ == "__main__":
     limited.install()
     PostgresConnector.dialect = limited.NAME
-    PostgresConnector.capabilities = Capabilities()
+    PostgresConnector.capabilities = Capabilities(snapshots=True)
     sys.exit(main())
