@@ -133,6 +133,20 @@ async def test_the_deadline_is_of_all_together(
         assert await the_sum(source, ledger) == SUM
 
 
+async def test_cancelling_the_second_statement_frees_all(ledger: PostgresLedger) -> None:
+    began = asyncio.Event()
+    async with warehouse(ledger) as source:
+        nap = asking("SELECT pg_sleep(600)::text AS n")
+        task = asyncio.create_task(run(source, (BOTH[0], nap), began.set))
+        await began.wait()
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert source.in_use == 0
+        assert await the_sum(source, ledger) == SUM
+
+
 async def test_a_lost_connection_is_no_second_try(ledger: PostgresLedger) -> None:
     observer = Observer()
     port = int(ledger.dsn.rsplit(":", 1)[1].split("/")[0])
