@@ -16,7 +16,6 @@ import psycopg
 
 from tests.support.waiting import cancelling
 
-LARGE = "SELECT id, city_id, status FROM orders WHERE id < 20000"
 INTROSPECTION = (
     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c "
     "JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace "
@@ -39,11 +38,13 @@ class Clients:
     """All of them.
 
     Attributes:
+        filler: bytes that each of the 20,000 rows of a large result has besides some 30.
         done: how often each kind did what it does.
         wrong: what went otherwise than it should.
     """
 
     dsn: str
+    filler: int = 0
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -86,6 +87,12 @@ class Clients:
             with self._lock:
                 self.done[name] += 1
 
+    @property
+    def large(self) -> str:
+        """The statement with the largest result."""
+        columns = f"id, city_id, status, repeat('x', {self.filler}) AS filler"
+        return f"SELECT {columns} FROM orders WHERE id < 20000"
+
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(self.dsn, autocommit=True, connect_timeout=20)
 
@@ -112,10 +119,10 @@ class Clients:
 
     def stream(self, chosen: random.Random) -> None:
         with self._connect() as connection, connection.cursor() as cursor:
-            rows = sum(1 for _ in cursor.stream(LARGE))
+            rows = sum(1 for _ in cursor.stream(self.large.encode()))
             assert rows == 20_000
             with connection.transaction(), connection.cursor("named") as named:
-                named.execute(LARGE)
+                named.execute(self.large.encode())
                 assert len(named.fetchmany(chosen.randrange(1, 500))) > 0
 
     def cancel(self, chosen: random.Random) -> None:
@@ -142,7 +149,7 @@ class Clients:
         if chosen.random() < 0.5:
             with socket.create_connection((where.host, where.port), 10) as raw:
                 raw.sendall(chosen.randbytes(chosen.randrange(1, 30)))
-        connection.pgconn.send_query(LARGE.encode())
+        connection.pgconn.send_query(self.large.encode())
         time.sleep(chosen.random() * 0.05)
         connection.pgconn.finish()
 

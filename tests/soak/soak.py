@@ -34,8 +34,10 @@ LONG_SECONDS = 600.0
 TREND_BYTES = 10_000_000
 """What the trend of a long run may add to memory once it is warm: half of what a single moment
 differs from the next by."""
-WARMING_BYTES = 24_000_000
-"""The same for a short one, in which caches are still being filled."""
+GROSS_BYTES = 150_000_000
+"""The same for a short one, which is all warming up: it only shows that results are freed."""
+SHORT_FILLER = 1_000
+"""See ``Clients.filler``: a dozen results that stay are more than caches and code ever take."""
 MORE_FILES = 12
 """Pools are filled differently from one moment to the next."""
 
@@ -66,7 +68,7 @@ class Report:
         found = [f"{len(self.wrong)} failures, such as {self.wrong[0]}"] if self.wrong else []
         found += [f"nothing done: {kind}" for kind, count in self.done.items() if not count]
         is_long = self.samples[-1].seconds >= LONG_SECONDS
-        if self.trend > (TREND_BYTES if is_long else WARMING_BYTES):
+        if self.trend > (TREND_BYTES if is_long else GROSS_BYTES):
             found.append(f"memory grew by {self.trend / 1e6:.0f} MB once it was warm")
         quarter = max(1, len(self.samples) // 4)
         before, after = self.samples[quarter : 2 * quarter], self.samples[-quarter:]
@@ -115,7 +117,8 @@ def soak(folder: Path, seconds: float, told: Callable[[Sample], None] | None = N
         )
     server = start_server(["--config", str(folder / "cubewire.yml")])
     try:
-        clients = Clients(f"postgresql://anna:anna@{server.host}:{server.port}/cubewire")
+        dsn = f"postgresql://anna:anna@{server.host}:{server.port}/cubewire"
+        clients = Clients(dsn, 0 if seconds >= LONG_SECONDS else SHORT_FILLER)
         samples: list[Sample] = []
         every = max(0.25, seconds / 400)
         began = time.monotonic()
