@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-warehouses test-long check soak bench fmt clean
+.PHONY: help setup demo test test-warehouses test-long check collected soak bench fmt clean
 
 # Hundreds of processes are started: each reads the bytecode that the first one has written.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,6 +23,7 @@ help:  ## show the targets
 
 setup: $(STAMP)  ## install everything into .venv, pinned by hash
 
+# Bytecode is left to the first import, as with uv: most modules of most packages are never imported.
 # The lock is complete, so nothing is left for pip to resolve (--no-deps): older versions of pip, as Python
 # 3.11 brings along, take `coverage[toml]>=7` for a requirement of its own beside the pinned `coverage`.
 # The interpreter is looked up inside the recipe, so that a machine whose .venv is ready needs none.
@@ -42,7 +43,7 @@ $(STAMP): requirements.lock pyproject.toml
 	    test -n "$$found" || { echo 'setup: Python 3.11 or newer with venv is needed' >&2; exit 1; }; \
 	    "$$found" -m venv $(VENV); \
 	  fi; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
 	    --require-hashes -r requirements.lock; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --no-deps --no-build-isolation -e .; \
@@ -55,10 +56,16 @@ demo: setup  ## serve the demo: flights of 2013, login demo, password demo
 check: setup  ## style, types and architecture; under a minute
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/architecture
+	@$(BIN)/mypy & types=$$!; status=0; \
+	$(BIN)/python -m pytest -q tests/architecture || status=$$?; \
+	wait $$types || status=$$?; exit $$status
 
-test: check  ## check, then all tests
+# Once and beside mypy: what pytest makes of each file is then read by the workers.
+collected: setup
+	@$(BIN)/python -m pytest -q --collect-only --ignore tests/architecture >/dev/null
+
+test: setup  ## check, then all tests
+	@$(MAKE) --no-print-directory -j 2 check collected
 	$(BIN)/python -m pytest -q $(PARALLEL) --ignore tests/architecture
 
 test-warehouses: setup  ## tests of the warehouses whose engines are big; some 600 MB more

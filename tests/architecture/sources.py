@@ -68,6 +68,8 @@ def _walk(
     module: Module, node: ast.AST, *, in_function: bool, typing_only: bool
 ) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            continue  # nothing is imported in an expression
         if isinstance(child, ast.Import):
             for alias in child.names:
                 yield Import(module, child.lineno, alias.name, None, 0, in_function, typing_only)
@@ -83,7 +85,7 @@ def _walk(
                     typing_only,
                 )
         else:
-            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
             yield from _walk(
                 module,
