@@ -6,9 +6,11 @@ Each subcommand is a module of its own that is imported only when it is asked fo
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from proxy.cli.arguments import make_parser
 
@@ -18,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = list(sys.argv[1:] if arguments is None else arguments)
     parsed = make_parser().parse_args(texts)
     parsed.texts = texts
-    command = importlib.import_module(f"proxy.cli.{parsed.command}")
+    command = _imported(f"proxy.cli.{parsed.command}")
     try:
         return int(command.run(parsed))
     except KeyboardInterrupt:
@@ -27,3 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (head, less) has gone: that is its right.
         sys.stderr.close()
         return 1
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module. Looking for garbage in what stays would take a sixth of the time."""
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.enable()
