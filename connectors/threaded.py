@@ -21,6 +21,9 @@ from connectors.workers import Call, Workers, WorkersBusyError, WorkersClosedErr
 # An interrupt may arrive where a driver forgets it (DuckDB does while it plans), so it is sent
 # again until it has worked.
 INTERRUPT_EVERY_SECONDS = 0.02
+LEAVE_SECONDS = 2.0
+"""How long a step may go on that was told to stop. A driver that waits for a silent store hears no
+interrupt; its thread is left to itself then."""
 FIRST_ROWS = 2048
 IDLE_READERS = 32
 
@@ -36,6 +39,10 @@ class Chunk:
 
 class StoppedError(Exception):
     """The statement was told to stop between two steps."""
+
+
+class _LeftError(Exception):
+    """The step goes on, and is waited for no longer."""
 
 
 class Reader(Protocol):
@@ -66,7 +73,8 @@ class ThreadedStatement(Generic[R]):
     """One statement from before it starts until its reader is given back.
 
     One step runs at a time. Whoever stops the statement (the timer, a cancelled task, ``close``,
-    the connector's end) only says why; the reader is given back once the step has ended.
+    the connector's end) only says why; the reader is given back once the step has ended. Who waits
+    for that waits no longer than ``LEAVE_SECONDS``.
     """
 
     def __init__(
@@ -81,10 +89,12 @@ class ThreadedStatement(Generic[R]):
         self._give_back = give_back
         self._translate = translate
         self._call: Call[Chunk] | None = None
+        self._waited: asyncio.Future[Chunk] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: str | None = None
         self._cleanup: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._left: asyncio.Future[None] = self._loop.create_future()
         self.ended = False
 
     def arm(self, timeout: float | None) -> None:
@@ -101,10 +111,13 @@ class ThreadedStatement(Generic[R]):
         call = self._call = self._workers.submit(lambda: function(reader))
         try:
             # The shield keeps the step's own future alive when the awaiting task is cancelled.
-            chunk = await asyncio.shield(call.future)
+            self._waited = asyncio.shield(call.future)
+            chunk = await self._waited
         except asyncio.CancelledError:
             self.stop("user")
             raise
+        except _LeftError:
+            raise stop_error(self._stopped or "shutdown") from None
         except Exception as error:
             self._call = None
             reason = self._stopped
@@ -129,6 +142,8 @@ class ThreadedStatement(Generic[R]):
             self._end(reusable=False)
             return
         call.future.add_done_callback(self._step_ended)
+        self._disarm()
+        self._timer = self._loop.call_later(LEAVE_SECONDS, self._leave)
         self._interrupt(call)
 
     def forget(self) -> None:
@@ -138,17 +153,23 @@ class ThreadedStatement(Generic[R]):
                 self._loop.call_soon_threadsafe(self.stop, "user")
 
     async def closed(self) -> None:
-        """Wait until the reader has been given back or closed."""
+        """Wait until the reader has been given back or closed, or the step was left to itself."""
         call = self._call
         if call is not None and not call.future.done():
-            await asyncio.wait([call.future])
+            await asyncio.wait([call.future, self._left], return_when=asyncio.FIRST_COMPLETED)
         if self._cleanup is not None:
             await asyncio.wait([self._cleanup])
 
     def _interrupt(self, call: Call[Chunk]) -> None:
         if not call.future.done():
             self.reader.interrupt()
-            self._loop.call_later(INTERRUPT_EVERY_SECONDS, self._interrupt, call)
+            pause = LEAVE_SECONDS if self._left.done() else INTERRUPT_EVERY_SECONDS
+            self._loop.call_later(pause, self._interrupt, call)
+
+    def _leave(self) -> None:
+        self._left.set_result(None)
+        if self._waited is not None and not self._waited.done():
+            self._waited.set_exception(_LeftError())
 
     def _step_ended(self, future: asyncio.Future[Chunk]) -> None:
         if not future.cancelled():
@@ -159,13 +180,16 @@ class ThreadedStatement(Generic[R]):
         if self.ended:
             return
         self.ended = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         if reusable:
             self._give_back(self, True)
             return
         self._cleanup = self._loop.create_task(self._close_reader(), name="warehouse-cleanup")
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _close_reader(self) -> None:
         try:

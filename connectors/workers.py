@@ -28,6 +28,8 @@ from connectors.queueing import queue_observer
 T = TypeVar("T")
 
 SLOW_AFTER_SECONDS = 0.1
+CLOSE_SECONDS = 2.0
+"""What the end waits for calls that run; a driver may wait for something that does not answer."""
 
 
 class WorkersBusyError(Exception):
@@ -198,7 +200,7 @@ class Workers:
         return True
 
     async def close(self) -> None:
-        """Refuse what waits, wait for what runs, end the threads."""
+        """Refuse what waits, wait for what runs, though not for long, and end the threads."""
         self._closed = True
         while self._waiting:
             call = self._waiting.popleft()
@@ -206,7 +208,7 @@ class Workers:
             if not call.future.done():
                 call.future.set_exception(WorkersClosedError())
         if self._running:
-            await asyncio.wait([call.future for call in self._running])
+            await asyncio.wait([call.future for call in self._running], timeout=CLOSE_SECONDS)
         while self._idle:
             self._idle.pop().inbox.put(None)
 

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -28,6 +29,8 @@ from connectors.errors import WarehouseError
 from connectors.lake_delta import DeltaTable
 from connectors.lake_files import LakeFiles
 from connectors.options import ConnectorOptionsError
+from connectors.threaded import LEAVE_SECONDS
+from connectors.workers import CLOSE_SECONDS
 
 SOON = 0.05
 NOON = datetime.datetime(2024, 7, 1, 12, tzinfo=datetime.UTC)
@@ -393,6 +396,14 @@ async def test_a_table_that_cannot_be_read_any_more_is_served_as_it_was(
         await until(connector, "SELECT id FROM t", [(1,)])
 
 
+async def answer(pipe: Path) -> None:
+    """Let go who waits for a pipe, and see its threads end. Fails where nobody waits."""
+    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    async with asyncio.timeout(20):
+        while any(thread.name.startswith("duckdb") for thread in threading.enumerate()):
+            await asyncio.sleep(SOON)
+
+
 async def test_the_end_does_not_wait_for_a_store_that_hangs(
     tmp_path: Path, catalog: SqlCatalog
 ) -> None:
@@ -411,8 +422,31 @@ async def test_the_end_does_not_wait_for_a_store_that_hangs(
             await connector.close()
         assert time.monotonic() - began < 2 * LOOK_SECONDS
     finally:
-        # Fails where nobody waits.
-        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        await answer(pipe)
+
+
+async def test_a_statement_ends_in_time_though_a_store_hangs(tmp_path: Path) -> None:
+    pipe = tmp_path / "numbers.parquet"
+    pq.write_table(pa.table({"n": [7]}), pipe)
+    tables = {"numbers": {"format": "parquet", "url": str(pipe)}}
+    connector = DuckDBConnector(DuckDBOptions(tables=tables))
+    await connector.start()
+    pipe.unlink()
+    os.mkfifo(pipe)  # who opens it to read waits until somebody writes
+    try:
+        began = time.monotonic()
+        with pytest.raises(WarehouseError) as caught:
+            async with asyncio.timeout(20):
+                await connector.execute("SELECT n FROM numbers", timeout=0.1)
+        assert caught.value.sqlstate == "57014"
+        assert time.monotonic() - began < 2 * LEAVE_SECONDS
+        assert await rows(connector, "SELECT 1 AS n") == [(1,)]
+        began = time.monotonic()
+        async with asyncio.timeout(20):
+            await connector.close()
+        assert time.monotonic() - began < 2 * (LEAVE_SECONDS + CLOSE_SECONDS)
+    finally:
+        await answer(pipe)
 
 
 def test_names_that_are_one_to_duckdb() -> None:
