@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -94,7 +94,7 @@ class ThreadedStatement(Generic[R]):
         self._stopped: str | None = None
         self._cleanup: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._left: asyncio.Future[None] = self._loop.create_future()
+        self._left: asyncio.Future[Any] = self._loop.create_future()
         self.ended = False
 
     def arm(self, timeout: float | None) -> None:
