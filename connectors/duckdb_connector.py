@@ -33,6 +33,7 @@ from connectors.base import (
 )
 from connectors.duckdb_errors import warehouse_error
 from connectors.duckdb_functions import add_functions
+from connectors.duckdb_prepared import OPTIMIZER
 from connectors.duckdb_reader import DuckDBReader
 from connectors.duckdb_resident import ResidentFiles
 from connectors.duckdb_small import SmallStatements
@@ -52,6 +53,8 @@ SERVER_SETS = {"set_by": "server"}
 HALF = "50%"
 LOOK_SECONDS = 2.0
 """What the end waits for a look at the lake's tables, which may hang at a store that is silent."""
+OWN_SETTINGS = ("TimeZone", "streaming_buffer_size", "search_path", OPTIMIZER)
+"""What the connector sets on each of its connections, locked or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +319,7 @@ class DuckDBConnector(BatchesOnly):
             "allow_persistent_secrets = false",
             "allow_extension_repositories = 'forbidden'",
             "enable_external_access = false",
-            # What the connector sets on each of its connections.
-            "allowed_configs = ['TimeZone', 'streaming_buffer_size', 'search_path']",
+            f"allowed_configs = {list(OWN_SETTINGS)}",
             "lock_configuration = true",
         ):
             database.execute(f"SET {setting}")

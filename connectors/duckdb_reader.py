@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import duckdb
 import pyarrow as pa
 
+from connectors.duckdb_prepared import PreparedStatements, arguments_of
 from connectors.duckdb_small import (
     MOST_ROWS,
     MOST_SECONDS,
@@ -36,6 +37,9 @@ _BEGIN = "BEGIN TRANSACTION READ ONLY"
 CHUNK_BYTES = 2 * 1024 * 1024
 CHUNK_SECONDS = 0.005
 
+# A statement that is kept planned without DuckDB's optimizer has grown when it takes this long.
+PLANNED_SECONDS = 0.01
+
 
 class DuckDBReader:
     """A connection to the database with at most one open result."""
@@ -50,6 +54,7 @@ class DuckDBReader:
     ) -> None:
         self.connection = connection
         self._small = SmallStatements() if small is None else small
+        self._prepared = PreparedStatements(connection)
         self.stopping = False
         self._in_transaction = False
         self._in_snapshot = False
@@ -110,7 +115,7 @@ class DuckDBReader:
         self._set_up(time_zone)
         known = self._small.find(sql)
         if known is not None:
-            chunk = self._open_small(known, values)
+            chunk = self._open_small(known, sql, values)
             if chunk is not None:
                 return chunk
             self._small.forget(sql)
@@ -125,17 +130,40 @@ class DuckDBReader:
             self._small.add(sql, statement, chunk.schema, relation.types)
         return chunk
 
-    def _open_small(self, known: SmallStatement, values: Sequence[object]) -> Chunk | None:
+    def _open_small(
+        self, known: SmallStatement, sql: str, values: Sequence[object]
+    ) -> Chunk | None:
         """Read the whole result; None where it has become another than it was."""
+        prepared = self._find_prepared(known, sql, values)
         self._begin()
         connection = self.connection
-        connection.execute(known.statement, list(values) or None)
+        started = time.perf_counter()
+        if prepared is None:
+            connection.execute(known.statement, list(values) or None)
+        else:
+            connection.execute(prepared)
         rows = connection.fetchmany(MOST_ROWS + 1)
         self._check()
         types = [column[1] for column in connection.description or ()]
         batch = small_batch(known, rows, types) if len(rows) <= MOST_ROWS else None
         self.end()
+        if prepared is not None and time.perf_counter() - started > PLANNED_SECONDS:
+            known.prepared = False
         return None if batch is None else Chunk(known.schema, batch if rows else None, True)
+
+    def _find_prepared(
+        self, known: SmallStatement, sql: str, values: Sequence[object]
+    ) -> duckdb.Statement | str | None:
+        """What executes the statement as it is planned, where this connection keeps it so."""
+        arguments = arguments_of(values)
+        if arguments is None or not (known.ran() or known.prepared):
+            return None
+        zone, prepared = self._time_zone, self._prepared
+        found = prepared.execution(sql, arguments, zone)
+        if found is None and prepared.add(sql, arguments, zone):
+            found = prepared.execution(sql, arguments, zone)
+        known.prepared = found is not None
+        return found
 
     def _open_relation(self, relation: duckdb.DuckDBPyRelation) -> Chunk:
         self._reader = relation.to_arrow_reader(VECTOR_ROWS)

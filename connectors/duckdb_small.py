@@ -29,13 +29,25 @@ _MOMENTS: dict[str, type[datetime.date]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SmallStatement:
-    """A single SELECT, checked and parsed, with the types of its result."""
+    """A single SELECT, checked and parsed, with the types of its result.
+
+    Attributes:
+        runs: how often it was run since.
+        prepared: whether connections keep it planned (see duckdb_prepared).
+    """
 
     statement: duckdb.Statement
     schema: pa.Schema
     types: tuple[str, ...]
+    runs: int = 0
+    prepared: bool = False
+
+    def ran(self) -> bool:
+        """Count a run. Whether it is time to see if it can be kept planned: ever more rarely."""
+        self.runs += 1
+        return not self.prepared and self.runs > 1 and not self.runs & (self.runs - 1)
 
 
 class SmallStatements:

@@ -24,6 +24,8 @@ from tests.support.tables import fresh_database, serve
 DATABASE = "oracle_rows"
 REFUSALS = frozenset({"0A000", "42804", "42501"})
 NUMERIC, FLOAT8, FLOAT4 = 1700, 701, 700
+TIMES = {"duckdb": 4}
+"""How often a warehouse is asked: what is small is run in other ways from the second time on."""
 _FIELD = pq.DiagnosticField
 
 
@@ -109,6 +111,12 @@ class Laboratory:
                 self.refusals[f"{name} {actual.sqlstate} {actual.message}"] += 1
             if counts is not None:
                 counts[verdict] = counts.get(verdict, 0) + 1
+            for time in range(2, TIMES.get(name, 1) + 1):
+                if problem or verdict == "refused":
+                    break
+                again = client.ask(case.ours, case.values, case.oids)
+                problem = judge(case, again, expected)[1]
+                problem = problem and f"the {time}th time: {problem}"
             if problem:
                 problems.append(f"{name}: {problem}")
         return "\n".join(problems)
@@ -220,6 +228,7 @@ def laboratory(
             )
             ended.callback(server.stop)
             clients[name] = Client(address)
+            clients[name].connection.execute("SET cubewire.cache = 'off'")
             ended.callback(clients[name].close)
         # What has no measure in it can be asked of both in the same words.
         postgres = Client(f"{dsn}?options=-csearch_path%3Dplain,public")
