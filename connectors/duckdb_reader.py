@@ -160,8 +160,11 @@ class DuckDBReader:
             return None
         zone, prepared = self._time_zone, self._prepared
         found = prepared.execution(sql, arguments, zone)
-        if found is None and prepared.add(sql, arguments, zone):
-            found = prepared.execution(sql, arguments, zone)
+        if found is None:
+            if self._in_snapshot:
+                return None
+            if prepared.add(sql, arguments, zone):
+                found = prepared.execution(sql, arguments, zone)
         known.prepared = found is not None
         return found
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import duckdb_prepared, duckdb_reader
-from connectors.base import Parameter
+from connectors.base import Parameter, SnapshotReader
 from connectors.duckdb_connector import DuckDBConnector, DuckDBOptions
 from connectors.duckdb_prepared import PreparedStatements
 from connectors.errors import WarehouseError
@@ -58,7 +58,7 @@ async def connector() -> AsyncIterator[DuckDBConnector]:
 
 
 async def rows(
-    connector: DuckDBConnector, sql: str, *values: Parameter, zone: str = "UTC"
+    connector: DuckDBConnector | SnapshotReader, sql: str, *values: Parameter, zone: str = "UTC"
 ) -> pa.Table:
     stream = await connector.execute(sql, values, time_zone=zone)
     batches = [batch async for batch in stream]
@@ -163,6 +163,20 @@ async def test_what_has_changed_is_seen(connector: DuckDBConnector, counted: Cou
         again = await rows(connector, sql)
         assert again.to_pylist() == [{"c": 10, "s": 145}]
     assert counted.executed > OFTEN
+
+
+async def test_a_snapshot_stays_what_it_is(connector: DuckDBConnector, counted: Counted) -> None:
+    kept, fresh = "SELECT count(*) AS c FROM t", "SELECT sum(i) AS s FROM t"
+    for _ in range(OFTEN):
+        before = await rows(connector, kept)
+    async with connector.snapshot() as reader:
+        assert await rows(reader, kept) == before
+        change(connector, "INSERT INTO t VALUES (100, 0.5, 'new', DATE '2024-01-01')")
+        for _ in range(OFTEN):
+            assert await rows(reader, kept) == before
+            assert (await rows(reader, fresh))["s"].to_pylist() == [sum(range(50))]
+    assert counted.executed >= OFTEN
+    assert (await rows(connector, kept))["c"].to_pylist() == [before["c"][0].as_py() + 1]
 
 
 async def test_a_statement_that_has_grown_is_planned_anew(
