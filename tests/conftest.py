@@ -35,6 +35,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Or DuckDB's module would complain of objects that are left."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long goes first, so that in the end no worker is left alone with it."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}

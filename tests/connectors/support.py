@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import resource
 import struct
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -120,12 +123,19 @@ async def all_rows(stream: BatchStream) -> pa.Table:
     return pa.Table.from_batches([batch async for batch in stream], stream.schema)
 
 
-def _duckdb_file(path: Path) -> Path:
-    import duckdb
+@functools.cache
+def _duckdb_flights() -> bytes:
+    """The file of a database with the table, which is made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "flights.duckdb"
+        with duckdb.connect(file) as database:
+            database.execute(FLIGHTS)
+        return file.read_bytes()
 
+
+def _duckdb_file(path: Path) -> Path:
     file = path / "flights.duckdb"
-    with duckdb.connect(file) as database:
-        database.execute(FLIGHTS)
+    file.write_bytes(_duckdb_flights())
     return file
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,8 +54,10 @@ class SqliteWarehouse(Warehouse):
         )
 
 
-def _database(path: Path) -> Path:
-    with contextlib.closing(sqlite3.connect(path)) as database:
+@functools.cache
+def _flights() -> bytes:
+    """A database with the tables of these tests, which is made once."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
         database.execute("CREATE TABLE flights (id INTEGER, day INT4, carrier TEXT, late BOOLEAN)")
         database.executemany(
             "INSERT INTO flights VALUES (?, ?, ?, ?)",
@@ -65,12 +68,13 @@ def _database(path: Path) -> Path:
             " f TIMESTAMP, g POINT, h REAL, i BLOB, j VARCHAR(20), k)"
         )
         database.commit()
-    return path
+        return database.serialize()
 
 
 @contextlib.asynccontextmanager
 async def _opened(folder: Path, **options: object) -> AsyncIterator[SqliteWarehouse]:
-    path = _database(folder / "flights ?#%.sqlite")
+    path = folder / "flights ?#%.sqlite"
+    path.write_bytes(_flights())
     connector = open_connector("sqlite", {"path": str(path), **options})
     await connector.start()
     try:
