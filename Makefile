@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 SOURCES := proxy semantic connectors tests
 # Tests wait more than they compute.
-WORKERS ?= 4
+WORKERS ?= 6
 # What one file's tests share is made once; the files stay in the order that tests/conftest.py gives.
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 WAREHOUSE_TESTS := tests/connectors tests/portable tests/oracle/test_clickhouse.py

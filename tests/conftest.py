@@ -7,12 +7,46 @@ import gc
 import secrets
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.server import RunningServer, start_server
 
+FOLDER = Path(__file__).parent
+LONGEST = (
+    "rollups/test_soundness.py",
+    "e2e/test_queries.py",
+    "reliability/test_cancel.py",
+    "reliability/test_half_open.py",
+    "reliability/test_drain.py",
+    "oracle/test_oracle.py",
+    "warehouse/test_faults.py",
+    "connectors/test_conformance_stopping.py",
+    "reliability/test_hostile_sql.py",
+    "auth/test_live_logins.py",
+    "rollups/test_masks.py",
+    "scale/test_balancer.py",
+    "rollups_store/test_server.py",
+    "connectors/test_conformance_results.py",
+    "reliability/test_slow_reader.py",
+    "reliability/test_logins.py",
+    "oracle/test_split.py",
+    "reliability/test_huge_results.py",
+    "reload/test_load.py",
+    "security/test_attacks.py",
+    "reliability/test_catalog_death.py",
+    "reliability/test_clock.py",
+    "rollups/test_matching.py",
+    "reliability/test_limits.py",
+    "reliability/test_disconnects.py",
+    "security/test_noninterference.py",
+    "connectors/test_duckdb_hardening.py",
+    "warehouse/test_exhaustion.py",
+    "soak/test_soak.py",
+)
+"""Files that take the longest, of 80 to 20 seconds; kept roughly in that order."""
 LONG = frozenset(("oracle", "reliability", "rollups", "rollups_store", "scale", "security"))
 """Folders whose files take longer than others'."""
 PORTS = range(20_000, 32_000)
@@ -42,8 +76,14 @@ def pytest_unconfigure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long goes first, so that in the end no worker is left alone with it."""
+    places = {FOLDER / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow and item.path.parent.name not in LONG)
+
+    def place(item: pytest.Item) -> int:
+        is_long = item.path in slow or item.path.parent.name in LONG
+        return places.get(item.path, len(places) if is_long else len(places) + 1)
+
+    items.sort(key=place)
 
 
 def free_port() -> int:

@@ -8,6 +8,7 @@ from proxy.auth.algorithms import ASYMMETRIC, HMAC
 from proxy.version import VERSION
 from proxy.wire.sqlstates import SQLSTATES
 from tests.architecture.sources import PACKAGES, ROOT, modules
+from tests.conftest import FOLDER, LONGEST
 
 NOT_SQLSTATES = frozenset({"ATAN2", "INT16", "KOI8R", "KOI8U", "LOG10", "UINT8"}) | {
     *ASYMMETRIC,
@@ -58,3 +59,7 @@ def test_every_dependency_is_explained() -> None:
     for text in project()["project"]["dependencies"]:
         name = re.split(r"[\[>=<~]", text)[0]
         assert f"`{name}`" in readme, f"{name} has no line in README.md"
+
+
+def test_the_longest_tests_are_there() -> None:
+    assert [name for name in LONGEST if not (FOLDER / name).is_file()] == []

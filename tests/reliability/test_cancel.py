@@ -114,7 +114,7 @@ def test_many_requests_for_one_statement(server: RunningServer, connect: Connect
     """A storm of requests interrupts the statement once, and its cleaning up never."""
     rounds = random.Random(1)
     with address(server).session() as client:
-        for sql in (DUCKDB, POSTGRES, CATALOG, DUCKDB_ROWS, POSTGRES_ROWS) * 3:
+        for sql in (DUCKDB, POSTGRES, CATALOG, DUCKDB_ROWS, POSTGRES_ROWS) * 2:
             client.send(frontend.Query(sql))
             time.sleep(rounds.random() * 0.2)
             for _ in range(12):
@@ -142,7 +142,7 @@ def test_never_hits_the_next_statement(server: RunningServer) -> None:
     chance = random.Random(2)
     outcomes = []
     with address(server).session() as client:
-        for _ in range(150):
+        for _ in range(75):
             client.send(frontend.Query("SELECT COUNT(*) FROM numbers WHERE bucket = 7"))
             time.sleep(chance.random() * 0.06)
             send_cancel(server, client.key)  # answered, so it has been carried out
