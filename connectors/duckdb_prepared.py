@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 OPTIMIZER = "enable_optimizer"
-"""The setting of a connection that says whether plans are optimized."""
+"""The setting that says whether plans are optimized: of a session, or without the word of all."""
 
 MOST_SCANNED = 100_000
 """Rows of a table that is read whole in a millisecond."""
@@ -55,12 +55,12 @@ class PreparedStatements:
         name = f"cubewire_{self._made}"
         self._made += 1
         execution = f"EXECUTE {name}{arguments}"
-        self._connection.execute(f"SET {OPTIMIZER} = false")
+        self._connection.execute(f"SET SESSION {OPTIMIZER} = false")
         try:
             self._connection.execute(f"PREPARE {name} AS {sql}")
             table = _only_table(self._plan(execution))
         finally:
-            self._connection.execute(f"SET {OPTIMIZER} = true")
+            self._connection.execute(f"SET SESSION {OPTIMIZER} = true")
         if table is None or self._rows(table) > MOST_SCANNED:
             self._connection.execute(f"DEALLOCATE {name}")
             return False

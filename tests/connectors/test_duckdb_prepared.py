@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from connectors import duckdb_prepared, duckdb_reader
 from connectors.base import Parameter, SnapshotReader
 from connectors.duckdb_connector import DuckDBConnector, DuckDBOptions
-from connectors.duckdb_prepared import PreparedStatements
+from connectors.duckdb_prepared import OPTIMIZER, PreparedStatements
 from connectors.errors import WarehouseError
 
 SETUP = (
@@ -114,6 +115,26 @@ async def test_what_the_optimizer_may_be_needed_for_is_not_kept(
     for _ in range(OFTEN):
         assert await rows(connector, sql) == first
     assert not counted.executed
+
+
+async def test_the_optimizer_is_off_for_nobody_else(
+    connector: DuckDBConnector, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, seen = PreparedStatements._plan, []
+
+    def looking(self: PreparedStatements, statement: str) -> object:
+        seen.append([optimized(self._connection), optimized(connector._cursor())])
+        return plan(self, statement)
+
+    def optimized(connection: duckdb.DuckDBPyConnection) -> object:
+        return connection.execute(f"SELECT current_setting('{OPTIMIZER}')").fetchall()[0][0]
+
+    monkeypatch.setattr(PreparedStatements, "_plan", looking)
+    for _ in range(OFTEN):
+        await rows(connector, "SELECT max(i) AS m FROM t")
+    assert counted.executed
+    # The plan of the statement, then the table's size.
+    assert seen == [[False, True], [True, True]]
 
 
 async def test_values_are_bound_as_they_were(connector: DuckDBConnector, counted: Counted) -> None:
