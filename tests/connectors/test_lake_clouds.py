@@ -60,7 +60,6 @@ def parquet(place: Place) -> Made:
 def delta(place: Place) -> Made:
     options = dict(place.cloud.delta)
     url = f"{place.url}/orders"
-
     written: dict[str, Any] = {"mode": "overwrite", "partition_by": ["region"]}
     here = place.folder / "delta"
 
