@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from proxy.auth.tls import TlsError, TlsSession
-from proxy.errors import SessionError, error_fields, flatten
+from proxy.errors import SessionError, error_fields, flatten, let_go
 from proxy.keepalive import KeepAlive
 from proxy.login import Login, LoginDone
 from proxy.session.replaying import LONGEST_ANSWER, may_be_remembered
@@ -342,15 +342,8 @@ class ClientConnection(asyncio.Protocol):
                     self.fail(shutdown_fields())
                 if self._closing:
                     break
-        except (ConnectionError, asyncio.CancelledError):
-            self.abort_after_flush()
-        except ProtocolViolation as error:
-            self.fail(flatten(error))
-        except SessionError as error:
-            self.fail(flatten(error))
-        except Exception:
-            logger.exception("internal error", extra={"fields": {"peer": self.peer}})
-            self.fail(error_fields("XX000", "internal error", severity="FATAL"))
+        except BaseException as error:  # noqa: BLE001 - none is of use to anybody behind this
+            self._ended_by(error)
         finally:
             self._task = None
             self._remember()
@@ -358,6 +351,19 @@ class ClientConnection(asyncio.Protocol):
             if self._closing:
                 self._free()
             self.last_activity = time.monotonic()
+
+    def _ended_by(self, error: BaseException) -> None:
+        """End the connection, and tell the client why where it is still there."""
+        if isinstance(error, ConnectionError | asyncio.CancelledError):
+            self.abort_after_flush()
+        elif isinstance(error, ProtocolViolation | SessionError):
+            self.fail(flatten(error))
+        elif isinstance(error, Exception):
+            logger.error("internal error", exc_info=error, extra={"fields": {"peer": self.peer}})
+            self.fail(error_fields("XX000", "internal error", severity="FATAL"))
+        else:
+            raise error
+        let_go(error)
 
     def _remember(self) -> None:
         heard, self._heard = self._heard, None

@@ -67,6 +67,25 @@ def is_own_fault(error: BaseException) -> bool:
     return isinstance(error, WarehouseError) and error.sqlstate.startswith("42")
 
 
+def let_go(error: BaseException) -> None:
+    """Let go of what the functions that an error went through held: it has been dealt with.
+
+    An error, its traceback and a variable that still names it are a cycle, which keeps the rows, the
+    session and the connection of whoever met it until the collector looks at all of the heap.
+    """
+    told: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        link = chain.pop()
+        if link is None or id(link) in told:
+            continue
+        told.add(id(link))
+        link.__traceback__ = None
+        chain += (link.__cause__, link.__context__)
+        if isinstance(link, BaseExceptionGroup):
+            chain += link.exceptions
+
+
 def flatten(error: BaseException, offset: int = 0) -> dict[str, str]:
     """Turn any error into ErrorResponse fields.
 

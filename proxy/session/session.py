@@ -11,7 +11,7 @@ import logging
 from contextlib import suppress
 
 from proxy.catalog.errors import CatalogError
-from proxy.errors import SessionError, flatten, is_own_fault
+from proxy.errors import SessionError, flatten, is_own_fault, let_go
 from proxy.queries import with_formats
 from proxy.served import MOST_CHANGES, ModelChangedError
 from proxy.session.client import Client
@@ -339,6 +339,7 @@ class Session:
             logger.error("internal error in connection %s", self.state.process_id, exc_info=error)
         self.state.transaction.fail()
         self._client.send(ErrorResponse(fields).encode())
+        let_go(error)
 
     def _interrupted(self, error: asyncio.CancelledError) -> None:
         """Turn a request to cancel into an error of the statement (57014).
@@ -347,6 +348,7 @@ class Session:
         """
         if not self.state.take_cancel():
             raise error
+        let_go(error)
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
