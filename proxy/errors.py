@@ -70,8 +70,8 @@ def is_own_fault(error: BaseException) -> bool:
 def let_go(error: BaseException) -> None:
     """Let go of what the functions that an error went through held: it has been dealt with.
 
-    An error, its traceback and a variable that still names it are a cycle, which keeps the rows, the
-    session and the connection of whoever met it until the collector looks at all of the heap.
+    An error, its traceback and a variable that still names it are a cycle, which keeps the rows,
+    the session and the connection of whoever met it until the collector looks at the whole heap.
     """
     told: set[int] = set()
     chain: list[BaseException | None] = [error]

@@ -46,7 +46,7 @@ def test_what_a_failing_function_held(grouped: bool, dealt_with: bool) -> None:
         seen = weakref.ref(held)
         try:
             fail(held, grouped=grouped)
-        except Exception as error:
+        except (RuntimeError, ExceptionGroup) as error:
             if dealt_with:
                 let_go(error)
         return seen
