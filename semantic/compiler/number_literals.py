@@ -15,17 +15,24 @@ from semantic.compiler.unicode_text import UnparsableStatement
 from semantic.errors import UnsupportedError
 
 _DIGITS = "[0-9](?:_?[0-9])*"
+_EXPONENT = f"(?:[eE][-+]?{_DIGITS})?"
 _NUMBER = re.compile(
     rf"""
     0[xX](?:_?[0-9a-fA-F])+
     | 0[oO](?:_?[0-7])+
     | 0[bB](?:_?[01])+
-    | {_DIGITS}(?:\.(?:{_DIGITS})?)?(?:[eE][-+]?{_DIGITS})?
+    | {_DIGITS}(?:\.(?:{_DIGITS})?)?{_EXPONENT}
     """,
     re.VERBOSE,
 )
-_UNUSUAL = re.compile(r"[0-9]_[0-9]|\b0[xXoObB]")
-_NUMBERS = frozenset({TokenType.NUMBER, TokenType.HEX_STRING, TokenType.BIT_STRING})
+_FRACTION = re.compile(_DIGITS + _EXPONENT)
+_ORDINAL = re.compile("[0-9]+")
+_OTHER = r"A-Za-z_$\u0080-\U0010ffff"
+_UNUSUAL = re.compile(f"[0-9][.{_OTHER}]")
+_JUNK = re.compile(f"[0-9.{_OTHER}]")
+"""What cannot follow a number; PostgreSQL refuses all of it, but the parser may go on reading."""
+_JUNK_OF_PARAMETER = re.compile(rf"[{_OTHER}]|\.[0-9]")
+_SIGNS = {"+": TokenType.PLUS, "-": TokenType.DASH}
 _MOST_DIGITS = 1000
 """Of a number whose digits are no decimal ones; Python converts no more than some thousands."""
 
@@ -34,7 +41,7 @@ def with_decimal_numbers(tokens: list[Token], sql: str) -> list[Token]:
     """The tokens with each number as one, and in decimal digits.
 
     Raises:
-        UnparsableStatement: letters stand behind a number (42601).
+        UnparsableStatement: something else follows a number without a space (42601).
         UnsupportedError: it is longer than what is converted.
     """
     if not _UNUSUAL.search(sql):
@@ -42,19 +49,59 @@ def with_decimal_numbers(tokens: list[Token], sql: str) -> list[Token]:
     found: list[Token] = []
     end = -1
     for token in tokens:
-        if token.start < end:
+        if token.start <= end:
             continue
-        # x'1F' and b'11' are texts of bits.
-        if token.token_type in _NUMBERS and "0" <= sql[token.start] <= "9":
-            match = _NUMBER.match(sql, token.start)
-            assert match is not None
-            end = match.end()
-            token = _number(token, match[0], end)
-        found.append(token)
-    places = {token.end + 1 for token in tokens}
-    if any(token.token_type is TokenType.NUMBER and token.end + 1 not in places for token in found):
-        raise UnparsableStatement("42601", "trailing junk after numeric literal")
+        # x'1F' and b'11' are texts of bits. What has a digit first and is not quoted is a number,
+        # also where the tokenizer takes it for a name.
+        if "0" <= sql[token.start] <= "9":
+            found += _numbers(token, sql)
+            end = found[-1].end
+        else:
+            found.append(token)
     return found
+
+
+def _numbers(token: Token, sql: str) -> list[Token]:
+    """The number that begins a token, and what the tokenizer has taken with it: 1e5-3 is three."""
+    found = [_number(token, sql, token.start)]
+    while (end := found[-1].end) < token.end:
+        sign = sql[end + 1]
+        found.append(_at(_SIGNS[sign], sign, token, end + 1, end + 1))
+        found.append(_number(token, sql, end + 2))
+    return found
+
+
+def _number(token: Token, sql: str, start: int) -> Token:
+    text = _text_of_number(sql, start)
+    end = start + len(text) - 1
+    if text[1:2].isalpha() and text[1] not in "eE":
+        if len(text) > _MOST_DIGITS:
+            raise UnsupportedError(
+                f"a number of more than {_MOST_DIGITS} digits is not supported",
+                hint="Write it in decimal digits.",
+                position=start + 1,
+            )
+        text = str(int(text, 0))
+    return _at(TokenType.NUMBER, text.replace("_", ""), token, start, end)
+
+
+def _text_of_number(sql: str, start: int) -> str:
+    before = sql[start - 1 : start]
+    pattern, junk, what = _NUMBER, _JUNK, "numeric literal"
+    if before == ".":
+        pattern = _FRACTION
+    elif before == "$":
+        pattern, junk, what = _ORDINAL, _JUNK_OF_PARAMETER, "parameter"
+    match = pattern.match(sql, start)
+    assert match is not None
+    if junk.match(sql, match.end()):
+        raise UnparsableStatement("42601", f"trailing junk after {what}", position=start + 1)
+    return match[0]
+
+
+def _at(kind: TokenType, text: str, token: Token, start: int, end: int) -> Token:
+    # The column is that of the token's last character.
+    return Token(kind, text, token.line, token.col + end - token.end, start, end)
 
 
 def with_whole_numbers(tokens: list[Token], sql: str, dialect: str) -> list[Token]:
@@ -70,16 +117,3 @@ def with_whole_numbers(tokens: list[Token], sql: str, dialect: str) -> list[Toke
         if is_cut and number.end + 1 == name.start:
             raise ParseError(f"{number.text}{name.text} is not read as a number")
     return tokens
-
-
-def _number(token: Token, text: str, end: int) -> Token:
-    if text[1:2].isalpha() and text[1] not in "eE":
-        if len(text) > _MOST_DIGITS:
-            raise UnsupportedError(
-                f"a number of more than {_MOST_DIGITS} digits is not supported",
-                hint="Write it in decimal digits.",
-                position=token.start + 1,
-            )
-        text = str(int(text, 0))
-    text = text.replace("_", "")
-    return Token(TokenType.NUMBER, text, token.line, token.col, token.start, end - 1)
