@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from proxy.cache.breaker import Breaker, UnavailableError
 from proxy.cache.generations import ALL, Generations
 from proxy.cache.marks import Marks
-from proxy.cache.redis_client import Client
+from proxy.cache.redis_client import Client, replaced
 
 logger = logging.getLogger("cubewire.cache")
 
@@ -22,6 +22,8 @@ LOOK_SECONDS = 1.0
 is heard of within this time."""
 
 CLOSE_SECONDS = 2.0
+ATTEMPTS = 50
+"""How often a mark is put in place that others are quicker with; each time one of them was."""
 
 Forget = Callable[[frozenset[str] | None], None]
 """Frees what is kept of some cubes, or of all (None)."""
@@ -163,17 +165,30 @@ class SharedInvalidation(Invalidation):
             judged = self.marks.judge(await self._read(judged.missing), cubes)
         return judged.marks
 
-    async def _share(self, replaced: Collection[str] = ()) -> None:
+    async def _share(self, unheard: Collection[str] = ()) -> None:
         """Put the marks of what was invalidated here in place, and wake the others.
 
         Not for those that only replace others: two processes would wake each other without end.
         """
         for cube in tuple(self.generations.unshared):
-            name, mark = cube.encode(), self.marks.new(cube)
-            await self.breaker.probe(lambda: self.client.hset(self.marks.name, name, mark))  # noqa: B023
+            await self._put(cube)
             self.generations.unshared.discard(cube)
-            if cube not in replaced:
-                await self.breaker.probe(lambda: self.client.publish(self.topic, name))  # noqa: B023
+            if cube not in unheard:
+                await self.breaker.probe(lambda: self.client.publish(self.topic, cube.encode()))  # noqa: B023
+
+    async def _put(self, cube: str) -> None:
+        """Put a mark in place that is later than the one there, whatever the others' clocks say."""
+        name, before = cube.encode(), self.marks.known(cube)
+        for _ in range(ATTEMPTS):
+            mark = self.marks.new(cube)
+            found = await self.breaker.probe(
+                lambda: replaced(self.client, self.marks.name, name, before, mark)  # noqa: B023
+            )
+            if found is None:
+                return
+            self.marks.judge({name: found}, (cube,))
+            before = found
+        raise UnavailableError("others are always quicker")
 
     async def _read(self, missing: Iterable[str] = ()) -> dict[bytes, bytes]:
         return await self.breaker.probe(lambda: self._ask(missing))

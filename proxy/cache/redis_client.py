@@ -22,6 +22,14 @@ _VALUE = """
 local now = redis.call('TIME')
 return {redis.call('GET', KEYS[1]), now[1], now[2]}
 """
+_REPLACE = """
+local found = redis.call('HGET', KEYS[1], ARGV[1])
+if found and found ~= ARGV[2] then
+  return found
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return false
+"""
 
 
 class Client(Protocol):
@@ -38,9 +46,6 @@ class Client(Protocol):
 
     async def eval(self, script: str, numkeys: int, *keys_and_args: bytes | int) -> Any:
         """Run a script."""
-
-    async def hset(self, name: bytes, key: bytes, value: bytes) -> Any:
-        """Set a field."""
 
     async def publish(self, channel: bytes, message: bytes) -> Any:
         """Tell who listens."""
@@ -59,6 +64,17 @@ async def timed_value(client: Client, name: bytes) -> tuple[bytes | None, int]:
     """A value, and the time at which it was read, as ``time_at`` has it."""
     value, seconds, micros = await client.eval(_VALUE, 1, name)
     return value, _milliseconds(seconds, micros)
+
+
+async def replaced(
+    client: Client, name: bytes, field: bytes, before: bytes, after: bytes
+) -> bytes | None:
+    """Set a field of a hash that has the value ``before``, or none.
+
+    Returns the other value that it has, and keeps; None where it was set.
+    """
+    found: bytes | None = await client.eval(_REPLACE, 1, name, field, before, after)
+    return found
 
 
 def _milliseconds(seconds: bytes, micros: bytes) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,7 +56,9 @@ def redis(server: RedisServer) -> Any:
 
 
 @asynccontextmanager
-async def host(server: RedisServer, secret: bytes | None = SECRET) -> AsyncIterator[Host]:
+async def host(
+    server: RedisServer, secret: bytes | None = SECRET, *, ahead: float = 0.0
+) -> AsyncIterator[Host]:
     generations = Generations()
     made = Host(
         generations,
@@ -63,7 +67,7 @@ async def host(server: RedisServer, secret: bytes | None = SECRET) -> AsyncItera
             lambda cubes: made.forgotten.append(cubes),
             open_client(server.url, 2.0),
             Breaker(2.0),
-            Marks(NAME, secret),
+            Marks(NAME, secret, lambda: time.time() + ahead),
             lambda: ["c", "d"],
             b"tests",
             open_client(server.url, 2.0, waits=True),
@@ -85,6 +89,18 @@ async def test_processes_agree(server: RedisServer, redis: Any) -> None:
         assert await two.look() == one.token != before
         assert frozenset({"c"}) in two.forgotten
         assert one.generations.refused == two.generations.refused == 0
+
+
+async def test_what_several_invalidate_at_once_is_believed(server: RedisServer, redis: Any) -> None:
+    """As all that listen to a warehouse do, whatever their clocks are."""
+    async with host(server, ahead=60) as one, host(server) as two, host(server, ahead=-60) as three:
+        hosts = (one, two, three)
+        for each in hosts:
+            assert await each.invalidation.invalidate(["c"])
+        for _ in range(20):
+            assert all(await asyncio.gather(*(h.invalidation.invalidate(["c"]) for h in hosts)))
+        assert len({await each.look() for each in hosts}) == 1
+        assert [each.generations.refused for each in hosts] == [0, 0, 0]
 
 
 def put_back(redis: Any, old: dict[bytes, bytes]) -> None:
