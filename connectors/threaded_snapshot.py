@@ -9,7 +9,7 @@ from functools import partial
 from typing import Generic
 
 from connectors.snapshots import snapshot_lost, still_read
-from connectors.threaded import Chunk, R, Readers, ThreadedStatement
+from connectors.threaded import LEAVE_SECONDS, Chunk, R, Readers, ThreadedStatement
 
 _NOTHING = Chunk(None, None, finished=True)
 Start = Callable[[float | None], ThreadedStatement[R]]
@@ -63,7 +63,10 @@ class _KeptReader(Generic[R]):
         return self._readers.statement_in(self._reader, self._take_back, timeout)
 
     async def release(self, end: Callable[[R], None]) -> None:
-        """Give the reader back, or close it when the statement at hand has ended."""
+        """Give the reader back, or close it when the statement at hand has ended.
+
+        An ``end`` that takes longer than ``LEAVE_SECONDS`` is left to itself.
+        """
         if self._is_lost or self._is_used:
             self._is_lost = True
             return
@@ -71,7 +74,7 @@ class _KeptReader(Generic[R]):
         # Urgent: what is held for the snapshot may keep writers waiting.
         call = self._readers.workers.submit(partial(end, self._reader), urgent=True)
         call.future.add_done_callback(self._ended)
-        await asyncio.wait([call.future])
+        await asyncio.wait([call.future], timeout=LEAVE_SECONDS)
 
     def _take_back(self, reader: R, reusable: bool) -> None:
         self._is_used = False
