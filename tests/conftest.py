@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.oracle import OraclePostgres, start_oracle
 from tests.support.server import RunningServer, start_server
@@ -51,6 +52,12 @@ LONG = frozenset(("oracle", "reliability", "rollups", "rollups_store", "scale", 
 """Folders whose files take longer than others'."""
 PORTS = range(20_000, 32_000)
 """Below what Linux takes for outgoing connections, which would take them before we do."""
+
+# How long one example takes says more of what else the machine does than of what is tested.
+settings.register_profile(
+    "tests", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
