@@ -6,6 +6,7 @@ The tokenizer takes ``1_000`` for ``1`` and a name behind it, which would be the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from sqlglot.errors import ParseError
@@ -32,6 +33,7 @@ _UNUSUAL = re.compile(f"[0-9][.{_OTHER}]")
 _JUNK = re.compile(f"[0-9.{_OTHER}]")
 """What cannot follow a number; PostgreSQL refuses all of it, but the parser may go on reading."""
 _JUNK_OF_PARAMETER = re.compile(rf"[{_OTHER}]|\.[0-9]")
+_DIFFERENCE = re.compile(r"([0-9._]+[eE][0-9_]+)([-+])(.+)")
 _SIGNS = {"+": TokenType.PLUS, "-": TokenType.DASH}
 _MOST_DIGITS = 1000
 """Of a number whose digits are no decimal ones; Python converts no more than some thousands."""
@@ -48,41 +50,43 @@ def with_decimal_numbers(tokens: list[Token], sql: str) -> list[Token]:
         return tokens
     found: list[Token] = []
     end = -1
-    for token in tokens:
+    for token in _with_terms(tokens):
         if token.start <= end:
             continue
         # x'1F' and b'11' are texts of bits. What has a digit first and is not quoted is a number,
         # also where the tokenizer takes it for a name.
         if "0" <= sql[token.start] <= "9":
-            found += _numbers(token, sql)
-            end = found[-1].end
-        else:
-            found.append(token)
+            token = _number(token, sql)
+            end = token.end
+        found.append(token)
     return found
 
 
-def _numbers(token: Token, sql: str) -> list[Token]:
-    """The number that begins a token, and what the tokenizer has taken with it: 1e5-3 is three."""
-    found = [_number(token, sql, token.start)]
-    while (end := found[-1].end) < token.end:
-        sign = sql[end + 1]
-        found.append(_at(_SIGNS[sign], sign, token, end + 1, end + 1))
-        found.append(_number(token, sql, end + 2))
-    return found
+def _with_terms(tokens: Iterable[Token]) -> Iterator[Token]:
+    """The tokens with 1e5-3 as three, which the tokenizer takes for one number."""
+    for token in tokens:
+        match = _DIFFERENCE.fullmatch(token.text) if token.token_type is TokenType.NUMBER else None
+        if match is None:
+            yield token
+            continue
+        kinds = (TokenType.NUMBER, _SIGNS[match[2]], TokenType.NUMBER)
+        for place, kind in enumerate(kinds, 1):
+            start, end = (token.start + offset for offset in match.span(place))
+            yield _at(kind, match[place], token, start, end - 1)
 
 
-def _number(token: Token, sql: str, start: int) -> Token:
-    text = _text_of_number(sql, start)
-    end = start + len(text) - 1
+def _number(token: Token, sql: str) -> Token:
+    text = _text_of_number(sql, token.start)
+    end = token.start + len(text) - 1
     if text[1:2].isalpha() and text[1] not in "eE":
         if len(text) > _MOST_DIGITS:
             raise UnsupportedError(
                 f"a number of more than {_MOST_DIGITS} digits is not supported",
                 hint="Write it in decimal digits.",
-                position=start + 1,
+                position=token.start + 1,
             )
         text = str(int(text, 0))
-    return _at(TokenType.NUMBER, text.replace("_", ""), token, start, end)
+    return _at(TokenType.NUMBER, text.replace("_", ""), token, token.start, end)
 
 
 def _text_of_number(sql: str, start: int) -> str:
@@ -112,6 +116,7 @@ def with_whole_numbers(tokens: list[Token], sql: str, dialect: str) -> list[Toke
     """
     if dialect == "postgres":
         return with_decimal_numbers(tokens, sql)
+    tokens = list(_with_terms(tokens))
     for number, name in pairwise(tokens):
         is_cut = number.token_type is TokenType.NUMBER and name.token_type is TokenType.VAR
         if is_cut and number.end + 1 == name.start:
