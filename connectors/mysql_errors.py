@@ -64,8 +64,8 @@ _CODES = {
     1370: "42501",
     1406: "22001",
     1411: "22007",
-    1426: "22023",
     1412: "40001",  # a table was changed since the snapshot was taken
+    1426: "22023",
     1427: "22023",
     1441: "22008",  # datetime function: overflow
     1451: "23503",
