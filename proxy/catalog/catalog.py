@@ -37,6 +37,13 @@ NO_ROLE = "none"
 """What the setting ``role`` is where there is none."""
 MAX_ROLE_BYTES = 63
 OWNER_ATTEMPTS = 4
+SWEEP_SECONDS = 600.0
+"""How often what temporary tables leave in the system catalogs is cleared away."""
+_SWEEP = (
+    "VACUUM (SKIP_LOCKED, TRUNCATE false) pg_catalog.pg_attribute, pg_catalog.pg_class, "
+    "pg_catalog.pg_type, pg_catalog.pg_depend, pg_catalog.pg_index, pg_catalog.pg_attrdef, "
+    "pg_catalog.pg_constraint, pg_catalog.pg_statistic, pg_catalog.pg_shdepend"
+)
 
 _T = TypeVar("_T")
 
@@ -97,6 +104,8 @@ class Catalog:
         self._roles: set[str] = set()
         self._members: set[tuple[str, str]] = set()
         self._private: set[ChildConnection] = set()
+        self._unswept = False
+        self._sweeper: asyncio.Task[None] | None = None
         limits = self.options
         self._pool = Pool(
             self._connect_client, limits.backends, limits.lease_timeout, limits.idle_timeout
@@ -119,6 +128,8 @@ class Catalog:
         """Close connections and stop the server."""
         await self._pool.close()
         await self._analysts.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         for connection in self._private:
             connection.close()
         if self._admin is not None:
@@ -222,7 +233,19 @@ class Catalog:
             taken.add(connection)
         self._private = {item for item in self._private if not item.closed}
         self._private.add(connection)
+        self._unswept = True
+        if self._sweeper is None and self.options.dsn is None:
+            self._sweeper = asyncio.create_task(self._keep_sweeping(), name="catalog sweeper")
         return backend
+
+    async def _keep_sweeping(self) -> None:
+        """Do what autovacuum does elsewhere: the child has none, and needs it for this alone."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if self._unswept:
+                self._unswept = self.has_private
+                with contextlib.suppress(CatalogError):  # the next time will do
+                    await self._as_owner(lambda admin: admin.execute(_SWEEP))
 
     @property
     def has_private(self) -> bool:
