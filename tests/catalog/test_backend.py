@@ -383,7 +383,9 @@ USERS = st.text(
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(user=USERS, value=USERS)
 async def test_any_user_and_any_value(shared_catalog: Catalog, user: str, value: str) -> None:

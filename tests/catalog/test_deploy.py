@@ -306,7 +306,7 @@ NAMES = st.text(
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 async def test_any_name_and_comment(data: st.DataObject, catalog: Catalog) -> None:

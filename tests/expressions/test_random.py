@@ -17,7 +17,9 @@ from tests.expressions.bench import Bench, comparable
 from tests.support.oracle import OraclePostgres
 
 MANY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 INTEGERS = st.integers(-(2**31) + 1, 2**31 - 1) | st.integers(-20, 20)
 BIG = st.integers(-(2**63) + 1, 2**63 - 1)

@@ -94,7 +94,9 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=12))
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_split_finds_as_many_statements_as_postgres(
     postgres: psycopg.Connection, pieces: list[str]

@@ -221,7 +221,7 @@ def copy() -> Iterator[duckdb.DuckDBPyConnection]:
     max_examples=EXAMPLES,
     derandomize="EXAMPLES" not in os.environ,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(rows=things(), found=st.lists(policies(), min_size=1, max_size=3), data=st.data())
 def test_as_over_a_copy(
