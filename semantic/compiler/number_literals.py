@@ -112,10 +112,15 @@ def with_whole_numbers(tokens: list[Token], sql: str, dialect: str) -> list[Toke
     """The tokens of a warehouse's own SQL, with numbers as that warehouse reads them.
 
     Raises:
-        ParseError: the tokenizer takes a part of a number for a name.
+        ParseError: something else follows a number without a space.
+        UnsupportedError: one is longer than what is converted.
     """
     if dialect == "postgres":
-        return with_decimal_numbers(tokens, sql)
+        try:
+            return with_decimal_numbers(tokens, sql)
+        except UnparsableStatement as error:
+            # That is what is said of a client's statement, which may be the catalog's.
+            raise ParseError(error.message) from error
     tokens = list(_with_terms(tokens))
     for number, name in pairwise(tokens):
         is_cut = number.token_type is TokenType.NUMBER and name.token_type is TokenType.VAR

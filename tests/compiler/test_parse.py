@@ -63,6 +63,7 @@ def test_places_are_those_of_the_text() -> None:
         ("duckdb", "a * 1e1-3.5 + 1_0e1", ["1e1", "3.5", "10e1"]),
         ("mysql", "a - (1.5e1+2)", ["1.5e1", "2"]),
         ("postgres", "1e1-3", ["1e1", "3"]),
+        ("postgres", "CASE WHEN a = 1THEN 1_0 END", None),
         ("sqlite", "b = 0x1F", ["31"]),
         ("sqlite", "(SELECT 1_000)", None),
         ("spark", "CASE WHEN a = 1 THEN 10L END", ["1", "10"]),
