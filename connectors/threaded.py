@@ -69,6 +69,23 @@ Translate = Callable[[Exception], WarehouseError]
 """A driver's error as ours."""
 
 
+def _followed(step: asyncio.Future[Chunk]) -> asyncio.Future[Chunk]:
+    """What a step comes to; unlike a shield it may be ended before, also in the same moment."""
+    waited: asyncio.Future[Chunk] = step.get_loop().create_future()
+
+    def settle(step: asyncio.Future[Chunk]) -> None:
+        if step.cancelled():
+            waited.cancel()
+        elif (error := step.exception()) is not None:
+            if not waited.done():
+                waited.set_exception(error)
+        elif not waited.done():
+            waited.set_result(step.result())
+
+    step.add_done_callback(settle)
+    return waited
+
+
 class ThreadedStatement(Generic[R]):
     """One statement from before it starts until its reader is given back.
 
@@ -110,8 +127,8 @@ class ThreadedStatement(Generic[R]):
         reader = self.reader
         call = self._call = self._workers.submit(lambda: function(reader))
         try:
-            # The shield keeps the step's own future alive when the awaiting task is cancelled.
-            self._waited = asyncio.shield(call.future)
+            # The step's own future stays alive when the awaiting task is cancelled.
+            self._waited = _followed(call.future)
             chunk = await self._waited
         except asyncio.CancelledError:
             self.stop("user")
