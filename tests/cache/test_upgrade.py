@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import threading
 import urllib.request
 import zlib
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from tests.support.oracle import OraclePostgres
 from tests.support.raw_client import RawClient
 from tests.support.redis_server import RedisServer
 from tests.support.server import RunningServer, start_server
+from tests.support.waiting import repeating
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,8 @@ def test_a_cancel_request_reaches_the_other_version(versions: Versions) -> None:
                 link.sendall(cancel)
                 link.recv(1)
 
-        timer = threading.Timer(1.0, ask)
-        timer.start()
-        answers = client.query("SELECT pg_sleep(30)")
-        timer.join()
+        with repeating(ask, 1.0, 2.0):
+            answers = client.query("SELECT pg_sleep(30)")
         assert "57014" in {each.fields["C"] for each in answers if isinstance(each, ErrorResponse)}
 
 

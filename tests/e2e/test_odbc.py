@@ -6,7 +6,6 @@ import datetime
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.targets import Pair, Target, run_client
+from tests.support.waiting import repeating
 
 pyodbc = pytest.importorskip("pyodbc", reason="pyodbc or unixODBC is not installed")
 
@@ -247,11 +247,11 @@ def test_connection_information(pair: Pair) -> None:
 def test_cancel(ours: Target) -> None:
     with closing(pyodbc.connect(connection_text(ours), autocommit=True)) as connection:
         cursor = connection.cursor()
-        timer = threading.Timer(0.4, cursor.cancel)
-        timer.start()
-        with pytest.raises(pyodbc.Error, match=r"57014|cancel"):
+        with (
+            pytest.raises(pyodbc.Error, match=r"57014|cancel"),
+            repeating(cursor.cancel, 0.4, 2.0),
+        ):
             cursor.execute(SLOW)
-        timer.join()
         assert rows(connection.execute("SELECT count(*) FROM airlines")) == [(16,)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import threading
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ import psycopg2.extras
 import pytest
 
 from tests.e2e.targets import Pair, Target
+from tests.support.waiting import repeating
 
 FLIGHTS = (
     "SELECT flight_id, flight_number, carrier, flight_date, scheduled_hour, scheduled_departure,"
@@ -191,8 +191,8 @@ def test_other_encodings_are_refused(ours: Target) -> None:
 def test_cancel(ours: Target) -> None:
     connection = psycopg2.connect(ours.dsn)
     try:
-        threading.Timer(0.3, connection.cancel).start()
-        with connection.cursor() as cursor, pytest.raises(psycopg2.errors.QueryCanceled):
+        canceled = pytest.raises(psycopg2.errors.QueryCanceled)
+        with connection.cursor() as cursor, canceled, repeating(connection.cancel, 0.3, 2.0):
             cursor.execute("SELECT count(*) FROM generate_series(1, 2000000000)")
         connection.rollback()
         with connection.cursor() as cursor:

@@ -7,7 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
 
@@ -40,24 +40,33 @@ async def until_async(
 
 
 @contextmanager
-def cancelling(connection: psycopg.Connection, seconds: float = 0.4) -> Iterator[None]:
-    """Cancel what the connection runs meanwhile.
+def repeating(action: Callable[[], object], first: float, every: float) -> Iterator[None]:
+    """Do something meanwhile, after ``first`` seconds and again and again.
 
-    Again and again: the first request comes too early where a busy machine has not begun by then.
+    For requests to cancel: one that comes before a busy machine has begun is in vain.
     """
     ended = threading.Event()
 
-    def cancel() -> None:
-        while not ended.wait(seconds):
-            connection.cancel_safe()
+    def work() -> None:
+        wait = first
+        while not ended.wait(wait):
+            action()
+            wait = every
 
-    thread = threading.Thread(target=cancel)
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
+
+
+def cancelling(
+    connection: psycopg.Connection, seconds: float = 0.4
+) -> AbstractContextManager[None]:
+    """Cancel what the connection runs meanwhile."""
+    return repeating(connection.cancel_safe, seconds, seconds)
 
 
 def _check(started: float, seconds: float) -> None:

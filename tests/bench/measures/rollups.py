@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import statistics
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench import client
-from tests.bench.pace import Pace
+from tests.bench.pace import Pace, run
 from tests.bench.results import Figure
 from tests.bench.targets import COMMAND, CUBEWIRE, Field, Target
 from tests.tpch.data import SCALE, tpch_folder
@@ -20,6 +21,9 @@ MODELS = (HERE.parent / "tpch" / "models", HERE / "dashboards")
 TIMES = 20
 """A statement is answered from the rollup so many times for once from the source."""
 BUILD_SECONDS = 600
+USERS = 8
+TURN_SECONDS = 3.0
+"""Long enough for some dashboards from the source too."""
 
 _PRICING = """
 SELECT l_returnflag, l_linestatus, MEASURE(quantity) AS sum_qty,
@@ -67,6 +71,43 @@ def measure(field: Field, pace: Pace) -> Iterator[Figure]:
         yield Figure("rollups", f"{name}, times", CUBEWIRE, times, "times")
         smallest.append(times)
     yield Figure("rollups", "all, the smallest of the times", CUBEWIRE, min(smallest), "times")
+    yield from _by_many(target, pace.rounds)
+
+
+def _by_many(target: Target, rounds: int) -> Iterator[Figure]:
+    """Dashboards of all the statements that several users at once get in a second."""
+    case = f"dashboards by {USERS} users"
+    pairs = [
+        (run(_dashboards(target, "off")), run(_dashboards(target, "on"))) for _ in range(rounds)
+    ]
+    source, stored = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    yield Figure("rollups", f"{case}, source", CUBEWIRE, source, "/s")
+    yield Figure("rollups", f"{case}, rollup", CUBEWIRE, stored, "/s")
+    times = statistics.median(second / first for first, second in pairs)
+    yield Figure("rollups", f"{case}, times", CUBEWIRE, times, "times")
+
+
+async def _dashboards(target: Target, mode: str) -> float:
+    """Dashboards a second; each user asks for the next statement when the last is answered."""
+    tiles = [client.simple(sql) for _, sql in DASHBOARDS.values()]
+    connected = [await target.connect_async() for _ in range(USERS)]
+    began = time.perf_counter()
+
+    async def use(connection: client.AsyncClient, tile: int) -> int:
+        await connection.ask(client.simple("SET cubewire.cache = 'off'"))
+        await connection.ask(client.simple(f"SET cubewire.rollups = '{mode}'"))
+        done = 0
+        while time.perf_counter() < began + TURN_SECONDS:
+            await connection.ask(tiles[(tile + done) % len(tiles)])
+            done += 1
+        return done
+
+    try:
+        done = await asyncio.gather(*(use(each, tile) for tile, each in enumerate(connected)))
+        return sum(done) / len(tiles) / (time.perf_counter() - began)
+    finally:
+        for each in connected:
+            each.close()
 
 
 def _configured(field: Field, scale: float) -> Path:
