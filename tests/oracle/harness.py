@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from zlib import crc32
 
 import psycopg
 from psycopg import pq
@@ -24,8 +25,11 @@ from tests.support.tables import fresh_database, serve
 DATABASE = "oracle_rows"
 REFUSALS = frozenset({"0A000", "42804", "42501"})
 NUMERIC, FLOAT8, FLOAT4 = 1700, 701, 700
-TIMES = {"duckdb": 4}
-"""How often a warehouse is asked: what is small is run in other ways from the second time on."""
+TIMES = {"duckdb": 3}
+"""How often a warehouse is asked: what is small is run in another way the second time, and in yet
+another one the third time."""
+AGAIN_EVERY = 4
+"""Of so many statements one is asked that often."""
 _FIELD = pq.DiagnosticField
 
 
@@ -104,6 +108,7 @@ class Laboratory:
             client.use_zone(case.zone)
         expected = self.postgres.ask(case.plain, case.values, case.oids)
         problems = []
+        times = {} if crc32(case.ours.encode()) % AGAIN_EVERY else TIMES
         for name, client in self.ours.items():
             actual = client.ask(case.ours, case.values, case.oids)
             verdict, problem = judge(case, actual, expected)
@@ -111,7 +116,7 @@ class Laboratory:
                 self.refusals[f"{name} {actual.sqlstate} {actual.message}"] += 1
             if counts is not None:
                 counts[verdict] = counts.get(verdict, 0) + 1
-            for time in range(2, TIMES.get(name, 1) + 1):
+            for time in range(2, times.get(name, 1) + 1):
                 if problem or verdict == "refused":
                     break
                 again = client.ask(case.ours, case.values, case.oids)

@@ -118,7 +118,10 @@ def soak(folder: Path, seconds: float, told: Callable[[Sample], None] | None = N
     server = start_server(["--config", str(folder / "cubewire.yml")])
     try:
         dsn = f"postgresql://anna:anna@{server.host}:{server.port}/cubewire"
-        clients = Clients(dsn, 0 if seconds >= LONG_SECONDS else SHORT_FILLER)
+        is_long = seconds >= LONG_SECONDS
+        clients = Clients(dsn, 0 if is_long else SHORT_FILLER)
+        if is_long:
+            clients.warm()
         samples: list[Sample] = []
         every = max(0.25, seconds / 400)
         began = time.monotonic()
