@@ -396,11 +396,15 @@ async def test_a_table_that_cannot_be_read_any_more_is_served_as_it_was(
         await until(connector, "SELECT id FROM t", [(1,)])
 
 
-async def answer(pipe: Path) -> None:
-    """Let go who waits for a pipe, and see its threads end. Fails where nobody waits."""
+async def answer(pipe: Path, others: set[threading.Thread]) -> None:
+    """Let go who waits for a pipe, and see its threads end. Fails where nobody waits.
+
+    Args:
+        others: threads that were there before.
+    """
     os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-    async with asyncio.timeout(20):
-        while any(thread.name.startswith("duckdb") for thread in threading.enumerate()):
+    async with asyncio.timeout(60):
+        while any(thread.name.startswith("duckdb") for thread in {*threading.enumerate()} - others):
             await asyncio.sleep(SOON)
 
 
@@ -411,6 +415,7 @@ async def test_the_end_does_not_wait_for_a_store_that_hangs(
     pipe = tmp_path / "t.metadata.json"
     pipe.write_bytes(Path(table.metadata_location.removeprefix("file://")).read_bytes())
     tables = {"t": {"format": "iceberg", "url": f"file://{pipe}"}}
+    others = {*threading.enumerate()}
     connector = DuckDBConnector(DuckDBOptions(tables=tables, table_seconds=SOON))
     await connector.start()
     pipe.unlink()
@@ -422,13 +427,14 @@ async def test_the_end_does_not_wait_for_a_store_that_hangs(
             await connector.close()
         assert time.monotonic() - began < 2 * LOOK_SECONDS
     finally:
-        await answer(pipe)
+        await answer(pipe, others)
 
 
 async def test_a_statement_ends_in_time_though_a_store_hangs(tmp_path: Path) -> None:
     pipe = tmp_path / "numbers.parquet"
     pq.write_table(pa.table({"n": [7]}), pipe)
     tables = {"numbers": {"format": "parquet", "url": str(pipe)}}
+    others = {*threading.enumerate()}
     connector = DuckDBConnector(DuckDBOptions(tables=tables))
     await connector.start()
     pipe.unlink()
@@ -446,7 +452,7 @@ async def test_a_statement_ends_in_time_though_a_store_hangs(tmp_path: Path) -> 
             await connector.close()
         assert time.monotonic() - began < 2 * (LEAVE_SECONDS + CLOSE_SECONDS)
     finally:
-        await answer(pipe)
+        await answer(pipe, others)
 
 
 def test_names_that_are_one_to_duckdb() -> None:
