@@ -33,6 +33,9 @@ class Watcher(Protocol):
         """A connection to it broke."""
 
 
+SMALL_BYTES = 65_536
+"""Batches whose buffers take less are counted with all of them."""
+
 Begin = Callable[[], Awaitable[StreamT]]
 """Starts the statement."""
 
@@ -147,7 +150,10 @@ class HeldBatches(_Held[BatchStream, pa.RecordBatch]):
         return aiter(stream)
 
     def _measure(self, item: pa.RecordBatch) -> tuple[int, int]:
-        return item.num_rows, item.nbytes
+        # What its buffers take is more than its rows do where it is a piece of them. But the exact
+        # number costs a turn of the interpreter's lock, which is more than all else for a few rows.
+        size = item.get_total_buffer_size()
+        return item.num_rows, item.nbytes if size > SMALL_BYTES else size
 
     def _is_alike(self, before: BatchStream, after: BatchStream) -> bool:
         return bool(before.schema == after.schema)
