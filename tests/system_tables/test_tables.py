@@ -16,7 +16,8 @@ from tests.support.server import RunningServer
 from tests.system_tables.conftest import connect
 
 NAMES = [table.name for table in SYSTEM_TABLES]
-CLIENTS = 8
+CLIENTS = 20
+"""So many that each of two workers has some."""
 """That the kernel gives all of them to one worker of two is 1 in 128."""
 
 
@@ -25,7 +26,7 @@ def clients(shop: RunningServer) -> Iterator[list[psycopg.Connection]]:
     with contextlib.ExitStack() as stack:
         opened = []
         for number in range(CLIENTS):
-            name = f"client {number}"
+            name = f"client {number:02}"
             connection = stack.enter_context(connect(shop, "otto", application_name=name))
             opened.append(connection)
         yield opened
@@ -45,7 +46,7 @@ def test_sessions_of_all_workers(
         "SELECT application, worker, process_id, login, state, address, encrypted, tenant "
         "FROM cubewire.sessions WHERE application LIKE 'client%' ORDER BY 1"
     ).fetchall()
-    assert [row[0] for row in rows] == [f"client {number}" for number in range(CLIENTS)]
+    assert [row[0] for row in rows] == [f"client {number:02}" for number in range(CLIENTS)]
     assert {row[1] for row in rows} == {0, 1}
     assert [row[2] for row in rows] == [each.info.backend_pid for each in clients]
     assert {row[3] for row in rows} == {"otto"}
