@@ -32,7 +32,9 @@ class PreparedStatements:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._kept: OrderedDict[tuple[str, str], duckdb.Statement | str] = OrderedDict()
+        # Each with its EXECUTE, already parsed, where that has no arguments.
+        self._kept: OrderedDict[tuple[str, str], tuple[str, duckdb.Statement | None]]
+        self._kept = OrderedDict()
         self._made = 0
 
     def execution(self, sql: str, arguments: str, time_zone: str) -> duckdb.Statement | str | None:
@@ -45,7 +47,8 @@ class PreparedStatements:
         if kept is None:
             return None
         self._kept.move_to_end((sql, time_zone))
-        return f"EXECUTE {kept}{arguments}" if isinstance(kept, str) else kept
+        name, execution = kept
+        return execution or f"EXECUTE {name}{arguments}"
 
     def add(self, sql: str, arguments: str, time_zone: str) -> bool:
         """Keep a statement that is a single SELECT, if its plan allows it.
@@ -64,8 +67,8 @@ class PreparedStatements:
         if table is None or self._rows(table) > MOST_SCANNED:
             self._connection.execute(f"DEALLOCATE {name}")
             return False
-        kept = name if arguments else self._connection.extract_statements(execution)[0]
-        self._kept[sql, time_zone] = kept
+        parsed = None if arguments else self._connection.extract_statements(execution)[0]
+        self._kept[sql, time_zone] = name, parsed
         if len(self._kept) > _KEPT:
             self.drop(*next(iter(self._kept)))
         return True
@@ -74,8 +77,7 @@ class PreparedStatements:
         """Keep a statement no longer."""
         kept = self._kept.pop((sql, time_zone), None)
         if kept is not None:
-            name = kept if isinstance(kept, str) else kept.query.split()[1]
-            self._connection.execute(f"DEALLOCATE {name}")
+            self._connection.execute(f"DEALLOCATE {kept[0]}")
 
     def _rows(self, table: str) -> int:
         """About how many rows a table has, by DuckDB's own statistics."""
