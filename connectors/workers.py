@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from traceback import clear_frames
 from typing import Generic, TypeVar
 
 from connectors.queueing import queue_observer
@@ -123,6 +124,9 @@ class Call(Generic[T]):
             self.future.set_result(result)
 
     def _fail(self, error: BaseException) -> None:
+        # Of the functions it went through, `run` names this call, and so its future and the error:
+        # a cycle, which would keep the rows and the connection of the others as well.
+        clear_frames(error.__traceback__)
         if not self.future.done():
             self.future.set_exception(error)
 

@@ -152,8 +152,9 @@ class CatalogResult:
     def _finish(self, message: Message) -> None:
         self.status = chr(message.body[0])
         self.done = True
-        if self.on_done is not None:
-            self.on_done(self)
+        told, self.on_done = self.on_done, None
+        if told is not None:
+            told(self)
         if self._error is not None:
             raise self._in_own_words(self._error)
 

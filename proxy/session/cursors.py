@@ -36,9 +36,8 @@ class _FetchSource:
 class CursorCommands:
     """The cursors of one session."""
 
-    def __init__(self, state: SessionState, open_query: OpenQuery) -> None:
+    def __init__(self, state: SessionState) -> None:
         self._state = state
-        self._open_query = open_query
 
     def fields(self, name: str) -> tuple[FieldDescription, ...] | None:
         """The columns of a cursor; 34000 for an unknown one."""
@@ -46,11 +45,14 @@ class CursorCommands:
         return self._state.portals[name].prepared.fields
 
     async def run(
-        self, portal: Portal, statement: sql.Declare | sql.Fetch | sql.CloseCursor
+        self,
+        portal: Portal,
+        statement: sql.Declare | sql.Fetch | sql.CloseCursor,
+        open_query: OpenQuery,
     ) -> Outcome:
         """Carry one out."""
         if isinstance(statement, sql.Declare):
-            await self._declare(portal, statement)
+            await self._declare(portal, statement, open_query)
             return Done("DECLARE CURSOR")
         if isinstance(statement, sql.CloseCursor):
             return await self._close(statement)
@@ -58,7 +60,7 @@ class CursorCommands:
         declared = self._state.portals[statement.name]
         if self._state.running is not None:
             self._state.running.reads(declared.prepared.query)
-        cursor = self._state.cursors.get(statement.name) or await self._adopt(declared)
+        cursor = self._state.cursors.get(statement.name) or await self._adopt(declared, open_query)
         fields = declared.prepared.fields or ()
         wanted = (1,) if cursor.binary else portal.result_formats
         formats = expand_formats(wanted, len(fields))
@@ -85,11 +87,11 @@ class CursorCommands:
         if portal is None or not isinstance(portal.prepared.statement, sql.Select):
             self._state.find_cursor(name)
 
-    async def _adopt(self, portal: Portal) -> Cursor:
+    async def _adopt(self, portal: Portal, open_query: OpenQuery) -> Cursor:
         """A portal that Bind made, which SQL reads on: forward only, in the formats of Bind."""
         state = self._state
         outcome, portal.outcome = portal.outcome, None
-        rows = outcome if isinstance(outcome, Rows) else await self._open_query(portal)
+        rows = outcome if isinstance(outcome, Rows) else await open_query(portal)
         columns = len(portal.prepared.fields or ())
 
         async def opener(_formats: tuple[int, ...]) -> RowReader:
@@ -100,7 +102,7 @@ class CursorCommands:
         await cursor.open(expand_formats(portal.result_formats, columns), columns)
         return cursor
 
-    async def _declare(self, portal: Portal, statement: sql.Declare) -> None:
+    async def _declare(self, portal: Portal, statement: sql.Declare, open_query: OpenQuery) -> None:
         state = self._state
         transaction = state.transaction
         if not statement.hold and not transaction.in_block and not state.several:
@@ -125,7 +127,7 @@ class CursorCommands:
                 formats,
                 portal.values,
             )
-            rows = await self._open_query(run)
+            rows = await open_query(run)
             # They go out with the first rows that are fetched.
             state.notices += rows.notices or []
             return rows.reader

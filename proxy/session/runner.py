@@ -63,11 +63,11 @@ class Runner:
         self._state = state
         self._backends = backends
         self._impersonation = impersonation
-        self._cursors = CursorCommands(state, self.open_query)
+        self._cursors = CursorCommands(state)
         self._settings = SettingsCommands(engine, state, impersonation)
         self._transactions = TransactionCommands(state)
-        self._named = StatementCommands(engine, state, self)
-        self._tables = TableCommands(engine, state, self._current)
+        self._named = StatementCommands(engine, state)
+        self._tables = TableCommands(engine, state)
 
     # ------------------------------------------------------------------------- prepare
 
@@ -394,15 +394,15 @@ class Runner:
         if isinstance(statement, sql.Show):
             return await self._settings.show(portal, statement)
         if isinstance(statement, sql.Declare | sql.Fetch | sql.CloseCursor):
-            return await self._cursors.run(portal, statement)
+            return await self._cursors.run(portal, statement, self.open_query)
         if isinstance(statement, sql.Set | sql.SetTransaction | sql.Reset | sql.Discard):
             return await self._settings.run(statement)
         if isinstance(statement, sql.Prepare | sql.Execute | sql.Deallocate):
-            return await self._named.run(portal, statement)
+            return await self._named.run(portal, statement, self)
         if isinstance(statement, sql.CopyOut):
             return await self._copy_out(portal, statement)
         if isinstance(statement, sql.TableChange):
-            return await self._tables.run(portal, statement)
+            return await self._tables.run(portal, statement, self._current)
         if isinstance(statement, TransactionCommands.KINDS):
             return await self._transactions.run(statement)
         if isinstance(statement, sql.Unlisten):

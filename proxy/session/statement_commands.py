@@ -33,17 +33,19 @@ class Preparer(Protocol):
 class StatementCommands:
     """The prepared statements of one session, as SQL reaches them."""
 
-    def __init__(self, engine: Engine, state: SessionState, preparer: Preparer) -> None:
+    def __init__(self, engine: Engine, state: SessionState) -> None:
         self._engine = engine
         self._state = state
-        self._preparer = preparer
 
     async def run(
-        self, portal: Portal, statement: sql.Prepare | sql.Execute | sql.Deallocate
+        self,
+        portal: Portal,
+        statement: sql.Prepare | sql.Execute | sql.Deallocate,
+        preparer: Preparer,
     ) -> Outcome:
         """Carry one out."""
         if isinstance(statement, sql.Prepare):
-            await self._prepare(statement)
+            await self._prepare(statement, preparer)
             return Done("PREPARE")
         if isinstance(statement, sql.Deallocate):
             if statement.name is None:
@@ -52,9 +54,9 @@ class StatementCommands:
             self._state.find_statement(statement.name)
             del self._state.statements[statement.name]
             return Done("DEALLOCATE")
-        return await self._execute(portal, statement)
+        return await self._execute(portal, statement, preparer)
 
-    async def _prepare(self, statement: sql.Prepare) -> None:
+    async def _prepare(self, statement: sql.Prepare, preparer: Preparer) -> None:
         self._state.check_new_statement(statement.name)
         inner = await self._engine.read(statement.query)
         if not isinstance(inner, sql.Select) and not _is_write(inner):
@@ -70,11 +72,11 @@ class StatementCommands:
             types = await self._engine.prepare_catalog(f"SELECT {nulls}", (), self._state.caller())
             oids = tuple(field.type_oid for field in types.fields or ())
         with self._state.shifted_by(statement.query_offset):
-            prepared = await self._preparer.prepare(statement.query, oids, describe=True)
+            prepared = await preparer.prepare(statement.query, oids, describe=True)
         self._state.statements[statement.name] = prepared
 
-    async def _execute(self, portal: Portal, statement: sql.Execute) -> Outcome:
-        prepared = await self._preparer.revalidated(statement.name)
+    async def _execute(self, portal: Portal, statement: sql.Execute, preparer: Preparer) -> Outcome:
+        prepared = await preparer.revalidated(statement.name)
         wanted = len(prepared.parameter_oids)
         if len(statement.argument_texts) != wanted:
             raise SessionError(
@@ -88,7 +90,7 @@ class StatementCommands:
             prepared.parameter_oids, raw, formats, self._state.caller()
         )
         run = Portal("", prepared, raw, formats, portal.result_formats, values)
-        return await self._preparer.open(run)
+        return await preparer.open(run)
 
     async def _evaluate(
         self, prepared: PreparedStatement, arguments: Sequence[str]

@@ -44,10 +44,9 @@ _PUBLISHED_SCHEMAS = (None, "public")
 class TableCommands:
     """The statements of one session about tables."""
 
-    def __init__(self, engine: Engine, state: SessionState, current: Current) -> None:
+    def __init__(self, engine: Engine, state: SessionState) -> None:
         self._engine = engine
         self._state = state
-        self._current = current
 
     @property
     def _generation(self) -> Generation:
@@ -192,12 +191,13 @@ class TableCommands:
 
     # ------------------------------------------------------------------------- run
 
-    async def run(self, portal: Portal, statement: sql.TableChange) -> Outcome:
+    async def run(self, portal: Portal, statement: sql.TableChange, current: Current) -> Outcome:
         """Carry one out."""
         self._state.transaction.queried = True
         query = portal.prepared.query
         if isinstance(query, CubeQuery):
-            return await self._fill(portal, statement, query)
+            query, caller = await current(query, portal, self._state.caller())
+            return await self._fill(portal, statement, query, caller)
         temporary = self._state.temporary
         if not temporary.exist and not statement.creates:
             return await self._run_anywhere(statement)
@@ -236,11 +236,12 @@ class TableCommands:
 
     # ------------------------------------------------------------------------- rows of cubes
 
-    async def _fill(self, portal: Portal, statement: sql.TableChange, query: CubeQuery) -> Outcome:
+    async def _fill(
+        self, portal: Portal, statement: sql.TableChange, query: CubeQuery, caller: Caller
+    ) -> Outcome:
         source = source_of(statement)
         if source is None:
             raise SessionError("XX000", "there is no query to take rows from")
-        query, caller = await self._current(query, portal, self._state.caller())
         if statement.verb == "INSERT":
             return await self._insert(portal, source, query, caller)
         made = await self._make(source, query)
