@@ -32,8 +32,11 @@ CONFIGURATION = {
 LONG_SECONDS = 600.0
 """After a quarter of which everything is warm: pools are open, caches full, code is loaded."""
 TREND_BYTES = 10_000_000
-"""What the trend of a long run may add to memory once it is warm: half of what a single moment
-differs from the next by."""
+"""What the trend of a long run may add to memory once it is warm."""
+STRETCHES = 40
+"""Results on their way, and what the C library keeps for the next ones, come and go by 30 MB, so
+that the straight line through all moments of a flat run rises or falls by 20. What stays is what is
+taken in the quietest moment of each of so many stretches; in half an hour, of 45 s."""
 GROSS_BYTES = 150_000_000
 """The same for a short one, which is all warming up: it only shows that results are freed."""
 SHORT_FILLER = 1_000
@@ -60,8 +63,15 @@ class Report:
 
     @property
     def trend(self) -> float:
-        """See ``trend``, of memory."""
-        return trend([(sample.seconds, sample.memory) for sample in self.samples])
+        """See ``trend``, of the least memory of each stretch."""
+        return trend([(sample.seconds, sample.memory) for sample in self.quietest])
+
+    @property
+    def quietest(self) -> Sequence[Sample]:
+        """Of each stretch the sample with the least memory."""
+        size = max(1, len(self.samples) // STRETCHES)
+        stretches = (self.samples[at : at + size] for at in range(0, len(self.samples), size))
+        return [min(each, key=lambda sample: sample.memory) for each in stretches]
 
     def problems(self) -> list[str]:
         """What is not as it should be; the first quarter is for warming up."""
@@ -82,10 +92,13 @@ class Report:
         """Figures of each quarter, as medians, and the trend of memory."""
         size = max(1, len(self.samples) // 4)
         quarters = [self.samples[size * number : size * (number + 1)] for number in range(4)]
-        memory = (statistics.median(each.memory for each in quarter) for quarter in quarters)
+        memory = [sorted(each.memory for each in quarter) for quarter in quarters]
         files = (statistics.median(each.files for each in quarter) for quarter in quarters)
+        median = (statistics.median(each) for each in memory)
         return (
-            f"medians of the quarters: {' '.join(f'{size / 1e6:.0f}' for size in memory)} MB, "
+            f"medians of the quarters: {' '.join(f'{size / 1e6:.0f}' for size in median)} MB "
+            f"(least {' '.join(f'{each[0] / 1e6:.0f}' for each in memory)}, "
+            f"most {' '.join(f'{each[-1] / 1e6:.0f}' for each in memory)}), "
             f"{' '.join(f'{count:.0f}' for count in files)} files; "
             f"trend of the last three quarters: {self.trend / 1e6:+.1f} MB"
         )

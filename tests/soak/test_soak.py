@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_long_run_has_to_be_flat_once_it_is_warm() -> None:
     report = Report({"a": 1}, [], samples(creeping, few, 100.0))
     assert report.problems() == ["memory grew by 20 MB once it was warm"]
     assert report.summary() == (
-        "medians of the quarters: 102 110 118 126 MB, 50 50 50 50 files; "
-        "trend of the last three quarters: +20.0 MB"
+        "medians of the quarters: 102 110 118 126 MB (least 100 108 116 124, "
+        "most 104 112 120 128), 50 50 50 50 files; trend of the last three quarters: +20.0 MB"
     )
+
+
+def test_bursts_that_pass_are_no_growth_and_do_not_hide_it() -> None:
+    def problems(sizes: list[int]) -> list[str]:
+        return Report({"a": 1}, [], samples(sizes, [50] * len(sizes), 3.0)).problems()
+
+    chosen = random.Random(1)
+    bursts = [chosen.randrange(40) * 10**6 * (number % 5 > 0) for number in range(400)]
+    rising = [burst * (number > 300) * 3 for number, burst in enumerate(bursts)]
+    assert problems([10**8 + burst for burst in rising]) == []
+    slow = [10**8 + burst + number * 4 * 10**4 for number, burst in enumerate(bursts)]
+    assert problems(slow) == ["memory grew by 12 MB once it was warm"]
