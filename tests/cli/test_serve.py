@@ -27,7 +27,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(state: Path, *arguments: str, **environment: str) -> RunningServer:
     values = {"CUBEWIRE_STATE_DIRECTORY": str(state), **environment}
-    return start_server(["--demo", "--port", "0", *arguments], values)
+    return start_server(["--demo", "--port", "0", *arguments], values, fresh=True)
 
 
 def get(port: int, path: str) -> str:

@@ -128,7 +128,7 @@ def soak(folder: Path, seconds: float, told: Callable[[Sample], None] | None = N
             "CREATE TABLE orders AS SELECT i AS id, i % 2 AS city_id, 'done' AS status, "
             "(i % 1000)::DECIMAL(12, 2) AS amount FROM range(200000) r(i)"
         )
-    server = start_server(["--config", str(folder / "cubewire.yml")])
+    server = start_server(["--config", str(folder / "cubewire.yml")], fresh=True)
     try:
         dsn = f"postgresql://anna:anna@{server.host}:{server.port}/cubewire"
         is_long = seconds >= LONG_SECONDS

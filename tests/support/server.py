@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support.forked import ForkedProcess, fork_command
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
-_COMMAND = str(Path(sys.executable).parent / "cubewire")
+EARLY = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
+"""Beginnings of variables that are read when a process starts or loads its modules."""
+COMMAND = str(Path(sys.executable).parent / "cubewire")
 
 
 @dataclass(slots=True)
@@ -26,7 +30,7 @@ class RunningServer:
         log: what it wrote to standard error so far.
     """
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | ForkedProcess
     dsn: str
     log: list[str] = field(default_factory=list)
 
@@ -61,6 +65,8 @@ def start_server(
     arguments: Sequence[str],
     environment: Mapping[str, str] | None = None,
     module: str = "",
+    *,
+    fresh: bool = False,
 ) -> RunningServer:
     """Run ``cubewire serve`` with these arguments and wait for its ``ready`` line.
 
@@ -68,16 +74,23 @@ def start_server(
         arguments: behind ``serve``.
         environment: besides ours.
         module: of the tests that stands in for the command.
+        fresh: in an interpreter of its own, which has to load everything, as a user starts it;
+            else forked by a process that has.
     """
-    command = [sys.executable, "-m", module] if module else [_COMMAND]
-    process = subprocess.Popen(
-        [*command, "serve", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env={**os.environ, **(environment or {})},
-    )
+    more = environment or {}
+    if module or fresh or any(name.startswith(EARLY) for name in more):
+        command = [sys.executable, "-m", module] if module else [COMMAND]
+        process: subprocess.Popen[str] | ForkedProcess = subprocess.Popen(
+            [*command, "serve", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+            env={**os.environ, **more},
+        )
+    else:
+        words = [COMMAND, "serve", *arguments]
+        process = fork_command(words, {**os.environ, **more}, REPOSITORY)
     log: list[str] = []
     assert process.stderr is not None
     threading.Thread(target=_collect, args=(process.stderr, log), daemon=True).start()

@@ -29,7 +29,8 @@ def measure(field: Field, pace: Pace) -> Iterator[Figure]:
 
 def _start(settings: str, environment: dict[str, str]) -> float:
     began = time.perf_counter()
-    server = start_server(["--demo", "--port", "0", "--config", settings], environment)
+    arguments = ["--demo", "--port", "0", "--config", settings]
+    server = start_server(arguments, environment, fresh=True)
     seconds = time.perf_counter() - began
     server.stop()
     return seconds
