@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.architecture.sources import ROOT
+from tests.deploy.programs import run
 
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm/cubewire"
-
-
-def run(program: str, *arguments: str | Path) -> str:
-    path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is not installed")
-    done = subprocess.run(
-        [path, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_dockerfile() -> None:
