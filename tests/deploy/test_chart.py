@@ -14,16 +14,17 @@ from tests.deploy.programs import attempt, run
 
 CHART = ROOT / "deploy/helm/cubewire"
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
-KUBERNETES = ("--kube-version", "1.30.0")
 
 
-def rendered(release: str = "cubewire", **values: str) -> dict[tuple[str, str], Any]:
+def template(values: dict[str, str]) -> tuple[str | Path, ...]:
+    """The arguments of helm that render the chart with values in JSON."""
+    settings = [part for each in values.items() for part in ("--set-json", "=".join(each))]
+    return ("template", "cubewire", CHART, "--kube-version", "1.30.0", *settings)
+
+
+def rendered(**values: str) -> dict[tuple[str, str], Any]:
     """The chart's objects by kind and name."""
-    settings = [
-        part for name, value in values.items() for part in ("--set-json", f"{name}={value}")
-    ]
-    text = run("helm", "template", release, CHART, *KUBERNETES, *settings)
-    objects = [each for each in yaml.safe_load_all(text) if each]
+    objects = [each for each in yaml.safe_load_all(run("helm", *template(values))) if each]
     return {(each["kind"], each["metadata"]["name"]): each for each in objects}
 
 
@@ -33,16 +34,14 @@ def pod(objects: dict[tuple[str, str], Any]) -> Any:
 
 
 def refusal(**values: str) -> str:
-    settings = [
-        part for name, value in values.items() for part in ("--set-json", f"{name}={value}")
-    ]
-    done = attempt("helm", "template", "cubewire", CHART, *KUBERNETES, *settings)
+    """What helm says of values that the chart does not take."""
+    done = attempt("helm", *template(values))
     assert done.returncode != 0
     return done.stderr
 
 
 def test_the_services_variables_stay_out_of_the_configuration() -> None:
-    # A Service named cubewire makes CUBEWIRE_PORT=tcp://... of itself in every pod that asks for such variables.
+    # A Service named cubewire makes CUBEWIRE_PORT=tcp://... of itself, an unknown key.
     assert pod(rendered())["spec"]["enableServiceLinks"] is False
 
 
@@ -93,6 +92,12 @@ def test_every_value_is_in_the_schema() -> None:
     for name, part in schema["properties"].items():
         if "properties" in part:
             assert set(values[name]) == set(part["properties"]), name
+
+
+def test_an_eviction_takes_one_pod_at_a_time() -> None:
+    budget = rendered(replicas="10")["PodDisruptionBudget", "cubewire"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert "minAvailable" not in budget
 
 
 def test_files_of_the_users_are_mounted() -> None:
