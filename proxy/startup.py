@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import gc
 import os
 import tempfile
@@ -27,15 +26,14 @@ from proxy.assembly import (
     tenant_scopes,
 )
 from proxy.audit.opening import open_trail
-from proxy.auth.certificate import self_signed
 from proxy.auth.opening import open_authenticator
 from proxy.auth.secret import login_secret
-from proxy.auth.tls import TlsContext, load_tls
 from proxy.caching import open_cache
 from proxy.cancel_orders import cancels_shared
 from proxy.catalog import Catalog, CatalogOptions
 from proxy.catalog.profiles import ProfileCatalogs
 from proxy.catalog.quota import PrivateQuota
+from proxy.certificates import CertificateFiles, certificate_followed, open_tls
 from proxy.config import Config
 from proxy.engine import Engine
 from proxy.engine_observer import EngineObserver
@@ -236,20 +234,6 @@ async def _engine(
     )
 
 
-def open_tls(config: Config) -> TlsContext | None:
-    """The configured certificate, or one of our own making; None where TLS is off."""
-    tls = config.tls
-    if tls.mode == "off":
-        return None
-    certificate, key = tls.certificate, tls.key
-    if certificate is None or key is None:
-        names = ("localhost", "127.0.0.1", "::1")
-        certificate, key = self_signed(
-            config.state_directory / "tls", names, dt.datetime.now(dt.UTC)
-        )
-    return load_tls(certificate, key, client_ca=tls.client_ca, client_crl=tls.client_crl)
-
-
 async def serve(
     config: Config, *, on_ready: OnReady, worker: int = 0, run_directory: Path | None = None
 ) -> None:
@@ -273,6 +257,7 @@ async def serve(
             process = this_process(config, directory, worker)
             secret = login_secret(config.state_directory)
             watch = await asyncio.to_thread(open_watch, config)
+            certificate = CertificateFiles.of(config)
             async with (
                 open_authenticator(config.auth, secret) as authenticator,
                 open_reloadable(config, observer=metrics) as loader,
@@ -300,6 +285,7 @@ async def serve(
                         config.cache.redis, secret, process, server.rows.of, server.end
                     ) as hosts,
                     reloading(parts, server, loader, watch),
+                    certificate_followed(server, certificate, partial(open_tls, config)),
                     memory_given_back(),
                 ):
                     server.join(hosts)

@@ -48,7 +48,7 @@ class TlsConfig(Section):
         description="PEM file with the authorities of client certificates, which are asked for.",
     )
     client_crl: Path | None = Field(
-        default=None, description="PEM file with their revocation lists, read at start."
+        default=None, description="PEM file with their revocation lists."
     )
 
     @field_validator("mode", mode="before")
