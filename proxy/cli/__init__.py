@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from proxy.arrow_alone import leave_pandas_out
 from proxy.cli.arguments import make_parser
 
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = make_parser().parse_args(texts)
     parsed.texts = texts
     command = _imported(f"proxy.cli.{parsed.command}")
+    leave_pandas_out()
     try:
         return int(command.run(parsed))
     except KeyboardInterrupt:
