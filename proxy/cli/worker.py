@@ -12,6 +12,7 @@ import uvloop
 
 from connectors.errors import WarehouseError
 from connectors.options import ConnectorOptionsError
+from proxy.arrow_alone import leave_pandas_out
 from proxy.assembly import StartupError
 from proxy.auth.certificate import CertificateError
 from proxy.auth.sealing import sealed
@@ -47,6 +48,7 @@ FAILURES = (
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM."""
     limit_heaps()
+    leave_pandas_out()
     login = shown_login(config, demo=arguments.demo)
     try:
         config = sealed(config, login_secret(config.state_directory))

@@ -51,7 +51,7 @@ def test_a_server_does_without(tmp_path: Path) -> None:
         },
     }
     (tmp_path / "cubewire.yml").write_text(json.dumps(configuration))
-    server = start_server(["--config", str(tmp_path / "cubewire.yml")])
+    server = start_server(["--config", str(tmp_path / "cubewire.yml")], fresh=True)
     try:
         with psycopg.connect(dsn(server), autocommit=True) as connection:
             for most in range(5):
