@@ -17,7 +17,7 @@ from tests.expressions.bench import Bench, comparable
 from tests.support.oracle import OraclePostgres
 
 MANY = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

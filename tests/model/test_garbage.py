@@ -90,7 +90,7 @@ VIEWS = st.lists(
     ),
     max_size=2,
 )
-RELAXED = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def load(text: str) -> None:

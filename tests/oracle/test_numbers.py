@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.oracle.harness import Laboratory
 from tests.oracle.statements import Case
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
 ANSWERED_AT_LEAST = 0.75
 
 _LEAVES = (

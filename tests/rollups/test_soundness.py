@@ -18,7 +18,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 @pytest.mark.parametrize(
     ("dialect", "examples", "part"),
-    [("duckdb", 100, 0), ("duckdb", 100, 1), ("postgres", 100, 0), ("apart", 60, 0)],
+    [("duckdb", 80, 0), ("duckdb", 80, 1), ("postgres", 80, 0), ("apart", 40, 0)],
 )
 def test_answers_are_those_of_the_source(
     dialect: str, examples: int, part: int, request: pytest.FixtureRequest
