@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from semantic.compiler.expressions import moments
 from semantic.compiler.expressions.duckdb.build import call, cast, number, string
+from semantic.compiler.expressions.duckdb.bytea_literals import bytea_text
 from semantic.compiler.expressions.duckdb.jsonb_literals import jsonb_text
 from semantic.compiler.expressions.duckdb.spelling import MAX_PRECISION, duckdb_type
 from semantic.compiler.expressions.duckdb.value import Value
@@ -133,6 +134,10 @@ def _jsonb(raw: str, target: PostgresType) -> Value:
     return Value(cast(string(jsonb_text(raw)), "JSON"), PostgresType(target.name))
 
 
+def _bytea(raw: str, target: PostgresType) -> Value:
+    return Value(cast(string(bytea_text(raw)), "BLOB"), target)
+
+
 def _timestamp(raw: str, target: PostgresType) -> Value:
     text = moments.infinite(raw) or moments.parse_moment(raw, "timestamp").text()
     return Value(cast(string(text), "TIMESTAMP"), PostgresType(target.name))
@@ -189,6 +194,7 @@ _READERS = {
     "float8": _float,
     "bool": _boolean,
     "jsonb": _jsonb,
+    "bytea": _bytea,
     "date": _date,
     "timestamp": _timestamp,
     "time": _time,
