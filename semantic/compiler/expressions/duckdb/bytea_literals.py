@@ -6,8 +6,10 @@ import re
 
 from semantic.errors import SemanticError
 
-_HEX_SPACE = " \n\t\r"
-_PIECE = re.compile(rb"\\(?:(\\)|([0-3][0-7]{2}))|([^\\])", re.DOTALL)
+_PAIRS = re.compile(r"[ \n\t\r]*(?:[0-9a-fA-F]{2}[ \n\t\r]*)*")
+_DIGITS = "0123456789abcdefABCDEF"
+_ESCAPED = re.compile(rb"(?:[^\\]|\\\\|\\[0-3][0-7]{2})*")
+_ESCAPE = re.compile(rb"\\(?:(\\)|([0-7]{3}))")
 
 
 def bytea_text(raw: str) -> str:
@@ -16,7 +18,8 @@ def bytea_text(raw: str) -> str:
     Raises:
         SemanticError: 22023 or 22P02, it is none.
     """
-    return "".join(f"\\x{byte:02X}" for byte in read_bytea(raw))
+    data = read_bytea(raw)
+    return "\\x" + data.hex("|").upper().replace("|", "\\x") if data else ""
 
 
 def read_bytea(raw: str) -> bytes:
@@ -32,27 +35,17 @@ def read_bytea(raw: str) -> bytes:
 
 
 def _hexadecimal(raw: str) -> bytes:
-    pieces = bytearray()
-    rest = raw
-    while rest := rest.lstrip(_HEX_SPACE):
-        digit = next((each for each in rest[:2] if each not in "0123456789abcdefABCDEF"), None)
-        if digit is not None:
-            raise SemanticError("22023", f'invalid hexadecimal digit: "{digit}"')
-        if len(rest) < 2:
-            raise SemanticError("22023", "invalid hexadecimal data: odd number of digits")
-        pieces += bytes.fromhex(rest[:2])
-        rest = rest[2:]
-    return bytes(pieces)
+    read = _PAIRS.match(raw)
+    end = read.end() if read else 0
+    if end == len(raw):
+        return bytes.fromhex(raw)
+    wrong = next((each for each in raw[end : end + 2] if each not in _DIGITS), None)
+    if wrong is None:
+        raise SemanticError("22023", "invalid hexadecimal data: odd number of digits")
+    raise SemanticError("22023", f'invalid hexadecimal digit: "{wrong}"')
 
 
 def _escaped(raw: bytes) -> bytes:
-    pieces = bytearray()
-    place = 0
-    while place < len(raw):
-        found = _PIECE.match(raw, place)
-        if found is None:
-            raise SemanticError("22P02", "invalid input syntax for type bytea")
-        backslash, octal, plain = found.groups()
-        pieces += bytes([int(octal, 8)]) if octal else backslash or plain
-        place = found.end()
-    return bytes(pieces)
+    if _ESCAPED.fullmatch(raw) is None:
+        raise SemanticError("22P02", "invalid input syntax for type bytea")
+    return _ESCAPE.sub(lambda found: found[1] or bytes([int(found[2], 8)]), raw)
