@@ -12,6 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from proxy.rows.errors import NeedsServer, ParameterError
+from proxy.rows.jsonb import normal_text
 from proxy.rows.settings import TextSettings
 
 Decoder = Callable[[str, TextSettings], object]
@@ -226,12 +227,8 @@ def _escaped(match: re.Match[bytes]) -> bytes:
     raise ParameterError("22P02", "invalid input syntax for type bytea")
 
 
-def _refused_constant(word: str) -> None:
-    raise ValueError(word)
-
-
 def json_text(text: str) -> str:
-    """Checks the text of a json or jsonb. It is kept as it is written."""
+    """Checks the text of a json, which is kept as it is written."""
     try:
         json.loads(text, parse_constant=_refused_constant, parse_int=str, parse_float=str)
     except ValueError as error:
@@ -241,8 +238,12 @@ def json_text(text: str) -> str:
     return text
 
 
+def _refused_constant(word: str) -> None:
+    raise ValueError(word)
+
+
 def jsonb_text(text: str) -> str:
-    """As ``json_text``, and no escaped zero byte, which jsonb cannot hold."""
+    """The text of a jsonb as PostgreSQL would give it back; it cannot hold an escaped zero byte."""
     json_text(text)
     if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text):
         raise ParameterError(
@@ -250,7 +251,12 @@ def jsonb_text(text: str) -> str:
             "unsupported Unicode escape sequence",
             detail="\\u0000 cannot be converted to text.",
         )
-    return text
+    try:
+        return normal_text(text)
+    except ValueError as error:
+        raise ParameterError("22P02", "invalid input syntax for type json") from error
+    except OverflowError as error:
+        raise ParameterError("22003", "value overflows numeric format") from error
 
 
 DECODERS: dict[str, Decoder] = {
