@@ -94,8 +94,9 @@ WHEN _1 IS NOT NULL THEN
 """
 _TEXT_NUMERIC = """
 CASE WHEN regexp_full_match(_1, '\\s*[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)\\s*') THEN
-  regexp_replace(replace(regexp_replace(regexp_replace(trim(_1, ' +'),
-    '^(-?)0*([0-9]*)(\\.[0-9]*)?$', '\\1#\\2\\3'), '#(\\.|$)', '0\\1'), '#', ''), '\\.$', '')
+  regexp_replace(replace(regexp_replace(regexp_replace(regexp_replace(trim(_1, ' +'),
+    '^-([0.]*)$', '\\1'), '^(-?)0*([0-9]*)(\\.[0-9]*)?$', '\\1#\\2\\3'),
+    '#(\\.|$)', '0\\1'), '#', ''), '\\.$', '')
 WHEN _1 IS NOT NULL THEN
   CAST(CAST(concat('invalid input syntax for type numeric: "', _1, '"') AS INTEGER) AS VARCHAR) END
 """
@@ -124,7 +125,8 @@ ELSE CAST(regexp_replace(trim(_1),
 """
 _FLOAT_NUMERIC = """
 list_transform([printf('{format}', _1)], lambda t:
-  CASE WHEN regexp_matches(t, '[a-df-z]')
+  CASE WHEN t = '-0' THEN '0'
+  WHEN regexp_matches(t, '[a-df-z]')
   THEN CAST(fails('0A000: NaN and infinity cannot be converted to numeric here') AS VARCHAR)
   WHEN contains(t, 'e+') THEN concat(replace(split_part(t, 'e', 1), '.', ''), repeat('0', CAST(
     CAST(split_part(t, 'e+', 2) AS INTEGER) - length(split_part(split_part(t, 'e', 1), '.', 2))

@@ -170,14 +170,21 @@ def truncated(name: str, kind: str, value: exp.Expr, *, folds: bool = False) -> 
             at_session_zone(made, folds=folds) if kind == "timestamptz" else made, value
         )
     if kind == "timestamptz" and name in _SHORT:
-        # By the local clock, and within the offset that holds at that moment.
-        text = f"""_1 - to_microseconds(((epoch_us(CAST(_1 AS TIMESTAMP)) % {_SHORT[name]})
-        + {_SHORT[name]}) % {_SHORT[name]})"""
-        return or_itself(sql(text, value), value)
+        return _short_start(name, value, cast(value, "TIMESTAMP"))
     if kind == "timestamptz" and folds:
         local = build_call("date_trunc", string(name), cast(value, "TIMESTAMP"))
         return at_session_zone(local, folds=True)
     return build_call("date_trunc", string(name), value)
+
+
+def _short_start(name: str, moment: exp.Expr, local: exp.Expr) -> exp.Expr:
+    """A moment truncated to an hour or less of the clock that shows ``local``.
+
+    Within the offset that holds at that moment: an hour that comes twice starts twice.
+    """
+    length = _SHORT[name]
+    text = f"_1 - to_microseconds(((epoch_us(_2) % {length}) + {length}) % {length})"
+    return or_itself(sql(text, moment, local), moment)
 
 
 def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value:
@@ -194,8 +201,10 @@ def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value
         made = truncated(name, kind.name, value, folds=translator.folds)
         return Value(made, resolved.result)
     zone = string(_zone(call.arguments[2]))
-    local = truncated(name, "timestamp", build_call("timezone", zone, value))
-    return Value(at_zone(local, zone.this), TIMESTAMPTZ)
+    local = build_call("timezone", zone, value)
+    if name in _SHORT:
+        return Value(exp.Paren(this=_short_start(name, value, local)), TIMESTAMPTZ)
+    return Value(at_zone(truncated(name, "timestamp", local), zone.this), TIMESTAMPTZ)
 
 
 def _period_start(
