@@ -217,7 +217,7 @@ class Engine(CatalogQueries):
             for index, (kind, value) in enumerate(
                 zip(query.analysis.parameters, values, strict=True)
             )
-            if kind.name in _TEXTS and isinstance(value, str)
+            if kind.name in _TEXTS and (value is None or isinstance(value, str))
         }
         key = (query, tuple(sorted(constants.items())))
         cached = self._statements.get(key)

@@ -83,7 +83,7 @@ class Binder:
         self._words = {fold(name) for name in self._relations}
 
     def bind(
-        self, sql: str, settings: SessionSettings, constants: Mapping[int, str]
+        self, sql: str, settings: SessionSettings, constants: Mapping[int, str | None]
     ) -> BoundStatement | None:
         """See ``Compiler.bind``."""
         if not self._may_touch(sql):
@@ -142,11 +142,13 @@ class Binder:
         return not _is_shadowed(table)
 
 
-def _put_constants(tree: exp.Expr, constants: Mapping[int, str]) -> None:
+def _put_constants(tree: exp.Expr, constants: Mapping[int, str | None]) -> None:
     for node in list(tree.find_all(exp.Parameter)):
-        value = constants.get(int(node.name) - 1) if node.name.isdigit() else None
-        if value is not None:
-            node.replace(exp.cast(exp.Literal.string(value), "text"))
+        index = int(node.name) - 1 if node.name.isdigit() else -1
+        if index in constants:
+            value = constants[index]
+            text = exp.Null() if value is None else exp.Literal.string(value)
+            node.replace(exp.cast(text, "text"))
 
 
 def _is_shadowed(table: exp.Table) -> bool:

@@ -52,7 +52,7 @@ from semantic.model.published import PublishedModel
 from semantic.model.types import UNKNOWN, PostgresType
 from semantic.security.access import UNGOVERNED
 
-NO_CONSTANTS: Mapping[int, str] = MappingProxyType({})
+NO_CONSTANTS: Mapping[int, str | None] = MappingProxyType({})
 NO_SETTINGS = SessionSettings("", "")
 
 
@@ -95,7 +95,7 @@ class Compiler:
         self,
         sql: str,
         settings: SessionSettings,
-        constants: Mapping[int, str] = NO_CONSTANTS,
+        constants: Mapping[int, str | None] = NO_CONSTANTS,
     ) -> BoundStatement | None:
         """Resolve the names of one statement; None when it touches no cube or view.
 
@@ -104,7 +104,7 @@ class Compiler:
             settings: of the session.
             constants: values of text parameters, by 0-based number, to be compiled as if they stood
                 in the text: for what a dialect can do with a constant only, such as the field of
-                date_trunc. PostgreSQL analyses the text without them.
+                date_trunc, None for NULL. PostgreSQL analyses the text without them.
 
         Raises:
             UnparsableStatement: our parser cannot read the text; PostgreSQL's answer is the better.

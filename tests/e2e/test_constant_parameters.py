@@ -56,3 +56,31 @@ def test_parameters_side_by_side(connection: psycopg.Connection) -> None:
         ("AA", "UA"),
     ).fetchall()
     assert rows == [("AA", 32729), ("UA", 58665)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shown"),
+    [
+        ("interval", "1 day 2:00", "1 day 02:00:00"),
+        ("jsonb", '{"b":1,"a":[1,2]}', '{"a": [1, 2], "b": 1}'),
+        ("json", '{"b":1,"a":[1,2]}', '{"b":1,"a":[1,2]}'),
+        ("bytea", "\\x00ff", "\\x00ff"),
+        ("int[]", "{1,NULL,3}", "{1,NULL,3}"),
+        ("text[]", '{a,"b c"}', '{a,"b c"}'),
+        ("interval", None, None),
+        ("int[]", None, None),
+    ],
+)
+def test_texts_that_are_cast(
+    connection: psycopg.Connection, kind: str, text: str | None, shown: str | None
+) -> None:
+    """JDBC's ``setString`` declares its values as varchar, whatever they are cast to."""
+    sql = f"SELECT $1::{kind} FROM flights WHERE flight_id = 1"
+    value = None if text is None else text.encode()
+    for oid in (25, 1043):
+        result = connection.pgconn.exec_params(sql.encode(), [value], [oid])
+        assert result.status == psycopg.pq.ExecStatus.TUPLES_OK, result.error_message
+        found = result.get_value(0, 0)
+        assert (None if found is None else found.decode()) == shown
+    wrong = connection.pgconn.exec_params(b"SELECT $1::jsonb FROM flights", [b"x"], [25])
+    assert wrong.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"22P02"

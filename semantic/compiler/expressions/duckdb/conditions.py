@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from semantic.compiler.expressions import operators
+from semantic.compiler.expressions.constants import constant_text
 from semantic.compiler.expressions.duckdb import casts, numeric, patterns
 from semantic.compiler.expressions.duckdb.array_literals import array_literal, read_array
 from semantic.compiler.expressions.duckdb.build import atom, call, sql, string
@@ -292,6 +293,9 @@ def _similar(translator: Translator, node: exp.Expr, escape_: str) -> Value:
 
 
 def _literal_pattern(node: exp.Expr) -> str:
+    found = constant_text(node)
+    if found is not None:
+        return found
     while isinstance(node, exp.Paren | exp.Cast):
         node = node.this
     if isinstance(node, exp.Literal | exp.ByteString) and isinstance(node.this, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.constants import constant_text
 from semantic.compiler.expressions.duckdb.build import sql
 from semantic.compiler.expressions.duckdb.translator import FunctionRule, Translator
 from semantic.compiler.expressions.duckdb.value import Value
@@ -57,6 +58,9 @@ def by_type(rules: dict[str, FunctionRule]) -> FunctionRule:
 
 def literal_text(node: exp.Expr, what: str) -> str:
     """A string literal's text, for arguments that must be known when a statement is compiled."""
+    found = constant_text(node)
+    if found is not None:
+        return found
     while isinstance(node, exp.Paren | exp.Cast):
         node = node.this
     if isinstance(node, exp.ByteString) or (isinstance(node, exp.Literal) and node.is_string):

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from semantic.compiler.api import SessionSettings
 from semantic.compiler.expressions.configured import configured_function, warehouse_call
+from semantic.compiler.expressions.constants import constant_text, is_null_text
 from semantic.compiler.expressions.duckdb import casts, literals, numeric
 from semantic.compiler.expressions.duckdb.build import cast
 from semantic.compiler.expressions.duckdb.spelling import duckdb_type
@@ -165,11 +166,23 @@ def parenthesised(translator: Translator, node: exp.Expr) -> Value:
     return replace(inner, node=exp.Paren(this=inner.node))
 
 
+_READ_BY_US = ("interval", "json", "jsonb", "bytea")
+"""Types, besides arrays, whose texts DuckDB reads otherwise, if it is no literal of ours."""
+
+
 def explicit_cast(translator: Translator, node: exp.Expr) -> Value:
     """CAST and ``::``."""
     target = translator.types.of(node)
     if isinstance(node.this, exp.Array) and not node.this.expressions and target.is_array:
         return Value(cast(exp.Array(expressions=[]), duckdb_type(target)), target)
+    if target.is_array or target.name in _READ_BY_US:
+        text = constant_text(node.this)
+        if text is not None:
+            return casts.convert(
+                Value(exp.Literal.string(text), UNKNOWN, raw=text), target, folds=translator.folds
+            )
+        if is_null_text(node.this):
+            return literals.null(target)
     inner = translator.value(node.this)
     if inner.type.name == "unknown" and inner.raw is None:
         return literals.null(target)

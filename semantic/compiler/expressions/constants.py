@@ -1,0 +1,37 @@
+"""Texts that are known when a statement is compiled."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+_TEXT_TYPES = (exp.DataType.Type.TEXT, exp.DataType.Type.VARCHAR)
+
+
+def constant_text(node: exp.Expr) -> str | None:
+    """The value of a string literal, cast to text or joined with others or not; None: no such text.
+
+    >>> from sqlglot import parse_one
+    >>> constant_text(parse_one("'(' || CAST('a+' AS text) || ')'", read="postgres"))
+    '(a+)'
+    """
+    if isinstance(node, exp.Paren):
+        return constant_text(node.this)
+    if isinstance(node, exp.ByteString) or (isinstance(node, exp.Literal) and node.is_string):
+        return str(node.this)
+    if isinstance(node, exp.DPipe):
+        left, right = constant_text(node.this), constant_text(node.expression)
+        return None if left is None or right is None else left + right
+    if isinstance(node, exp.Cast) and node.to.this in _TEXT_TYPES and not node.to.expressions:
+        return constant_text(node.this)
+    return None
+
+
+def is_null_text(node: exp.Expr) -> bool:
+    """Whether it is NULL as a text."""
+    if isinstance(node, exp.Paren):
+        return is_null_text(node.this)
+    return (
+        isinstance(node, exp.Cast)
+        and node.to.this in _TEXT_TYPES
+        and isinstance(node.this, exp.Null)
+    )
