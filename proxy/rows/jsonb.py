@@ -6,10 +6,12 @@ A warehouse that holds documents as text can compare one with a bound value only
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
-LONGEST_NUMBER = 131_072
-"""Digits before the point that a numeric has at most; as many are taken behind it."""
+MOST_DIGITS = 131_072
+"""Digits before the point that a numeric has at most."""
+MOST_DECIMALS = 16_383
+"""Digits behind it (PostgreSQL manual, 8.1.2)."""
 
 
 def normal_text(text: str) -> str:
@@ -18,9 +20,16 @@ def normal_text(text: str) -> str:
     Raises:
         ValueError: it is none.
         OverflowError: a number in it is too long.
-        RecursionError: it is too deep.
+        RecursionError: it is too deep: some 300 levels.
     """
-    return _text(json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refused))
+    return _text(json.loads(text, parse_float=_read, parse_int=_read, parse_constant=_refused))
+
+
+def _read(number: str) -> Decimal:
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        raise OverflowError(number) from None
 
 
 def _refused(word: str) -> None:
@@ -41,8 +50,8 @@ def _text(value: object) -> str:
 def _number(value: Decimal) -> str:
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)
-    if max(value.adjusted(), -exponent) >= LONGEST_NUMBER:
-        raise OverflowError("value overflows numeric format")
+    if -exponent > MOST_DECIMALS or (value != 0 and value.adjusted() >= MOST_DIGITS):
+        raise OverflowError(value)
     # A numeric has no negative zero.
     return format(abs(value) if value == 0 else value, "f")
 

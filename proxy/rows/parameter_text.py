@@ -257,6 +257,8 @@ def jsonb_text(text: str) -> str:
         raise ParameterError("22P02", "invalid input syntax for type json") from error
     except OverflowError as error:
         raise ParameterError("22003", "value overflows numeric format") from error
+    except RecursionError as error:
+        raise ParameterError("54001", "stack depth limit exceeded") from error
 
 
 DECODERS: dict[str, Decoder] = {

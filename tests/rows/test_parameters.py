@@ -239,6 +239,23 @@ def test_understood(type_name: str, text: str, value: object) -> None:
     assert decode_parameter(text.encode(), type_name, TEXT) == value
 
 
+LONG_NUMBERS = ("1e-16383", "1e-16384", "0e-16384", "0e200000", "1e131071", "1e131072")
+
+
+@pytest.mark.parametrize(
+    "number", [*LONG_NUMBERS, "-1e99999999999999999999", "1e-99999999999999999"]
+)
+def test_long_numbers_of_documents(server: Server, number: str) -> None:
+    compare(server, f"[{number}]".encode(), "jsonb")
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_deep_documents_are_refused(depth: int) -> None:
+    with pytest.raises(ParameterError) as error:
+        decode_parameter(b"[" * depth + b"]" * depth, "jsonb", TEXT)
+    assert error.value.sqlstate == "54001"
+
+
 @pytest.mark.parametrize("text", ["yesterday", "Jan 5 2013", "01/02/2013", "2013-01-02 10:00 EST"])
 def test_left_to_the_server(text: str) -> None:
     with pytest.raises(NeedsServer) as error:
