@@ -208,12 +208,7 @@ class Runner:
                 fields = explain_fields(statement)
                 return PreparedStatement(text, statement, query.parameter_oids, fields, query)
         if isinstance(inner, sql.Execute):
-            self._state.find_statement(inner.name)
-            raise SessionError(
-                "0A000",
-                "EXPLAIN EXECUTE is not supported",
-                hint="Explain the text of the prepared statement.",
-            )
+            return await self._named.prepare_explain(text, statement, inner, self)
         if isinstance(inner, sql.TableChange):
             if not await self._tables.may_run(inner):
                 await self._refuse(inner, oids)
@@ -484,6 +479,7 @@ class Runner:
         return Rows(RowReader(source), result.fields or (), notices=result.notices)
 
     async def _explain(self, portal: Portal, statement: sql.Explain) -> Rows:
+        portal = await self._named.explained(portal, statement, self)
         query = portal.prepared.query
         if isinstance(query, CatalogQuery):
             rows = await self._open_catalog(portal, query)

@@ -1,13 +1,15 @@
-"""PREPARE, EXECUTE and DEALLOCATE: the SQL face of prepared statements."""
+"""PREPARE, EXECUTE, EXPLAIN EXECUTE and DEALLOCATE: the SQL face of prepared statements."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from proxy.engine import Engine
 from proxy.errors import SessionError
-from proxy.queries import type_of
+from proxy.queries import CatalogQuery, CubeQuery, type_of
+from proxy.session.explaining import explain_fields
 from proxy.session.portal import Portal
 from proxy.session.prepared import PreparedStatement
 from proxy.session.results import Done, Outcome
@@ -54,7 +56,38 @@ class StatementCommands:
             self._state.find_statement(statement.name)
             del self._state.statements[statement.name]
             return Done("DEALLOCATE")
-        return await self._execute(portal, statement, preparer)
+        return await preparer.open(await self._bound(portal, statement, preparer))
+
+    async def prepare_explain(
+        self, text: str, statement: sql.Explain, inner: sql.Execute, preparer: Preparer
+    ) -> PreparedStatement:
+        """EXPLAIN EXECUTE is EXPLAIN of the text that was prepared, its parameters included.
+
+        Raises 26000 for an unknown name, 0A000 for a statement that is no query.
+        """
+        named = await preparer.revalidated(inner.name)
+        query = named.query if isinstance(named.statement, sql.Select) else None
+        if isinstance(query, CubeQuery):
+            return PreparedStatement(text, statement, fields=explain_fields(statement), query=query)
+        if not isinstance(query, CatalogQuery):
+            raise SessionError(
+                "0A000",
+                "EXPLAIN EXECUTE of a statement that is no query is not supported",
+                hint="Explain the text of the prepared statement.",
+            )
+        whole = await self._engine.prepare_catalog(
+            text[: statement.query_offset] + named.text, named.parameter_oids, self._state.caller()
+        )
+        return PreparedStatement(text, statement, fields=whole.fields, query=whole)
+
+    async def explained(self, portal: Portal, statement: sql.Explain, preparer: Preparer) -> Portal:
+        """What an EXPLAIN explains: of EXECUTE the named statement with the arguments' values."""
+        inner = await self._engine.read(statement.query)
+        if not isinstance(inner, sql.Execute):
+            return portal
+        text = portal.prepared.text
+        prepared = await self.prepare_explain(text, statement, inner, preparer)
+        return replace(await self._bound(portal, inner, preparer), prepared=prepared)
 
     async def _prepare(self, statement: sql.Prepare, preparer: Preparer) -> None:
         self._state.check_new_statement(statement.name)
@@ -75,7 +108,8 @@ class StatementCommands:
             prepared = await preparer.prepare(statement.query, oids, describe=True)
         self._state.statements[statement.name] = prepared
 
-    async def _execute(self, portal: Portal, statement: sql.Execute, preparer: Preparer) -> Outcome:
+    async def _bound(self, portal: Portal, statement: sql.Execute, preparer: Preparer) -> Portal:
+        """The prepared statement that EXECUTE names, with the values of its arguments."""
         prepared = await preparer.revalidated(statement.name)
         wanted = len(prepared.parameter_oids)
         if len(statement.argument_texts) != wanted:
@@ -89,8 +123,7 @@ class StatementCommands:
         values = await self._engine.decode_parameters(
             prepared.parameter_oids, raw, formats, self._state.caller()
         )
-        run = Portal("", prepared, raw, formats, portal.result_formats, values)
-        return await preparer.open(run)
+        return Portal("", prepared, raw, formats, portal.result_formats, values)
 
     async def _evaluate(
         self, prepared: PreparedStatement, arguments: Sequence[str]

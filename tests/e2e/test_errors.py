@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -79,18 +80,49 @@ def test_explain(connection: Connection) -> None:
     assert facts["SQL"].startswith("SELECT ")
 
 
-def test_explain_execute_is_refused(connection: Connection) -> None:
-    connection.execute("PREPARE counted AS SELECT COUNT(*) FROM flights")
+def plan_of(connection: Connection, sql: str) -> list[Any]:
+    return [row[0] for row in connection.execute(sql.encode(), prepare=False).fetchall()]
+
+
+def test_explain_execute_is_explain_of_the_prepared_text(connection: Connection) -> None:
+    text = "SELECT origin, MEASURE(count) FROM flights WHERE carrier = $1 GROUP BY 1 LIMIT $2"
+    connection.execute(f"PREPARE counted(text, bigint) AS {text}".encode())
+    connection.execute("PREPARE named(text) AS SELECT relname FROM pg_class WHERE relname = $1")
     try:
-        with pytest.raises(psycopg.errors.FeatureNotSupported, match="EXPLAIN EXECUTE") as caught:
-            connection.execute("EXPLAIN (ANALYZE) EXECUTE counted")
-        assert caught.value.diag.message_hint == "Explain the text of the prepared statement."
+        lines = plan_of(connection, "EXPLAIN EXECUTE counted('UA', 1 + 1)")
+        assert str(lines[0]).startswith("select [origin=")
+        assert any(line.startswith("Members: flights.count") for line in lines)
+        (first, *_) = plan_of(connection, "EXPLAIN (ANALYZE) EXECUTE counted('UA', 2)")
+        assert "rows=2 loops=1" in str(first)
+        lines = plan_of(connection, "EXPLAIN (COSTS OFF) EXECUTE named('pg_class')")
+        assert "(relname = 'pg_class'::text)" in str(lines[-1])
+        with pytest.raises(psycopg.errors.SyntaxError, match="wrong number of parameters"):
+            connection.execute("EXPLAIN EXECUTE counted('UA')")
         with pytest.raises(
             psycopg.errors.InvalidSqlStatementName, match='"nothing" does not exist'
         ):
             connection.execute("EXPLAIN EXECUTE nothing")
     finally:
-        connection.execute("DEALLOCATE counted")
+        connection.execute("DEALLOCATE ALL")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT carrier_name, departure_delay + $1 AS late FROM flights WHERE origin = $2",
+        "SELECT relname, $1::int AS late FROM pg_class WHERE relname = $2",
+    ],
+)
+def test_explain_execute_of_a_statement_of_the_protocol(connection: Connection, text: str) -> None:
+    """As sqlx asks, whenever it describes a statement, which columns can be NULL."""
+    connection.pgconn.prepare(b"sqlx_s_1", text.encode())
+    try:
+        ((document,),) = plan_of(
+            connection, "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE sqlx_s_1(NULL, NULL)"
+        )
+        assert document["Plan"]["Node Type"] in ("Select", "Result")
+    finally:
+        connection.execute("DEALLOCATE sqlx_s_1")
 
 
 def test_a_session_sees_itself_by_its_own_number(connection: Connection) -> None:
