@@ -213,7 +213,12 @@ def _find_elements(raw: bytes, at: int, positions: list[int], sizes: list[int]) 
 
 
 def _several_dimensions() -> WarehouseError:
-    return WarehouseError("0A000", "arrays of more than one dimension cannot be read as batches")
+    return WarehouseError(
+        "0A000",
+        "arrays of more than one dimension are not supported here",
+        hint="Cast the array to text, or select it with the usual DateStyle, IntervalStyle, "
+        "extra_float_digits and bytea_output.",
+    )
 
 
 def _text_array(text: str) -> list[str | None]:

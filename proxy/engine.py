@@ -44,7 +44,6 @@ from proxy.rows.copying import CopyEncoder, CopyOptions
 from proxy.rows.encoder import RowEncoder
 from proxy.rows.errors import NeedsServer
 from proxy.rows.parameters import decode_parameter
-from proxy.rows.settings import TextSettings
 from proxy.scopes import ScopeSource
 from proxy.served import ServedScopes
 from proxy.sources import (
@@ -387,8 +386,7 @@ class Engine(CatalogQueries):
     ) -> Found:
         settings = text_settings(caller)
         bound = await self._warehouses.bind(query, values, caller)
-        plain = settings == TextSettings(settings.time_zone)
-        if plain and self._warehouses.encodes(query.compiled):
+        if settings.are_usual() and self._warehouses.encodes(query.compiled):
             encoder = None
         else:
             types = [column.type.name for column in query.compiled.columns]

@@ -116,7 +116,7 @@ def form_of(types: Sequence[str], formats: Sequence[int], settings: TextSettings
     if "interval" in texts:
         parts.append(f"interval {settings.interval_style}".encode())
     if not texts.isdisjoint(_FLOATS):
-        parts.append(f"float {settings.extra_float_digits}".encode())
+        parts.append(f"float {min(settings.extra_float_digits, 1)}".encode())
     if "bytea" in texts:
         parts.append(f"bytea {settings.bytea_output}".encode())
     return digest(parts)

@@ -39,6 +39,19 @@ class TextSettings:
     extra_float_digits: int = 1
     bytea_output: str = "hex"
 
+    def are_usual(self) -> bool:
+        """Whether every value gets the text that a new session's settings give it.
+
+        The time zone aside. Above zero all ``extra_float_digits`` mean the same, and the order of
+        ``DateStyle`` is for reading where the output is ISO.
+        """
+        return (
+            self.date_format()[0] == "ISO"
+            and self.interval_style == "postgres"
+            and self.extra_float_digits > 0
+            and self.bytea_output == "hex"
+        )
+
     def date_format(self) -> tuple[str, str]:
         """Output format and field order of ``DateStyle``: (``ISO``, ``MDY``)."""
         output, order = "ISO", "MDY"

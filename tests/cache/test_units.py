@@ -96,6 +96,9 @@ def test_settings_count_where_they_change_a_text() -> None:
     assert form_of(["int4"], [0], german) == form_of(["int4"], [0], plain)
     assert form_of(["date"], [0], german) != form_of(["date"], [0], plain)
     assert form_of(["_float8"], [0], german) != form_of(["_float8"], [0], plain)
+    assert form_of(["_float8"], [0], TextSettings(extra_float_digits=3)) == form_of(
+        ["_float8"], [0], plain
+    )
     assert form_of(["date"], [1], german) == form_of(["date"], [1], plain)
     assert form_of(["date"], [0], plain) != form_of(["date"], [1], plain)
 
