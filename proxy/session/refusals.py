@@ -17,7 +17,11 @@ def refusal(statement: sql.Statement | None) -> SessionError:
             hint="Use COPY ... TO STDOUT; psql's \\copy also works for anyone.",
         )
     if isinstance(statement, sql.CopyIn):
-        return SessionError("25006", READ_ONLY_VERBS.format("COPY FROM"))
+        return SessionError(
+            "25006",
+            READ_ONLY_VERBS.format("COPY FROM"),
+            hint="Cubewire serves cubes for reading; a temporary table is filled by INSERT.",
+        )
     if isinstance(statement, sql.Lock):
         return SessionError("25006", READ_ONLY_VERBS.format("LOCK TABLE"))
     if isinstance(statement, sql.Listen | sql.Notify):

@@ -47,6 +47,8 @@ _PARAMETER = re.compile(
 _INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
 _USING = re.compile(r"\busing\b", re.IGNORECASE)
 _GROUPINGS = re.compile(r"\b(?:rollup|cube|sets)\b", re.IGNORECASE)
+# As other drivers and servers write parameters: ``?``, ``:name``.
+_PLACEHOLDER = re.compile(r"\?|(?<![:\w\])]):[^\W\d]")
 _NEGATION = re.compile(r"\bnot\b|~", re.IGNORECASE)
 _PRECISE_NOW = re.compile(r"\b(?:current_|local)timestamp\s*\(", re.IGNORECASE)
 _VALUES = re.compile(r"\bvalues\b", re.IGNORECASE)
@@ -136,11 +138,12 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
                 test.set("expressions", None)
     if "|/" in sql:
         normalise_roots(tree, _OTHER_OPERATORS)
-    if "?" in sql:
-        question = tree.find(exp.Placeholder)
-        if question is not None:
+    if _PLACEHOLDER.search(sql):
+        placeholder = tree.find(exp.Placeholder)
+        if placeholder is not None:
+            sign = ":" if placeholder.name else "?"
             raise UnparsableStatement(
-                "42601", 'syntax error at or near "?"', position=position_of(question)
+                "42601", f'syntax error at or near "{sign}"', position=position_of(placeholder)
             )
 
 

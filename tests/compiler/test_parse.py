@@ -8,7 +8,7 @@ from sqlglot.errors import ParseError
 
 from semantic.compiler.dialect import dialect_of
 from semantic.compiler.number_literals import with_whole_numbers
-from semantic.compiler.parse import parse
+from semantic.compiler.parse import UnparsableStatement, parse
 from semantic.errors import SemanticError
 
 
@@ -34,6 +34,15 @@ def test_parameters_are_told_from_strings(
     assert [node.name for node in tree.find_all(exp.Parameter, bfs=False)] == parameters
     literals = tree.find_all(exp.Literal, bfs=False)
     assert [node.this for node in literals if node.is_string] == strings
+
+
+@pytest.mark.parametrize("sql", ["SELECT a FROM t WHERE b = :name", "SELECT ':x', a[1:2], :name1"])
+def test_parameters_of_other_drivers_are_no_syntax(sql: str) -> None:
+    with pytest.raises(UnparsableStatement) as caught:
+        parse(sql)
+    assert caught.value.sqlstate == "42601"
+    assert str(caught.value) == 'syntax error at or near ":"'
+    parse("SELECT ':x', a[1:2], b::text")
 
 
 @pytest.mark.parametrize("sql", ["SELECT @5", "SELECT a + @ b FROM t WHERE a = $1"])

@@ -290,3 +290,11 @@ def test_executemany_and_server_cursor(shop: Target) -> None:
         connection.rollback()
         with pytest.raises(psycopg.errors.UndefinedTable):
             connection.execute("SELECT * FROM t")
+
+
+def test_copy_into_one_says_what_fills_it(shop: Target) -> None:
+    with shop.connect() as connection:
+        connection.execute("CREATE TEMP TABLE filled (a int)")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as raised:
+            connection.cursor().copy("COPY filled FROM STDIN").__enter__()
+        assert "INSERT" in (raised.value.diag.message_hint or "")

@@ -78,6 +78,14 @@ def test_forbidden(sql: str) -> None:
     assert caught.value.sqlstate == "42501"
 
 
+@pytest.mark.parametrize("sign", ["?", "?|", "?&", "@?", "@@", "#-"])
+def test_operators_are_called_as_they_are_written(sign: str) -> None:
+    with pytest.raises(SemanticError) as caught:
+        check_functions(parse_one(f"select a {sign} b from t", read="postgres"), "duckdb")
+    assert caught.value.sqlstate == "42501"
+    assert str(caught.value) == f"permission denied for operator {sign}"
+
+
 @pytest.mark.parametrize(
     "call",
     ["unnest(array[1])", "generate_series(1, 1000000000)", "string_to_table('a', ',')"],

@@ -171,6 +171,8 @@ def test_long_chains_need_no_deep_stack() -> None:
         ("i + 'x'", "22P02"),
         ("i = 'x'", "22P02"),
         ("s + 1", "42883"),
+        ("cast(s as jsonb) - 'a'", "0A000"),
+        ("cast(s as jsonb) || '{}'", "0A000"),
         ("make_date(1, 2)", "42883"),
         ("nope(i)", "42501"),
         ("case when true then i else s end", "42804"),

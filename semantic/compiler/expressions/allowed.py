@@ -131,9 +131,12 @@ def _denied(node: exp.Expr, sql: str) -> SemanticError:
             hint="Write a number, such as 0x1F or 0b101.",
             position=position(node),
         )
+    sign = _OPERATORS.get(type(node))
     spelled = f"the construct {type(node).__name__}" if name is None else f"function {name}"
+    if sign is not None:
+        spelled = f"operator {sign}"
     place = position(node)
-    if name is not None and place is not None:
+    if name is not None and sign is None and place is not None:
         # What the parser has made of some functions does not know where their names are.
         place = sql.lower().rfind(name, 0, place + len(name)) + 1 or place
     return ForbiddenError(
@@ -165,6 +168,15 @@ _OTHER_NAMES: dict[type[exp.Expr], str] = {
     exp.JSONBObjectAgg: "jsonb_object_agg",
     exp.JSONObjectAgg: "json_object_agg",
     exp.JSONObject: "json_object",
+}
+# Operators that the parser takes for functions.
+_OPERATORS: dict[type[exp.Expr], str] = {
+    exp.JSONBContainsAllTopKeys: "?&",
+    exp.JSONBContainsAnyTopKeys: "?|",
+    exp.JSONBContainsTopKey: "?",
+    exp.JSONBDeleteAtPath: "#-",
+    exp.JSONBPathExists: "@?",
+    exp.MatchAgainst: "@@",
 }
 _NAME = re.compile(r"[^\W\d]\w*")
 _PLAIN = _STRUCTURE | {kind for kind in KNOWN_NODES if not issubclass(kind, exp.Func)}

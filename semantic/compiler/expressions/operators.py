@@ -16,7 +16,7 @@ from semantic.compiler.expressions.types import (
     is_string,
     sql_name,
 )
-from semantic.errors import SemanticError
+from semantic.errors import SemanticError, UnsupportedError
 from semantic.model.types import (
     DATE,
     FLOAT8,
@@ -96,8 +96,13 @@ def binary(
 
     Raises:
         SemanticError: 42883, there is none.
+        UnsupportedError: PostgreSQL has it, we do not.
     """
     sign = _SIGNS[operator]
+    if "jsonb" in (left.name, right.name) and not {left.name, right.name} & {"text", "varchar"}:
+        raise UnsupportedError(
+            f"the operator {sign} of jsonb is not supported over a cube", position=position(node)
+        )
     if operator is exp.DPipe:
         found = _concatenation(left, right)
     elif operator in _SHIFTS:
