@@ -91,6 +91,8 @@ class OutcomeWriter:
     async def _copy(self, outcome: CopyRows, record: StatementTimer) -> None:
         response = CopyOutResponse(outcome.format, (outcome.format,) * outcome.columns)
         self._client.send(response.encode())
+        # A small answer is one packet, as PostgreSQL's is: pgtcl takes a pause for the end.
+        self._client.hold()
         while (chunk := await outcome.chunks.next_chunk()) is not None:
             data, rows = chunk
             record.rows += rows
