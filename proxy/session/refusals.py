@@ -5,7 +5,17 @@ from __future__ import annotations
 from proxy.errors import SessionError
 from semantic.compiler import statements as sql
 
-READ_ONLY_VERBS = "cannot execute {} in a read-only transaction"
+_READ_ONLY = "cannot execute {} in a read-only transaction"
+
+
+def write_refusal(statement: sql.Other) -> SessionError:
+    """The error of a statement that would write."""
+    hint = "Cubewire serves cubes for reading; write to the warehouse itself."
+    if statement.temporary:
+        hint = (
+            "Only tables can be temporary here: CREATE TEMPORARY TABLE ... AS holds a query's rows."
+        )
+    return SessionError("25006", _READ_ONLY.format(statement.verb or "this command"), hint=hint)
 
 
 def refusal(statement: sql.Statement | None) -> SessionError:
@@ -19,11 +29,11 @@ def refusal(statement: sql.Statement | None) -> SessionError:
     if isinstance(statement, sql.CopyIn):
         return SessionError(
             "25006",
-            READ_ONLY_VERBS.format("COPY FROM"),
+            _READ_ONLY.format("COPY FROM"),
             hint="Cubewire serves cubes for reading; a temporary table is filled by INSERT.",
         )
     if isinstance(statement, sql.Lock):
-        return SessionError("25006", READ_ONLY_VERBS.format("LOCK TABLE"))
+        return SessionError("25006", _READ_ONLY.format("LOCK TABLE"))
     if isinstance(statement, sql.Listen | sql.Notify):
         name = type(statement).__name__.upper()
         return SessionError(

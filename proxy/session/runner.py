@@ -27,7 +27,7 @@ from proxy.session.impersonation import Impersonation
 from proxy.session.portal import Portal, expand_formats
 from proxy.session.prepared import PreparedStatement
 from proxy.session.reader import RowReader
-from proxy.session.refusals import READ_ONLY_VERBS, refusal
+from proxy.session.refusals import refusal, write_refusal
 from proxy.session.result_types import check_same, unchanged
 from proxy.session.results import Done, Outcome, Rows
 from proxy.session.settings_commands import SettingsCommands
@@ -222,11 +222,7 @@ class Runner:
         """Say no the way PostgreSQL would: its syntax error if it is one, else read-only."""
         if not statement.verb:
             await self._engine.prepare_catalog(statement.text, oids, self._state.caller())
-        raise SessionError(
-            "25006",
-            READ_ONLY_VERBS.format(statement.verb or "this command"),
-            hint="Cubewire serves cubes for reading; write to the warehouse itself.",
-        )
+        raise write_refusal(statement)
 
     async def split(self, text: str) -> tuple[StatementText, ...]:
         """The statements of a text, empty ones dropped."""

@@ -298,3 +298,11 @@ def test_copy_into_one_says_what_fills_it(shop: Target) -> None:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as raised:
             connection.cursor().copy("COPY filled FROM STDIN").__enter__()
         assert "INSERT" in (raised.value.diag.message_hint or "")
+
+
+def test_what_else_would_be_temporary_says_what_there_is(shop: Target) -> None:
+    with shop.connect() as connection:
+        for kind in ("VIEW v AS SELECT 1", "VIEW v AS SELECT id FROM orders", "SEQUENCE s"):
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as raised:
+                connection.execute(f"CREATE TEMPORARY {kind}".encode())
+            assert "TEMPORARY TABLE" in (raised.value.diag.message_hint or ""), kind
