@@ -278,7 +278,7 @@ def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Op
     parts = constant_interval(span)
     counted = translator.value(amount) if translator.types.of(amount).name in NUMBERS else None
     if isinstance(node, exp.Mul) and counted is not None and counted.whole:
-        count = cast(counted.node, "INTEGER")
+        count = cast(counted.node, "BIGINT")
         if parts is not None:
             return Value(_counted(parts, count), INTERVAL)
         return Value(
@@ -286,8 +286,7 @@ def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Op
         )
     if isinstance(node, exp.Mul) and parts is not None and not parts.months and not parts.days:
         factor = translator.typed(amount, PostgresType("float8"))
-        template = "to_microseconds(CAST(round_even(_1 * _2, 0) AS BIGINT))"
-        return Value(sql(template, factor, number(parts.microseconds)), INTERVAL)
+        return Value(sql(_MICROSECONDS, factor, number(parts.microseconds)), INTERVAL)
     factor = translator.typed(amount, FLOAT8)
     whole = translator.typed(span, INTERVAL)
     if isinstance(node, exp.Mul):
@@ -295,13 +294,17 @@ def _scaled_interval(translator: Translator, node: exp.Expr, found: operators.Op
     return Value(intervals.divided(whole, not_zero(factor, "DOUBLE")), INTERVAL)
 
 
+# PostgreSQL multiplies by a double, which makes a difference beyond 285 years.
+_MICROSECONDS = "to_microseconds(CAST(round_even(CAST(_1 AS DOUBLE) * _2, 0) AS BIGINT))"
+
+
 def _counted(parts: IntervalParts, count: exp.Expr) -> exp.Expr:
     pieces = [
-        sql(f"{name}(CAST(_1 * _2 AS {kind}))", count.copy(), number(amount))
-        for name, kind, amount in (
-            ("to_months", "INTEGER", parts.months),
-            ("to_days", "INTEGER", parts.days),
-            ("to_microseconds", "BIGINT", parts.microseconds),
+        sql(template, count.copy(), number(amount))
+        for template, amount in (
+            ("to_months(CAST(_1 * _2 AS INTEGER))", parts.months),
+            ("to_days(CAST(_1 * _2 AS INTEGER))", parts.days),
+            (_MICROSECONDS, parts.microseconds),
         )
         if amount
     ]

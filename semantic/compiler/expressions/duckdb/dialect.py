@@ -18,7 +18,7 @@ from semantic.compiler.expressions.duckdb.buckets import BUCKETS
 from semantic.compiler.expressions.duckdb.build import call, cast, string
 from semantic.compiler.expressions.duckdb.conditions import CONDITIONS
 from semantic.compiler.expressions.duckdb.dates import DATES
-from semantic.compiler.expressions.duckdb.intervals import INTERVALS
+from semantic.compiler.expressions.duckdb.intervals import INTERVALS, sendable
 from semantic.compiler.expressions.duckdb.json_paths import JSON_PATHS, TEXTS, as_float, part, text
 from semantic.compiler.expressions.duckdb.json_text import JSON_TEXTS
 from semantic.compiler.expressions.duckdb.literals import null
@@ -45,7 +45,7 @@ from semantic.compiler.expressions.environment import TypeEnvironment
 from semantic.compiler.expressions.syntax import SESSION_NODES, session_value
 from semantic.compiler.expressions.types import is_quotient, numeric_scale
 from semantic.errors import UnsupportedError
-from semantic.model.types import NUMERIC, TEXT, PostgresType
+from semantic.model.types import INTERVAL, NUMERIC, TEXT, PostgresType
 
 
 def _collated(translator: Translator, node: exp.Expr) -> Value:
@@ -173,7 +173,8 @@ def translate_result(
         return cast(value.node, "VARCHAR")
     if target.is_array and target.element.name == "numeric":
         return numeric.element_texts(value)
-    return cast(value.node, duckdb_type(target))
+    node = cast(value.node, duckdb_type(target))
+    return sendable(node, target) if target.element == INTERVAL else node
 
 
 def _value(translator: Translator, node: exp.Expr) -> Value:

@@ -12,7 +12,7 @@ from semantic.compiler.expressions.duckdb.value import Value
 from semantic.compiler.expressions.signatures.registry import Resolved
 from semantic.compiler.expressions.syntax import Call
 from semantic.errors import SemanticError
-from semantic.model.types import INTERVAL
+from semantic.model.types import INTERVAL, PostgresType
 
 MONTHS = "(datepart('year', {0}) * 12 + datepart('month', {0}))"
 DAYS = "datepart('day', {0})"
@@ -83,6 +83,19 @@ def from_parts(months: exp.Expr, days: exp.Expr, microseconds: exp.Expr) -> exp.
         days,
         microseconds,
     )
+
+
+# Arrow counts nanoseconds, and DuckDB wraps what is more of them than it can hold.
+_SENDABLE = f"""list_transform({{0}}, lambda x: CASE
+  WHEN abs({MICROSECONDS.format("x")}) > {2**63 // 1000} THEN to_days(CAST(
+    fails('0A000: an interval of so many hours cannot be sent, only its extract(epoch from ...)')
+    AS INTEGER))
+  ELSE x END)"""
+
+
+def sendable(node: exp.Expr, kind: PostgresType) -> exp.Expr:
+    """An interval, or an array of them, as a result's column."""
+    return sql(_SENDABLE.format("_1") if kind.is_array else _SENDABLE.format("[_1]") + "[1]", node)
 
 
 # What has another sign than the greater part is taken out of it.
