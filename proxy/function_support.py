@@ -263,7 +263,14 @@ DUCKDB: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "row_number": ("exact", ()),
     },
     "operators and syntax": {
-        "+": ("exact", ("~ avg(int) + 1", "~ (numeric / 3) + 1")),
+        "+": (
+            "exact",
+            (
+                "~ avg(int) + 1",
+                "~ (numeric / 3) + 1",
+                "interval '-2562048 hours' + interval '1 day'",
+            ),
+        ),
         "-": ("exact", ()),
         "*": (
             "exact",
@@ -272,6 +279,7 @@ DUCKDB: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
                 "~ avg(smallint) * 100",
                 "~ numeric / 7 * 7",
                 "~ (numeric / 3) * 2.5",
+                "interval '3000000 hours' * int",
             ),
         ),
         "/": ("exact", ("~ sum(int) over () / count(*) over ()",)),
@@ -332,7 +340,10 @@ DUCKDB: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ),
         "COLLATE": ("refused", ()),
         "AT TIME ZONE": ("exact", ("timestamptz at time zone 'EST'",)),
-        "ARRAY[]": ("exact", ("array[array[1, 2]]",)),
+        "ARRAY[]": (
+            "exact",
+            ("array[array[1, 2]]", "array[interval '1 day', int * interval '3000000 hours']"),
+        ),
         "[m:n]": ("exact", ()),
         "[n]": ("exact", ()),
         "@>": ("exact", ()),

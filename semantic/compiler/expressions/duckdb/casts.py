@@ -370,8 +370,10 @@ def _text_to_numeric(value: Value, target: PostgresType) -> Value:
     return made
 
 
-def _zoned_to_time(value: Value, target: PostgresType) -> Value:
-    return Value(cast(cast(value.node, "TIMESTAMP"), "TIME"), target)
+def _moment_to_time(value: Value, target: PostgresType) -> Value:
+    """The clock time of a moment; NULL, as in PostgreSQL, where that is infinite."""
+    local = cast(value.node, "TIMESTAMP") if value.type.name == "timestamptz" else value.node
+    return Value(sql("CAST(CASE WHEN isfinite(_1) THEN _1 END AS TIME)", local), target)
 
 
 def _plain(value: Value, target: PostgresType) -> Value:
@@ -414,10 +416,10 @@ _MAKERS: dict[tuple[str, str], Callable[[Value, PostgresType], Value]] = {
     ("text", "uuid"): _plain,
     ("date", "timestamp"): _plain,
     ("timestamp", "date"): _plain,
-    ("timestamp", "time"): _plain,
+    ("timestamp", "time"): _moment_to_time,
     ("timestamptz", "date"): _plain,
     ("timestamptz", "timestamp"): _plain,
-    ("timestamptz", "time"): _zoned_to_time,
+    ("timestamptz", "time"): _moment_to_time,
     ("time", "interval"): _time_to_interval,
     ("interval", "time"): _interval_to_time,
 }

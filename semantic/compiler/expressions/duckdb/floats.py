@@ -31,11 +31,10 @@ def float_operation(translator: Translator, node: exp.Expr, found: operators.Ope
     """A binary operator of floats."""
     if found.result != FLOAT8:
         return _reals(translator, node, found)
-    leaves: list[exp.Expr] = []
-    tree = _tree(translator, node, found, leaves)
+    tests: list[exp.Expr] = []
+    tree = _tree(translator, node, found, tests)
     finite: exp.Expr = exp.true()
-    for leaf in leaves:
-        test = sql("isfinite(_1)", leaf.copy())
+    for test in tests:
         finite = test if isinstance(finite, exp.Boolean) else exp.And(this=finite, expression=test)
     if all(isinstance(item, (*_SIMPLE, *_SIGNS)) for item in tree.walk()):
         return Value(exp.Paren(this=sql(_CHECKED, tree, finite)), FLOAT8)
@@ -43,20 +42,26 @@ def float_operation(translator: Translator, node: exp.Expr, found: operators.Ope
 
 
 def _tree(
-    translator: Translator, node: exp.Expr, found: operators.Operator, leaves: list[exp.Expr]
+    translator: Translator, node: exp.Expr, found: operators.Operator, tests: list[exp.Expr]
 ) -> exp.Expr:
-    """An operation with those inside it, unchecked; its operands are added to ``leaves``."""
-    left = atom(_operand(translator, node.this, found.left, leaves))
+    """An operation with those inside it, unchecked.
+
+    ``tests`` gets what has to be true of operands, so that an infinite result has overflowed.
+    """
+    left = atom(_operand(translator, node.this, found.left, tests))
     if isinstance(node, exp.Div):
-        # What is infinite here would be zero in the end.
-        right = not_zero(atom(translator.typed(node.expression, FLOAT8)), "DOUBLE")
+        divisor = translator.typed(node.expression, FLOAT8)
+        right = not_zero(atom(divisor), "DOUBLE")
+        if not isinstance(divisor, exp.Literal):
+            # What is infinite here would be zero in the end.
+            tests.append(sql("NOT isnan(_1)", divisor.copy()))
     else:
-        right = atom(_operand(translator, node.expression, found.right, leaves))
+        right = atom(_operand(translator, node.expression, found.right, tests))
     return type(node)(this=left, expression=right)
 
 
 def _operand(
-    translator: Translator, node: exp.Expr, kind: PostgresType, leaves: list[exp.Expr]
+    translator: Translator, node: exp.Expr, kind: PostgresType, tests: list[exp.Expr]
 ) -> exp.Expr:
     inner = node
     while isinstance(inner, exp.Paren):
@@ -65,10 +70,10 @@ def _operand(
         left, right = translator.types.of(inner.this), translator.types.of(inner.expression)
         found = operators.binary(type(inner), left, right, inner)
         if found.result == FLOAT8 and found.left.name in FLOATS:
-            return exp.Paren(this=_tree(translator, inner, found, leaves))
+            return exp.Paren(this=_tree(translator, inner, found, tests))
     leaf = translator.typed(node, kind)
     if not isinstance(node, exp.Literal):
-        leaves.append(leaf)
+        tests.append(sql("isfinite(_1)", leaf.copy()))
     return leaf
 
 

@@ -135,13 +135,15 @@ ELSE {name}(_1) END"""
 _POWER = """list_transform([{'r': pow(_1, _2), 'a': _1, 'b': _2}], lambda p: CASE
   WHEN p.a = 0 AND p.b < 0 THEN
     CAST(fails('2201F: zero raised to a negative power is undefined') AS DOUBLE)
-  WHEN isnan(p.r) AND NOT isnan(p.a) AND NOT isnan(p.b) THEN CAST(fails(
+  WHEN p.a < 0 AND floor(p.b) <> p.b THEN CAST(fails(
     '2201F: a negative number raised to a non-integer power yields a complex result') AS DOUBLE)
   WHEN isinf(p.r) AND isfinite(p.a) AND isfinite(p.b) THEN
     CAST(CAST(p.r AS HUGEINT) AS DOUBLE)
   WHEN p.r = 0 AND p.a <> 0 AND isfinite(p.a) AND isfinite(p.b) THEN
     CAST(CAST(p.r + 1e300 AS HUGEINT) AS DOUBLE)
   ELSE p.r END)[1]"""
+_FINITE = """CASE WHEN isinf(_1) THEN CAST(fails('22003: input is out of range') AS DOUBLE)
+ELSE {call} END"""
 _UNIT_RANGE = """CASE WHEN _1 < -1 OR _1 > 1
 THEN CAST(fails('22003: input is out of range') AS DOUBLE)
 ELSE {name}(_1) END"""
@@ -180,9 +182,9 @@ NUMBERS: dict[str, FunctionRule] = {
     "atan": template("atan(_1)"),
     "atan2": template("atan2(_1, _2)"),
     "ceil": by_type({"float8": template("ceil(_1)"), "numeric": _to_whole("ceil")}),
-    "cos": template("cos(_1)"),
+    "cos": template(_FINITE.format(call="cos(_1)")),
     "cosh": template("cosh(_1)"),
-    "cot": template("1e0 / tan(_1)"),
+    "cot": template(_FINITE.format(call="1e0 / tan(_1)")),
     "sinh": template("sinh(_1)"),
     "tanh": template("tanh(_1)"),
     "asinh": template("asinh(_1)"),
@@ -216,12 +218,12 @@ NUMBERS: dict[str, FunctionRule] = {
             "numeric": template("CAST(sign(_1) AS INTEGER)", scale=0),
         }
     ),
-    "sin": template("sin(_1)"),
+    "sin": template(_FINITE.format(call="sin(_1)")),
     "sqrt": _floats_only(
         "CASE WHEN _1 < 0 THEN "
         "CAST(fails('2201F: cannot take square root of a negative number') AS DOUBLE) "
         "ELSE sqrt(_1) END"
     ),
-    "tan": template("tan(_1)"),
+    "tan": template(_FINITE.format(call="tan(_1)")),
     "trunc": by_type({"float8": template("trunc(_1)"), "numeric": _rounding("trunc")}),
 }

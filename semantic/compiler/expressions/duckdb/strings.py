@@ -163,7 +163,7 @@ def _every_match(text: str, result: PostgresType) -> FunctionRule:
 
 
 _SPLIT = """CASE WHEN _1 = '' THEN CAST(list_value() AS VARCHAR[])
-    WHEN _2 = '' THEN list_value(_1)
+    WHEN _2 = '' AND _1 IS NOT NULL THEN list_value(_1)
     WHEN _2 IS NULL AND _1 IS NOT NULL THEN regexp_extract_all(_1, '.', 0, 's')
     WHEN _1 IS NOT NULL THEN string_split(_1, _2) END"""
 
