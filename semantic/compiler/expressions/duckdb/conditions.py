@@ -131,8 +131,9 @@ def membership(translator: Translator, node: exp.Expr) -> Value:
     if kind.name == "numeric":
         values = [translator.coerced(item, kind) for item in (node.this, *node.expressions)]
         unified = numeric.alike(values)
-        nodes = [numeric.big_units(value) for value in values]
-        if unified is not None:
+        if unified is None:
+            nodes = [numeric.big_units(value) for value in values]
+        else:
             nodes = [value.node for value in unified]
         return Value(exp.In(this=atom(nodes[0]), expressions=nodes[1:]), BOOL)
     items = [_listed(translator, item, kind) for item in node.expressions]

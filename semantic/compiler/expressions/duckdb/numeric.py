@@ -150,6 +150,8 @@ def compared(left: Value, right: Value) -> tuple[exp.Expr, exp.Expr]:
 
 def big_units(value: Value) -> exp.Expr:
     """Any number as a whole one, in units that all numbers have in common."""
+    if _is_null(value):
+        return value.node
     return sql(BIG_UNITS, text_of(value))
 
 
