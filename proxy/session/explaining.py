@@ -10,6 +10,7 @@ from proxy.engine import Engine
 from proxy.errors import SessionError
 from proxy.explained import Measurement, explain_document, explain_text
 from proxy.queries import Caller, CubeQuery, field_of
+from proxy.session.nominal_costs import nominal_cost, reads_costs
 from proxy.session.portal import Portal
 from proxy.wire.backend import FieldDescription
 from semantic.compiler import statements as sql
@@ -43,7 +44,10 @@ async def explain_lines(
     snapshots = engine.snapshots(query.compiled)
     if statement.format == "json":
         return [json.dumps([explain_document(compiled, measured, snapshots)], indent=2)]
-    return explain_text(compiled, measured, snapshots)
+    lines = explain_text(compiled, measured, snapshots)
+    if reads_costs(caller) and not statement.options and not query.parameter_oids:
+        lines[0] += await nominal_cost(engine, caller, query)
+    return lines
 
 
 async def _run(engine: Engine, caller: Caller, portal: Portal, query: CubeQuery) -> Measurement:
