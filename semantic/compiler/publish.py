@@ -192,19 +192,24 @@ class _Publisher:
                 return member.data_type
             if member.time_zone is not None:
                 return TIMESTAMPTZ
+            counted = self._only_measure(relation, member) if member.sub_query else None
+            if counted is not None:
+                return self._type(*counted)
             return _BY_DECLARATION[member.type] if probed == UNKNOWN else probed
         alone = self._only_measure(relation, member)
         if alone is not None and member.is_calculated and member.type in {"number", "number_agg"}:
             return self._type(*alone)
-        if alone is not None:
+        if alone is not None and member.multi_stage:
             # It aggregates that measure's values.
             probed = self._type(*alone)
         return measure_type(member, probed)
 
-    def _only_measure(self, relation: str, measure: Measure) -> tuple[str, Measure] | None:
-        """The measure that is all of a multi-stage measure's SQL, and its cube or view."""
-        sql = measure.sql
-        if not measure.multi_stage or sql is None or len(sql.references) != 1:
+    def _only_measure(
+        self, relation: str, member: Measure | Dimension
+    ) -> tuple[str, Measure] | None:
+        """The measure that is all of a member's SQL, and its cube or view."""
+        sql = member.sql
+        if sql is None or len(sql.references) != 1:
             return None
         rest = [part for part in sql.parts if isinstance(part, str) and part.strip()]
         if rest:
