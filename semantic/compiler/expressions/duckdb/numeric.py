@@ -92,7 +92,7 @@ def text_of(value: Value) -> exp.Expr:
         return value.text.copy()
     if value.digits is not None:
         return sql(_RENDERED, value.node.copy(), value.digits.copy())
-    if is_quotient(value.type):
+    if is_quotient(value.type) and value.scale is None:
         raise UnsupportedError("the digits of this number are not known on DuckDB", hint=_HINT)
     return cast(value.node.copy(), "VARCHAR")
 
