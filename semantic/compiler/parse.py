@@ -14,6 +14,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from semantic.compiler.builtin_names import SCHEMA, without_builtin_schema
 from semantic.compiler.clause_forms import with_directions, with_enclosed_groupings
 from semantic.compiler.number_literals import with_decimal_numbers
 from semantic.compiler.positions import position_of
@@ -141,7 +142,7 @@ def _normalise(sql: str, tree: exp.Expr) -> None:
     if _PLACEHOLDER.search(sql):
         placeholder = tree.find(exp.Placeholder)
         if placeholder is not None:
-            sign = ":" if placeholder.name else "?"
+            sign = ":" if placeholder.this else "?"
             raise UnparsableStatement(
                 "42601", f'syntax error at or near "{sign}"', position=position_of(placeholder)
             )
@@ -219,6 +220,8 @@ def _tokenize(sql: str) -> list[Token]:
 
 def _readable(sql: str, tokens: list[Token]) -> list[Token]:
     """The tokens of a statement, put so that the parser reads what PostgreSQL does."""
+    if SCHEMA in sql.lower():
+        tokens = without_builtin_schema(tokens)
     if _INTERVAL.search(sql):
         refuse_cut_intervals(tokens)
         tokens = cast_intervals(tokens)

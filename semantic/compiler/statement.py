@@ -174,5 +174,9 @@ def refuse_other_arguments(node: exp.Expr, allowed: frozenset[str], what: str) -
     """Refuse a node that carries a clause which is not in the list."""
     for key, value in node.args.items():
         if value and key not in allowed:
+            if key == "sample":
+                raise unsupported(
+                    "TABLESAMPLE over a cube", node, "Write WHERE random() < 0.1 for a tenth."
+                )
             clause = key.strip("_").replace("_", " ").upper()
             raise unsupported(f"{clause} in {what}", node)
