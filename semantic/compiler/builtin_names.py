@@ -10,60 +10,13 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 SCHEMA = "pg_catalog"
 
-_NOT_ALONE = frozenset(
-    [
-        "between",
-        "bigint",
-        "bit",
-        "boolean",
-        "char",
-        "character",
-        "coalesce",
-        "collation",
-        "dec",
-        "decimal",
-        "exists",
-        "extract",
-        "float",
-        "greatest",
-        "grouping",
-        "inout",
-        "int",
-        "integer",
-        "interval",
-        "least",
-        "national",
-        "nchar",
-        "none",
-        "normalize",
-        "nullif",
-        "numeric",
-        "out",
-        "position",
-        "precision",
-        "real",
-        "row",
-        "setof",
-        "smallint",
-        "time",
-        "timestamp",
-        "treat",
-        "trim",
-        "values",
-        "varchar",
-        "xmlattributes",
-        "xmlconcat",
-        "xmlelement",
-        "xmlexists",
-        "xmlforest",
-        "xmlnamespaces",
-        "xmlparse",
-        "xmlpi",
-        "xmlroot",
-        "xmlserialize",
-        "xmltable",
-    ]
-)
+_NOT_ALONE = """
+between bigint bit boolean char character coalesce collation dec decimal exists extract float
+greatest grouping inout int integer interval least national nchar none normalize nullif numeric
+out position precision real row setof smallint time timestamp treat trim values varchar
+xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot
+xmlserialize xmltable
+"""
 """Names that are words of the grammar where no schema stands before them, with other arguments."""
 
 _BEFORE_TYPES = (TokenType.DCOLON, TokenType.ALIAS)
@@ -95,7 +48,7 @@ def _is_builtin(tokens: list[Token], index: int) -> bool:
         # The types of one byte and of any bits, which alone are character(1) and bit(1).
         return word not in ("char", "bit")
     is_call = index + 3 < len(tokens) and tokens[index + 3].token_type is TokenType.L_PAREN
-    return is_call and word not in _NOT_ALONE
+    return is_call and word not in _NOT_ALONE.split()
 
 
 def _is_schema(token: Token) -> bool:
