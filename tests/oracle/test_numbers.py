@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -116,3 +117,11 @@ def test_numbers_keep_their_digits(lab: Laboratory) -> None:
 
     check()
     assert counts["answered"] >= ANSWERED_AT_LEAST * sum(counts.values()), counts
+
+
+@pytest.mark.parametrize("value", ["0.5", "-0.05", "0.0", "-0.00", "0.500", "7.0", "100"])
+def test_a_parameter_keeps_its_digits(lab: Laboratory, value: str) -> None:
+    sql = "SELECT $1::numeric AS a, MAX($1::numeric)::text AS b, $1::numeric + 1 AS c FROM {}"
+    case = Case(sql.format("places"), sql.format("places_rows"), values=(value,), oids=(0,))
+    assert lab.problem(case) == ""
+    assert not any(client.ask(case.ours, (value,), (0,)).sqlstate for client in lab.ours.values())

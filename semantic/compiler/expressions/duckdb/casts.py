@@ -246,7 +246,7 @@ def _modified(value: Value, target: PostgresType) -> Value:
         return value
     name = target.name
     if name == "numeric":
-        return Value(cast(_rounding(value), duckdb_type(target)), target)
+        return numeric.with_place(Value(cast(_rounding(value), duckdb_type(target)), target))
     if name == "varchar":
         return Value(call("left", value.node, number(target.modifier - 4)), target)
     if name == "bpchar":

@@ -32,6 +32,7 @@ an error (22003) with a hint, never a rounded number.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -94,7 +95,27 @@ def text_of(value: Value) -> exp.Expr:
         return sql(_RENDERED, value.node.copy(), value.digits.copy())
     if is_quotient(value.type) and value.scale is None:
         raise UnsupportedError("the digits of this number are not known on DuckDB", hint=_HINT)
-    return cast(value.node.copy(), "VARCHAR")
+    text = cast(value.node.copy(), "VARCHAR")
+    return with_zero(text) if _is_fraction(value.type) else text
+
+
+def with_zero(text: exp.Expr) -> exp.Expr:
+    """A number's text, which DuckDB begins with the point where all its digits are decimals."""
+    return sql("regexp_replace(_1, '^(-?)[.]', '\\10.')", text)
+
+
+def _is_fraction(kind: PostgresType) -> bool:
+    """Whether all the digits of a numeric are decimals."""
+    size = numeric_scale(kind)
+    return size is not None and size[0] <= size[1]
+
+
+def with_place(value: Value) -> Value:
+    """A number with a place before the point, so that what is made of it has a zero there."""
+    size = numeric_scale(value.type)
+    if size is None or not _is_fraction(value.type) or size[1] >= MAX_PRECISION:
+        return value
+    return replace(value, node=cast(value.node, f"DECIMAL({size[1] + 1}, {size[1]})"))
 
 
 def digits_of(value: Value) -> exp.Expr:

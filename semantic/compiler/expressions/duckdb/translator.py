@@ -119,7 +119,9 @@ def column(translator: Translator, node: exp.Expr) -> Value:
 
 
 def _read(node: exp.Expr, kind: PostgresType) -> Value:
-    return numeric.from_text(node.copy()) if is_quotient(kind) else Value(node.copy(), kind)
+    if is_quotient(kind):
+        return numeric.from_text(node.copy())
+    return numeric.with_place(Value(node.copy(), kind))
 
 
 def parameter(translator: Translator, node: exp.Expr) -> Value:
@@ -127,7 +129,7 @@ def parameter(translator: Translator, node: exp.Expr) -> Value:
     kind = translator.types.of(node)
     plain = node.copy()
     if kind.name == "numeric":
-        return numeric.from_text(cast(plain, "VARCHAR"))
+        return numeric.from_text(numeric.with_zero(cast(plain, "VARCHAR")))
     return Value(cast(plain, duckdb_type(kind)), PostgresType(kind.name))
 
 
