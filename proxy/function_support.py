@@ -334,7 +334,6 @@ DUCKDB: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
                 "'[0:1]={1,2}'::int[]",
                 "'NaN'::numeric",
                 "'{1.5,2}'::numeric[]",
-                "time::time(2)",
                 "('{\"a\": -0}'::json ->> 'a')::float8",
             ),
         ),

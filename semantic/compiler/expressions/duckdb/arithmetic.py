@@ -236,8 +236,9 @@ def _moments(translator: Translator, node: exp.Expr, found: operators.Operator) 
 # Months and then days are put on the local clock, hours on the point in time that results.
 _MONTHS = "to_months(CAST(datepart('year', _1) * 12 + datepart('month', _1) AS INTEGER))"
 _DAYS = "to_days(CAST(datepart('day', _1) AS INTEGER))"
-_REST = """to_microseconds(datepart('hour', _1) * 3600000000 + datepart('minute', _1) * 60000000
-  + datepart('microsecond', _1))"""
+# The parts of a NULL that is constant are doubles in DuckDB.
+_REST = """to_microseconds(CAST(datepart('hour', _1) * 3600000000
+  + datepart('minute', _1) * 60000000 + datepart('microsecond', _1) AS BIGINT))"""
 
 
 def _zoned_shift(translator: Translator, node: exp.Expr, found: operators.Operator) -> Value:

@@ -258,6 +258,8 @@ def _modified(value: Value, target: PostgresType) -> Value:
         since, made = _OF_MICROSECONDS[name]
         size = 10 ** (6 - target.modifier)
         rounded = made.format(_ROUNDED.format(since=since, half=size // 2, size=size))
+        if name == "time":
+            return Value(sql(rounded, value.node), target)
         text = f"CASE WHEN isfinite(_1) THEN {rounded} ELSE _1 END"
         return Value(sql(text, value.node), target)
     raise UnsupportedError(
@@ -272,6 +274,12 @@ _ROUNDED = """list_transform([epoch_us(_1) - {since}], lambda u: CASE
 _OF_MICROSECONDS = {
     "timestamp": (946_684_800_000_000, "make_timestamp(CAST({} AS BIGINT))"),
     "timestamptz": (946_684_800_000_000, "make_timestamptz(CAST({} AS BIGINT))"),
+    # It may be rounded to 24:00.
+    "time": (
+        0,
+        "list_transform([{}], lambda u: make_time("
+        "u // 3600000000, u // 60000000 % 60, (u % 60000000) / 1000000))[1]",
+    ),
 }
 
 
@@ -373,7 +381,8 @@ def _text_to_numeric(value: Value, target: PostgresType) -> Value:
 def _moment_to_time(value: Value, target: PostgresType) -> Value:
     """The clock time of a moment; NULL, as in PostgreSQL, where that is infinite."""
     local = cast(value.node, "TIMESTAMP") if value.type.name == "timestamptz" else value.node
-    return Value(sql("CAST(CASE WHEN isfinite(_1) THEN _1 END AS TIME)", local), target)
+    node = sql("CAST(CASE WHEN isfinite(_1) THEN _1 END AS TIME)", local)
+    return Value(node, PostgresType(target.name))
 
 
 def _plain(value: Value, target: PostgresType) -> Value:
