@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -18,22 +19,26 @@ from semantic.compiler.expressions.syntax import (
     session_value,
 )
 from semantic.compiler.expressions.types import numeric_scale
+from semantic.compiler.trees import rebuild
 from semantic.model.types import PostgresType
 
 
 def translate(node: exp.Expr, environment: TypeEnvironment, settings: SessionSettings) -> exp.Expr:
     """A copy of the tree, its parameters cast to their types, after the functions were checked."""
     types = Types(environment)
-    tree = exp.Paren(this=node.copy())
-    for item in list(tree.walk()):
+
+    def replaced(item: exp.Expr) -> exp.Expr | None:
         if isinstance(item, exp.Parameter):
-            item.replace(_casted(item.copy(), types.of(item)))
-        elif isinstance(item, exp.ByteString):
+            return _casted(item.copy(), types.of(item))
+        if isinstance(item, exp.ByteString):
             # The generator has escapes of its own, which PostgreSQL does not know.
-            item.replace(exp.Literal.string(item.this))
-        elif type(item) in SESSION_NODES:
+            return exp.Literal.string(item.this)
+        if type(item) in SESSION_NODES:
             text = exp.Literal.string(session_value(item, settings))
-            item.replace(_casted(text, types.of(item)))
+            return _casted(text, types.of(item))
+        return None
+
+    tree = exp.Paren(this=rebuild(node, replaced))
     for item in node.walk():
         call = call_of(item)
         if call is None or isinstance(item.parent, exp.WithinGroup) or call.name in QUANTIFIERS:
@@ -74,7 +79,12 @@ def _period_start(node: exp.Anonymous, types: Types) -> exp.Expr | None:
 
 
 def _casted(node: exp.Expr, kind: PostgresType) -> exp.Expr:
-    return exp.Cast(this=node, to=exp.DataType.build(spelled(kind), dialect="postgres"))
+    return exp.Cast(this=node, to=_data_type(spelled(kind)).copy())
+
+
+@lru_cache(maxsize=256)
+def _data_type(text: str) -> exp.DataType:
+    return exp.DataType.build(text, dialect="postgres")
 
 
 _SPELLED = {
