@@ -37,6 +37,16 @@ _PLAIN = {
     "interval": "INTERVAL",
     "uuid": "UUID",
 }
+# PostgreSQL's rows are passed on as they are, so that their types have to be the announced ones.
+_POSTGRES = {
+    **_PLAIN,
+    "bpchar": "BPCHAR",
+    "bytea": "VARBINARY",
+    "json": "JSON",
+    "jsonb": "JSONB",
+    "numeric": "DECIMAL",
+    "varchar": "VARCHAR",
+}
 
 
 def at_zone(node: exp.Expr, zone: str, dialect: str) -> exp.Expr:
@@ -140,9 +150,6 @@ def cast_to(node: exp.Expr, target: PostgresType, dialect: str) -> exp.Expr:
         precision, scale = size or (0, 0)
         spelled = spelled.format(precision=precision, scale=scale)
         return sql("CAST(_1 AS _t)", node, spelled=spelled)
-    name = _PLAIN.get(target.name)
-    if name is not None:
-        return exp.Cast(this=node, to=exp.DataType(this=exp.DType[name], nested=False))
     if target.name == "numeric" and target.modifier >= 4:
         precision, scale = (target.modifier - 4) >> 16, (target.modifier - 4) & 0x7FF
         parameters = [
@@ -151,4 +158,11 @@ def cast_to(node: exp.Expr, target: PostgresType, dialect: str) -> exp.Expr:
         ]
         data_type = exp.DataType(this=exp.DType.DECIMAL, expressions=parameters, nested=False)
         return exp.Cast(this=node, to=data_type)
-    return node
+    names = _POSTGRES if dialect == "postgres" else _PLAIN
+    name = names.get(target.element.name if dialect == "postgres" else target.name)
+    if name is None:
+        return node
+    data_type = exp.DataType(this=exp.DType[name], nested=False)
+    if target.is_array:
+        data_type = exp.DataType(this=exp.DType.ARRAY, expressions=[data_type], nested=True)
+    return exp.Cast(this=node, to=data_type)
