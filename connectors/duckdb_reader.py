@@ -146,6 +146,9 @@ class DuckDBReader:
         self._check()
         types = [column[1] for column in connection.description or ()]
         batch = small_batch(known, rows, types) if len(rows) <= MOST_ROWS else None
+        if len(rows) > MOST_ROWS:
+            # Nothing else runs on the connection before what is left has been dropped.
+            connection.abort()
         self.end()
         if prepared is not None and time.perf_counter() - started > PLANNED_SECONDS:
             known.prepared = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -76,6 +78,21 @@ async def test_a_result_that_has_grown(connector: DuckDBConnector) -> None:
     assert len(await rows(connector, sql, Parameter("int4", 64))) == 64
     assert len(await rows(connector, sql, Parameter("int4", 100_000))) == 100_000
     assert len(await rows(connector, sql, Parameter("int4", 3))) == 3
+
+
+async def test_a_result_of_a_file_that_has_grown(tmp_path: Path) -> None:
+    """A file that cannot be written is read without transactions, which would drop the rest."""
+    path = str(tmp_path / "grown.duckdb")
+    with duckdb.connect(path) as file:
+        file.execute("CREATE TABLE t AS SELECT i FROM range(100000) r(i)")
+    connector = DuckDBConnector(DuckDBOptions(path=path, threads=1))
+    await connector.start()
+    try:
+        for sql in ("SELECT i FROM t WHERE i < $1", "SELECT i FROM t, range(1) WHERE i < $1"):
+            for size in (3, 64, 65, 3, 3, 3, 3, 100, 3, 3, 100_000, 3):
+                assert len(await rows(connector, sql, Parameter("int4", size))) == size
+    finally:
+        await connector.close()
 
 
 async def test_errors_and_the_time_limit_come_as_ever(connector: DuckDBConnector) -> None:
