@@ -170,7 +170,7 @@ def truncated(name: str, kind: str, value: exp.Expr, *, folds: bool = False) -> 
             at_session_zone(made, folds=folds) if kind == "timestamptz" else made, value
         )
     if kind == "timestamptz" and name in _SHORT:
-        return _short_start(name, value, cast(value, "TIMESTAMP"))
+        return _short_start(name, value, cast(value.copy(), "TIMESTAMP"))
     if kind == "timestamptz" and folds:
         local = build_call("date_trunc", string(name), cast(value, "TIMESTAMP"))
         return at_session_zone(local, folds=True)
@@ -201,7 +201,7 @@ def _date_trunc(translator: Translator, call: Call, resolved: Resolved) -> Value
         made = truncated(name, kind.name, value, folds=translator.folds)
         return Value(made, resolved.result)
     zone = string(_zone(call.arguments[2]))
-    local = build_call("timezone", zone, value)
+    local = build_call("timezone", zone, value.copy())
     if name in _SHORT:
         return Value(exp.Paren(this=_short_start(name, value, local)), TIMESTAMPTZ)
     return Value(at_zone(truncated(name, "timestamp", local), zone.this), TIMESTAMPTZ)
