@@ -170,11 +170,12 @@ class ScanBuilder:
             return published if self._is_extreme(definition, published) else UNKNOWN
         if not definition.type.startswith("count"):
             return definition.input_type(published)
-        if isinstance(tree, exp.Literal) and not tree.is_string:
+        counted = _unfiltered(tree)
+        if isinstance(counted, exp.Literal) and not counted.is_string:
             return INT4
         for dimension in self._root.dimensions:
             kind = self._members.types.get((self._root.name, dimension.name))
-            if kind is not None and self._members.row_value(self._root, dimension.name) == tree:
+            if kind is not None and self._members.row_value(self._root, dimension.name) == counted:
                 return kind
         return definition.input_type(published)
 
@@ -372,3 +373,15 @@ class ScanBuilder:
         }
         names = {name: made.name for name, made in inputs.items()}
         return row_measure_query(self.make(), definition, names, keys, repeated)
+
+
+def _unfiltered(tree: exp.Expr) -> exp.Expr:
+    """What a measure counts, without the conditions on which it does."""
+    while isinstance(tree, exp.Case | exp.Paren):
+        if isinstance(tree, exp.Case):
+            if tree.this is not None or tree.args.get("default") or len(tree.args["ifs"]) > 1:
+                return tree
+            tree = tree.args["ifs"][0].args["true"]
+        else:
+            tree = tree.this
+    return tree

@@ -42,6 +42,14 @@ cubes:
       - {name: customers, sql: customer, type: count_distinct}
       - {name: paid_total, sql: amount, type: sum, filters: [{sql: "{paid}"}]}
       - {name: average, sql: amount, type: avg}
+      - {name: paid_n, type: count, filters: [{sql: "{paid}"}]}
+      - name: paid_named
+        sql: "{customer}"
+        type: count
+        filters: [{sql: "{paid}"}, {sql: "amount > 100"}]
+      - {name: paid_customers, sql: "{customer}", type: count_distinct, filters: [{sql: "{paid}"}]}
+      - {name: paid_dates, sql: "{placed}", type: count_distinct, filters: [{sql: "{paid}"}]}
+      - {name: expensive, sql: "CASE WHEN amount > 500 THEN 'x' END", type: count}
       - {name: last, sql: made, type: max}
   - name: open_orders
     sql_table: orders
@@ -79,6 +87,20 @@ QUERIES = [
     (
         "SELECT paid, MEASURE(average) FROM orders GROUP BY 1 ORDER BY 1",
         "SELECT paid, avg(amount) FROM orders GROUP BY 1 ORDER BY 1",
+    ),
+    (
+        "SELECT customer, MEASURE(paid_n), MEASURE(paid_named), MEASURE(paid_customers),"
+        " MEASURE(paid_dates), MEASURE(expensive) FROM orders GROUP BY 1 ORDER BY 1",
+        "SELECT customer, count(*) FILTER (WHERE paid), count(customer) FILTER"
+        " (WHERE paid AND amount > 100), count(DISTINCT customer) FILTER (WHERE paid),"
+        " count(DISTINCT placed) FILTER (WHERE paid), count(*) FILTER (WHERE amount > 500)"
+        " FROM orders GROUP BY 1 ORDER BY 1",
+    ),
+    (
+        "SELECT md5(customer), MEASURE(paid_n), MEASURE(paid_dates), stddev(amount) FROM orders"
+        " GROUP BY 1 ORDER BY 1",
+        "SELECT md5(customer), count(*) FILTER (WHERE paid), count(DISTINCT placed)"
+        " FILTER (WHERE paid), stddev(amount) FROM orders GROUP BY 1 ORDER BY 1",
     ),
     (
         "SELECT md5(customer), count(*) FROM orders GROUP BY 1 ORDER BY 1",
