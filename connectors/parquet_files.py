@@ -106,9 +106,10 @@ def _new_file(folder: Path, build: TableBuild, fields: Sequence[StoredField]) ->
     with path.open("xb") as file:
         # Who collects what killed builds left knows by this lock that we live.
         fcntl.flock(file, fcntl.LOCK_EX)
-        writer = pq.ParquetWriter(
-            file, pa.schema([each.field for each in fields]), compression="zstd"
-        )
+        schema = pa.schema([each.field for each in fields])
+        # The range of a column is without its NaN, and DuckDB would leave their rows out by it.
+        ranged = [each.name for each in schema if not pa.types.is_floating(each.type)]
+        writer = pq.ParquetWriter(file, schema, compression="zstd", write_statistics=ranged)
         try:
             yield Written(path, file, writer)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from connectors.base import BatchStream, Parameter
 from connectors.bucket_rollups import BucketRollups
 from connectors.errors import WarehouseError
-from connectors.rollup_store import BuildTakenError, StoredTable, TableBuild
+from connectors.rollup_store import BuildColumn, BuildTakenError, StoredTable, TableBuild
 from tests.rollups_store.support import FEBRUARY, JANUARY, MARCH, POSTGRES, Place, build
 
 
@@ -35,6 +36,28 @@ async def test_a_built_table_is_there_with_its_rows(place: Place) -> None:
     rows = await place.rows(f"SELECT day, n, s FROM {made.table} ORDER BY day")
     assert rows[0] == (JANUARY, 1, "x")
     assert len(rows) == 31
+
+
+@pytest.mark.parametrize("kind", ["float8", "float4"])
+async def test_rows_with_nan_are_found(place: Place, kind: str) -> None:
+    """The range that a file's statistics give is without them."""
+    made = []
+    for start, end, other in ((JANUARY, FEBRUARY, 1.5), (FEBRUARY, MARCH, -2)):
+        wanted = build(start, end)
+        value = f"CASE WHEN day < $1 + INTERVAL '3 days' THEN 'NaN' ELSE '{other}' END"
+        sql = f"SELECT n, CAST({value} AS {kind}) AS w FROM ({wanted.sql}) AS built"
+        columns = (BuildColumn("n", "int8"), BuildColumn("w", kind))
+        made.append(await make(place, replace(wanted, sql=sql, columns=columns, indexes=())))
+    tables = " UNION ALL ".join(f"SELECT * FROM {each.table}" for each in made)
+    for condition, count in (
+        ("w = 'NaN'", 6),
+        ("w > 0", 34),
+        ("w = 1.5", 28),
+        ("w < 1", 25),
+        ("w IS DISTINCT FROM 1.5", 31),
+    ):
+        found = await place.rows(f"SELECT COUNT(*) AS n FROM ({tables}) AS t WHERE {condition}")
+        assert found == [(count,)], condition
 
 
 async def test_a_table_without_bounds(place: Place) -> None:
