@@ -310,13 +310,20 @@ def text(value: Value, *, output: bool = False) -> exp.Expr:
         return sql(_DATE_TEXT, node)
     if name == "timestamptz":
         return sql(_ZONED_TEXT, node)
-    if name in ("time", "json") or (name == "jsonb" and not isinstance(node, exp.Column)):
+    if name == "json" or (name == "jsonb" and not isinstance(node, exp.Column)):
+        return document_text(node)
+    if name == "time":
         return cast(node, "VARCHAR")
     if name == "interval":
         return sql(_INTERVAL_TEXT, node)
     if kind.is_array:
         return sql(_ARRAY_TEXT, element_texts(value))
     raise _refused(value, TEXT)
+
+
+def document_text(node: exp.Expr) -> exp.Expr:
+    """The text of a JSON document. A column may be a struct or a map, which have other texts."""
+    return cast(cast(node, "JSON") if isinstance(node, exp.Column) else node, "VARCHAR")
 
 
 def _to_integer(value: Value, target: PostgresType) -> Value:

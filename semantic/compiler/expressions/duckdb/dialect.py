@@ -169,7 +169,9 @@ def translate_result(
         return _numeric_result(value, target)
     if value.type.name != target.name:
         value = casts.convert(value, target)
-    if target.name in ("text", "varchar", "bpchar", "name", "json", "jsonb", "uuid"):
+    if target.name in ("json", "jsonb"):
+        return casts.document_text(value.node)
+    if target.name in ("text", "varchar", "bpchar", "name", "uuid"):
         return cast(value.node, "VARCHAR")
     if target.is_array and target.element.name == "numeric":
         return numeric.element_texts(value)
