@@ -12,8 +12,10 @@ from semantic.compiler.plan import SUBQUERY_TABLE, Derived, Join, Relation, Scan
 from semantic.compiler.stages import Shift, Window
 from semantic.compiler.trees import column, rebuild, table_of
 from semantic.errors import UnsupportedError
-from semantic.model.types import UNKNOWN
+from semantic.model.types import TEXT, UNKNOWN, PostgresType
 
+# What is only counted has these, whatever it is: of equal columns the other one is taken.
+_UNTOLD = (UNKNOWN, TEXT)
 # Stands for a group's key, by place, in ``Context.mapping``.
 GROUP_KEY = "group:"
 
@@ -142,26 +144,28 @@ def row_columns(source: Relation | None) -> RowColumns:
         UnsupportedError: it is anything else.
     """
     if isinstance(source, Scan):
-        known = sorted(source.columns, key=lambda item: item.type == UNKNOWN)
+        known = sorted(source.columns, key=lambda item: item.type in _UNTOLD)
         return RowColumns(source, {item.name: item.expression for item in known})
     if isinstance(source, Derived) and isinstance(source.query, Select):
         query = source.query
         if isinstance(query.source, Join) and query.group is None:
             scans = {node.alias: node for node in walk(query.source) if isinstance(node, Scan)}
-            found = {item.name: _below(item.expression, scans) for item in query.projections}
-            return RowColumns(source, found)
+            below = [(item.name, _below(item.expression, scans)) for item in query.projections]
+            below.sort(key=lambda item: item[1][1] in _UNTOLD)
+            return RowColumns(source, {name: tree for name, (tree, _) in below})
     raise UnsupportedError(
         "a measure with a context of its own over this subquery is not supported",
         hint="Compute the measure in the query that reads its cube.",
     )
 
 
-def _below(node: exp.Expr, scans: Mapping[str, Scan]) -> exp.Expr:
-    """What a column of the joined rows is made of, as far as it comes from a scan."""
+def _below(node: exp.Expr, scans: Mapping[str, Scan]) -> tuple[exp.Expr, PostgresType]:
+    """What a column of the joined rows is made of, as far as it comes from a scan; its type."""
     if isinstance(node, exp.Column) and table_of(node) in scans:
         columns = scans[table_of(node)].columns
-        return next(item.expression for item in columns if item.name == node.name)
-    return node
+        found = next(item for item in columns if item.name == node.name)
+        return found.expression, found.type
+    return node, UNKNOWN
 
 
 __all__ = [
