@@ -92,14 +92,29 @@ CASE WHEN regexp_full_match(_1, '\\s*[-+]?[0-9]+\\s*') THEN CAST(trim(_1, ' +') 
 WHEN _1 IS NOT NULL THEN
   CAST(concat('invalid input syntax for type {name}: "', _1, '"') AS {type}) END
 """
-_TEXT_NUMERIC = """
-CASE WHEN regexp_full_match(_1, '\\s*[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)\\s*') THEN
-  regexp_replace(replace(regexp_replace(regexp_replace(regexp_replace(trim(_1, ' +'),
-    '^-([0.]*)$', '\\1'), '^(-?)0*([0-9]*)(\\.[0-9]*)?$', '\\1#\\2\\3'),
-    '#(\\.|$)', '0\\1'), '#', ''), '\\.$', '')
-WHEN _1 IS NOT NULL THEN
-  CAST(CAST(concat('invalid input syntax for type numeric: "', _1, '"') AS INTEGER) AS VARCHAR) END
-"""
+# Without the sign of a zero, zeros before the first digit, and a point behind the last.
+_PLAIN_NUMBER = r"""regexp_replace(replace(regexp_replace(regexp_replace(regexp_replace({},
+  '^-([0.]*)$', '\1'), '^(-?)0*([0-9]*)(\.[0-9]*)?$', '\1#\2\3'), '#(\.|$)', '0\1'), '#', ''),
+  '\.$', '')"""
+# All digits of a number with an exponent, and how many of them are behind the point.
+_EXPONENT = r"""list_transform(list_transform(list_transform(
+  [lower(regexp_replace(_1, '[\s+]', '', 'g'))], lambda t: {
+    's': CASE WHEN t LIKE '-%' THEN '-' ELSE '' END,
+    'd': replace(ltrim(split_part(t, 'e', 1), '-'), '.', ''),
+    'n': length(split_part(split_part(t, 'e', 1), '.', 2))
+      - TRY_CAST(split_part(t, 'e', 2) AS INTEGER)}),
+  lambda x: {'s': x.s, 'n': CAST(greatest(x.n, 0) AS INTEGER),
+    'd': CASE WHEN x.n <= 0 THEN concat(x.d, repeat('0', CAST(-x.n AS INTEGER)))
+      ELSE lpad(x.d, CAST(greatest(length(x.d), x.n) AS INTEGER), '0') END}),
+  lambda x: concat(x.s, left(x.d, CAST(length(x.d) - x.n AS INTEGER)), '.', right(x.d, x.n)))[1]"""
+_NUMBER_TEXT = _PLAIN_NUMBER.format(r"regexp_replace(_1, '[\s+]', '', 'g')")
+_TEXT_NUMERIC = (
+    r"CASE WHEN regexp_full_match(_1, '\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)\s*') "
+    f"THEN {_NUMBER_TEXT} WHEN regexp_full_match(_1, "
+    r"'\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]{1,3}\s*') "
+    f"THEN {_PLAIN_NUMBER.format(_EXPONENT)} WHEN _1 IS NOT NULL THEN CAST(CAST("
+    """concat('invalid input syntax for type numeric: "', _1, '"') AS INTEGER) AS VARCHAR) END"""
+)
 _TEXT_FLOAT = """
 CASE WHEN isinf(CAST(_1 AS {type})) AND NOT regexp_matches(_1, '(?i)inf')
   THEN CAST(fails(concat('22003: "', _1, '" is out of range for type {name}')) AS {type})
