@@ -14,6 +14,8 @@ from connectors.lake_files import LakeFiles
 from connectors.options import ConnectorOptionsError
 from connectors.rollup_store import quoted
 
+WITH_NAN = ", can_have_nan = true"
+"""The range that a file gives of its numbers is without NaN: DuckDB would leave out rows by it."""
 _WILD = re.compile(r"[*?[]")
 
 Column = tuple[str, str]
@@ -78,7 +80,9 @@ class ParquetTable:
             )
             options = f", hive_partitioning = true, hive_types = {{{kinds}}}"
         paths = [path for path, _ in found]
-        return LakeSnapshot(version, f"SELECT * FROM read_parquet({files(paths)}{options})")
+        return LakeSnapshot(
+            version, f"SELECT * FROM read_parquet({files(paths)}{WITH_NAN}{options})"
+        )
 
 
 def text(value: str) -> str:
@@ -106,7 +110,7 @@ def by_schema(paths: Sequence[str], columns: Mapping[str | int, Column]) -> str:
         f"{{name: {text(name)}, type: {text(kind)}, default_value: NULL}}"
         for key, (name, kind) in columns.items()
     )
-    return f"read_parquet({files(paths)}, schema = MAP {{{fields}}})"
+    return f"read_parquet({files(paths)}{WITH_NAN}, schema = MAP {{{fields}}})"
 
 
 def empty(columns: Sequence[Column]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -89,11 +92,19 @@ async def test_a_user_of_an_acl() -> None:
         await check(f"redis://cube:secret@127.0.0.1:{server.port}/0")
 
 
+def cluster_port() -> int:
+    """A free one; so is that of its nodes, ten thousand above, which no client is given."""
+    while True:
+        port = random.randrange(20_000, 22_000)
+        with socket.socket() as one, socket.socket() as above, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            above.bind(("127.0.0.1", port + 10_000))
+            return port
+
+
 async def test_a_cluster(tmp_path: Path) -> None:
     arguments = ("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes"))
-    # Its nodes talk on a port ten thousand above.
-    port = next(port for port in iter(free_port, 0) if port < 55_000)
-    with RedisServer(port, (*arguments, "--dir", str(tmp_path))) as server:
+    with RedisServer(cluster_port(), (*arguments, "--dir", str(tmp_path))) as server:
         client = server.client()
         client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         until(lambda: client.cluster("info")["cluster_state"] == "ok", 20)

@@ -41,7 +41,11 @@ class RedisServer:
 
     def __enter__(self) -> Self:
         if self.running:
-            self.start()
+            try:
+                self.start()
+            except BaseException:
+                self.kill()
+                raise
         return self
 
     def __exit__(
@@ -77,6 +81,7 @@ class RedisServer:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
+            assert self._process.poll() is None, "redis ended, as where a port is taken"
             assert time.monotonic() < deadline, "redis did not start"
             time.sleep(0.02)
 
