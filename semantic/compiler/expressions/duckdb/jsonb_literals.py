@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from semantic.errors import SemanticError, UnsupportedError
 
@@ -12,14 +12,18 @@ def jsonb_text(raw: str) -> str:
     """The text that PostgreSQL gives a jsonb back with.
 
     Raises:
-        SemanticError: 22P02, it is no JSON.
+        SemanticError: 22P02, it is no JSON; 54001, it is too deep; 22003, a number is too long.
         UnsupportedError: a form that only one of the two readers knows.
     """
     try:
         value = json.loads(raw, parse_float=_number, parse_int=_number, parse_constant=_constant)
-    except (ValueError, RecursionError):
+        return _text(value)
+    except ValueError:
         raise SemanticError("22P02", "invalid input syntax for type json") from None
-    return _text(value)
+    except RecursionError:
+        raise SemanticError("54001", "stack depth limit exceeded") from None
+    except InvalidOperation:
+        raise SemanticError("22003", "value overflows numeric format") from None
 
 
 def _number(text: str) -> Decimal:
