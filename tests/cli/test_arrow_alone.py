@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.reliability.support import dsn
-from tests.support.server import start_server
+from tests.support.one_cube import serving_cube
 
 pytest.importorskip("pandas")
 
@@ -34,25 +33,13 @@ def test_who_asks_for_it_by_name_gets_it() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process has mapped is read from /proc")
 def test_a_server_does_without(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
     cube = {
         "name": "tiny",
         "sql_table": "tiny",
         "dimensions": [{"name": "id", "type": "number", "sql": "{CUBE}.id", "primary_key": True}],
     }
-    (tmp_path / "model/tiny.yml").write_text(json.dumps({"cubes": [cube]}))
-    configuration = {
-        "models": str(tmp_path / "model"),
-        "state_directory": str(tmp_path / "state"),
-        "server": {"port": 0},
-        "auth": {"users": {"demo": {"password": "demo"}}},
-        "data_sources": {
-            "default": {"type": "duckdb", "setup": ["CREATE TABLE tiny AS FROM range(9) t(id)"]}
-        },
-    }
-    (tmp_path / "cubewire.yml").write_text(json.dumps(configuration))
-    server = start_server(["--config", str(tmp_path / "cubewire.yml")], fresh=True)
-    try:
+    source = {"type": "duckdb", "setup": ["CREATE TABLE tiny AS FROM range(9) t(id)"]}
+    with serving_cube(tmp_path, cube, source, fresh=True) as server:
         with psycopg.connect(dsn(server), autocommit=True) as connection:
             for most in range(5):
                 # What was small the last time is read as Python values.
@@ -62,5 +49,3 @@ def test_a_server_does_without(tmp_path: Path) -> None:
         mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert "/pyarrow/" in mapped
         assert "/pandas/" not in mapped
-    finally:
-        server.stop()

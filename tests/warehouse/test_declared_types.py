@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import psycopg
 import pytest
 
 from tests.reliability.support import dsn
+from tests.support.one_cube import serving_cube
 from tests.support.oracle import OraclePostgres
-from tests.support.server import start_server
 from tests.support.tables import fresh_database
 
 VIEW = """CREATE VIEW declared AS
@@ -47,22 +46,9 @@ def client(oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory) -> 
         }
         for name, (kind, _) in DECLARED.items()
     ]
-    models = folder / "models"
-    models.mkdir()
-    tree = {"cubes": [{"name": "declared", "sql_table": "declared", "dimensions": dimensions}]}
-    (models / "declared.yml").write_text(json.dumps(tree))
-    config = {
-        "models": str(models),
-        "state_directory": str(folder / "state"),
-        "auth": {"users": {"demo": {"password": "demo"}}},
-        "data_sources": {"default": {"type": "postgres", "dsn": source}},
-        "server": {"port": 0},
-    }
-    file = folder / "cubewire.yml"
-    file.write_text(json.dumps(config))
-    server = start_server(["--config", str(file)])
-    yield dsn(server, "demo")
-    server.stop()
+    described = {"name": "declared", "sql_table": "declared", "dimensions": dimensions}
+    with serving_cube(folder, described, {"type": "postgres", "dsn": source}) as server:
+        yield dsn(server, "demo")
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import psycopg
 import pytest
 
 from tests.reliability.support import cube, dsn
+from tests.support.one_cube import serving_cube
 from tests.support.oracle import OraclePostgres
-from tests.support.server import start_server
 from tests.support.tables import fresh_database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -30,22 +29,10 @@ def client(oracle: OraclePostgres, tmp_path_factory: pytest.TempPathFactory) -> 
     source = oracle.dsn.replace("/postgres", "/grids")
     with psycopg.connect(source, autocommit=True) as connection:
         connection.execute(VIEW)  # type: ignore[arg-type]
-    models = folder / "models"
-    models.mkdir()
     members = {"grid": "string", "f": "number", "d": "time", "i": "string"}
-    (models / "grids.yml").write_text(json.dumps({"cubes": [cube("grids", **members)]}))
-    config = {
-        "models": str(models),
-        "state_directory": str(folder / "state"),
-        "auth": {"users": {"demo": {"password": "demo"}}},
-        "data_sources": {"default": {"type": "postgres", "dsn": source}},
-        "server": {"port": 0},
-    }
-    file = folder / "cubewire.yml"
-    file.write_text(json.dumps(config))
-    server = start_server(["--config", str(file)])
-    yield dsn(server, "demo")
-    server.stop()
+    described = cube("grids", **members)
+    with serving_cube(folder, described, {"type": "postgres", "dsn": source}) as server:
+        yield dsn(server, "demo")
 
 
 def texts(connection: Connection) -> tuple[str | None, ...]:

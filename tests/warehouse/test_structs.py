@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.reliability.support import cube, dsn
-from tests.support.server import start_server
+from tests.support.one_cube import serving_cube
 
 TABLE = """CREATE TABLE nested AS SELECT 1::BIGINT AS id, {'a': 1, 'b': 'x'} AS struct,
     map {'k': [1, 2]} AS map, '{"b": 1,  "a": 2}'::JSON AS document"""
@@ -22,23 +22,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("nested")
     with duckdb.connect(str(folder / "nested.duckdb")) as connection:
         connection.execute(TABLE)
-    models = folder / "models"
-    models.mkdir()
     members = dict.fromkeys(("struct", "map", "document"), "string")
-    (models / "nested.yml").write_text(json.dumps({"cubes": [cube("nested", **members)]}))
     source = {"type": "duckdb", "path": str(folder / "nested.duckdb"), "read_only": True}
-    config = {
-        "models": str(models),
-        "state_directory": str(folder / "state"),
-        "auth": {"users": {"demo": {"password": "demo"}}},
-        "data_sources": {"default": source},
-        "server": {"port": 0},
-    }
-    file = folder / "cubewire.yml"
-    file.write_text(json.dumps(config))
-    server = start_server(["--config", str(file)])
-    yield dsn(server, "demo")
-    server.stop()
+    with serving_cube(folder, cube("nested", **members), source) as server:
+        yield dsn(server, "demo")
 
 
 @pytest.mark.parametrize(
