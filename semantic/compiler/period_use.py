@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from semantic.compiler.expressions.constants import constant_text
 from semantic.compiler.expressions.fields import find_field
 from semantic.compiler.granularities import find_granularity
 from semantic.compiler.positions import position_of
@@ -43,7 +44,7 @@ def find_period(node: exp.Expr, columns: Mapping[int, VisibleColumn]) -> PeriodU
     """
     if not (isinstance(node, exp.Anonymous) and node.name.lower() == "date_trunc"):
         return None
-    name = _text(node.expressions[0]) if node.expressions else None
+    name = constant_text(node.expressions[0]) if node.expressions else None
     if name is None or len(node.expressions) != 2:
         return None
     found = [
@@ -78,11 +79,3 @@ def _unknown(name: str, node: exp.Anonymous, columns: Mapping[int, VisibleColumn
         hint=f"Granularities here: {', '.join(dict.fromkeys(known))}." if known else None,
         position=position_of(node),
     )
-
-
-def _text(node: exp.Expr) -> str | None:
-    while isinstance(node, exp.Paren | exp.Cast):
-        node = node.this
-    if isinstance(node, exp.ByteString) or (isinstance(node, exp.Literal) and node.is_string):
-        return str(node.this)
-    return None

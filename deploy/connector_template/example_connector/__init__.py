@@ -115,7 +115,9 @@ def translate(error: Exception) -> WarehouseError:
 def connector(options: Options) -> ThreadedConnector:
     """The connector, not started yet."""
     threads = Threads(batch_rows=options.batch_rows, local=True)
-    return ThreadedConnector("sqlite", lambda: Session(options), translate, threads, snapshots=True)
+    return ThreadedConnector(
+        "sqlite", lambda: Session(options), translate, threads, snapshots=True
+    )
 
 
 PLUGIN = ConnectorPlugin(Options, connector)

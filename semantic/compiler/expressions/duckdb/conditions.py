@@ -295,13 +295,11 @@ def _similar(translator: Translator, node: exp.Expr, escape_: str) -> Value:
 
 def _literal_pattern(node: exp.Expr) -> str:
     found = constant_text(node)
-    if found is not None:
-        return found
-    while isinstance(node, exp.Paren | exp.Cast):
-        node = node.this
-    if isinstance(node, exp.Literal | exp.ByteString) and isinstance(node.this, str):
-        return node.this
-    raise UnsupportedError("a regular expression that is not a literal is not supported on DuckDB")
+    if found is None:
+        raise UnsupportedError(
+            "a regular expression that is not a literal is not supported on DuckDB"
+        )
+    return found
 
 
 def matches(translator: Translator, node: exp.Expr) -> Value:

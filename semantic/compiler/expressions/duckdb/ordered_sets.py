@@ -13,6 +13,7 @@ from semantic.compiler.expressions.inference import ordered_set
 from semantic.errors import UnsupportedError
 
 # The most frequent value, the first in order of those that are equally so.
+_DIGITS_KEPT = (exp.DataType.Type.DOUBLE, exp.DataType.Type.DECIMAL)
 _MODE = """list_transform([_1], lambda h:
   list_extract({keys}, list_position({values}, list_max(map_values(h)))))[1]"""
 # All values in order, how many are not missing, and the place in them that the fraction means.
@@ -91,17 +92,28 @@ def _quantile(node: exp.Expr, *, descending: bool) -> exp.Expr:
     return build_call("quantile_disc", node, fraction)
 
 
-def _fractions(node: exp.Expr) -> list[str]:
-    while isinstance(node, exp.Paren | exp.Cast):
+def _uncast(node: exp.Expr) -> exp.Expr:
+    """A constant without parentheses and casts that change none of its digits."""
+    while isinstance(node, exp.Paren) or (isinstance(node, exp.Cast) and _keeps_digits(node.to)):
         node = node.this
+    return node
+
+
+def _keeps_digits(kind: exp.DataType) -> bool:
+    if kind.this is exp.DataType.Type.ARRAY:
+        return all(_keeps_digits(each) for each in kind.expressions)
+    return kind.this in _DIGITS_KEPT and not kind.expressions
+
+
+def _fractions(node: exp.Expr) -> list[str]:
+    node = _uncast(node)
     if not isinstance(node, exp.Array):
         raise UnsupportedError("the fractions of a percentile must be written as ARRAY[...]")
     return [_fraction(item) for item in node.expressions]
 
 
 def _fraction(node: exp.Expr) -> str:
-    while isinstance(node, exp.Paren | exp.Cast):
-        node = node.this
+    node = _uncast(node)
     if not isinstance(node, exp.Literal) or not 0 <= float(node.this) <= 1:
         raise UnsupportedError("the fraction of a percentile must be a number from 0 to 1")
     return str(node.this)

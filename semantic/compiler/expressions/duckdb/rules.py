@@ -59,13 +59,9 @@ def by_type(rules: dict[str, FunctionRule]) -> FunctionRule:
 def literal_text(node: exp.Expr, what: str) -> str:
     """A string literal's text, for arguments that must be known when a statement is compiled."""
     found = constant_text(node)
-    if found is not None:
-        return found
-    while isinstance(node, exp.Paren | exp.Cast):
-        node = node.this
-    if isinstance(node, exp.ByteString) or (isinstance(node, exp.Literal) and node.is_string):
-        return str(node.this)
-    raise UnsupportedError(f"{what} must be a string literal")
+    if found is None:
+        raise UnsupportedError(f"{what} must be a string literal")
+    return found
 
 
 def literal_integer(node: exp.Expr) -> int | None:
