@@ -231,7 +231,14 @@ DUCKDB: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "max": ("exact", ()),
         "min": ("exact", ()),
         "mode": ("exact", ()),
-        "percentile_cont": ("exact", ("~ percentile_cont(0.9) within group (order by int)",)),
+        "percentile_cont": (
+            "exact",
+            (
+                "~ percentile_cont(0.9) within group (order by int)",
+                "percentile_cont(0.4::int) within group (order by smallint)",
+                "percentile_cont(array[0.4]::int[]) within group (order by smallint)",
+            ),
+        ),
         "percentile_disc": ("exact", ()),
         "regr_avgx": ("exact", ()),
         "regr_avgy": ("rounded", ()),
